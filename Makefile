@@ -1,0 +1,37 @@
+# make train: from nothing to a trained model, its SavedModel and a printed prediction.
+# make test: from nothing to passing tests.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := runs/$(shell date +%Y%m%d-%H%M%S)-sample
+
+.PHONY: train test test-backends lint format
+
+train: $(VENV)/ready
+	$(BIN)/python train_keras.py --output $(RUN)
+	$(BIN)/keras_cct predict $(RUN)/saved_model examples/images/sneaker.png
+
+test: $(VENV)/ready
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest
+
+test-backends: $(VENV)/ready-backends
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -m "not tensorflow"
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -m "not tensorflow"
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+$(VENV)/ready-backends: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,jax,torch]"
+	touch $@
