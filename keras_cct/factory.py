@@ -1,0 +1,131 @@
+"""Functions that make models: by name, by size and by family."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from os import PathLike
+
+import keras
+
+from keras_cct.model import build_model
+from keras_cct.model_config import ModelConfig, Normalization
+from keras_cct.variants import FAMILY_SIZES, list_models, make_config, variant_config
+from keras_cct.weights import check_weights_file, load_weights_file
+
+
+def create_model(
+    name: str,
+    *,
+    weights: str | PathLike | None = None,
+    input_shape: Sequence[int] | None = None,
+    num_classes: int | None = None,
+    position_embedding: str | None = None,
+    normalization: Normalization | str | None = "dataset",
+    **overrides,
+) -> keras.Model:
+    """Returns the model of a variant. What is not given is as published.
+
+    Args:
+        name: A variant of `list_models()`, e.g. "cct_7_3x1_32", or a size, e.g. "cct_7".
+        weights: Path of a Keras weights file (`.weights.h5`) or of a PyTorch state dict (`.pth`, `.pt`, `.pth.tar`) of
+            the same architecture; None gives fresh weights.
+        input_shape: (height, width, channels) of the images; they need not be square.
+        num_classes: Number of logits.
+        position_embedding: "learnable", "sine" or "none".
+        normalization: (mean, std) of the pixels in units of 0..1, or None for inputs that are normalised already.
+            "dataset" is the published data set's, averaged over the channels where there are not three; sizes,
+            published for none, have (0.5, 0.5).
+        **overrides: Any other field of `ModelConfig`: `num_layers, num_heads, dim, mlp_ratio, kernel_size,
+            num_conv_layers, patch_size, dropout_rate, attention_dropout_rate, stochastic_depth_rate, include_top,
+            class_names`.
+
+    Returns:
+        A functional model from pixels (0..255, any dtype) to logits; with `include_top=False` to pooled features.
+
+    Raises:
+        InputError: A name, value or file cannot be used.
+
+    Example:
+        >>> model = create_model("cct_2_3x2_32", input_shape=(48, 64, 1), num_classes=5)
+    """
+    given = {"input_shape": input_shape, "num_classes": num_classes, "position_embedding": position_embedding}
+    overrides |= {field: value for field, value in given.items() if value is not None}
+    if normalization != "dataset":
+        overrides["normalization"] = normalization
+    config = variant_config(name, **overrides)
+    if weights is None:
+        return build_model(config)
+    check_weights_file(weights)
+    model = build_model(config)
+    load_weights_file(model, weights)
+    return model
+
+
+def CCT(*, kernel_size: int = 3, num_conv_layers: int = 1, **fields) -> keras.Model:
+    """Returns a Compact Convolutional Transformer: convolutional tokenizer and sequence pooling.
+
+    Args:
+        kernel_size: Side of the tokenizer's kernels in pixels.
+        num_conv_layers: Number of convolutions in the tokenizer.
+        **fields: Other fields of `ModelConfig`, whose defaults are those of CCT-7 for 32x32 images.
+
+    Raises:
+        InputError: A field is unknown or its value out of range.
+
+    Reference: Hassani et al. 2021, arXiv:2104.05704, section 3.3.
+    """
+    return build_model(_family_config("cct", kernel_size=kernel_size, num_conv_layers=num_conv_layers, **fields))
+
+
+def CVT(*, patch_size: int = 4, **fields) -> keras.Model:
+    """Returns a Compact Vision Transformer: patches and sequence pooling.
+
+    Args:
+        patch_size: Side of a patch in pixels; divides height and width.
+        **fields: Other fields of `ModelConfig`, whose defaults are those of CVT-7 for 32x32 images.
+
+    Raises:
+        InputError: A field is unknown or its value out of range.
+
+    Reference: Hassani et al. 2021, arXiv:2104.05704, section 3.2.
+    """
+    return build_model(_family_config("cvt", patch_size=patch_size, **fields))
+
+
+def ViTLite(*, patch_size: int = 4, **fields) -> keras.Model:
+    """Returns a ViT-Lite: patches and a class token.
+
+    Args:
+        patch_size: Side of a patch in pixels; divides height and width.
+        **fields: Other fields of `ModelConfig`, whose defaults are those of ViT-Lite-7 for 32x32 images.
+
+    Raises:
+        InputError: A field is unknown or its value out of range.
+
+    Reference: Hassani et al. 2021, arXiv:2104.05704, section 3.1.
+    """
+    return build_model(_family_config("vit", patch_size=patch_size, **fields))
+
+
+def _family_config(family: str, **fields) -> ModelConfig:
+    return make_config({"name": family, **fields, "family": family})
+
+
+def model_function(name: str) -> Callable[..., keras.Model]:
+    """Returns `create_model` for one variant or size as a function of that name."""
+
+    def function(**arguments) -> keras.Model:
+        return create_model(name, **arguments)
+
+    kind = "size" if name in FAMILY_SIZES else "variant"
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"Returns the {kind} {name!r}. Takes the arguments of `create_model` but the name."
+    parameters = list(inspect.signature(create_model).parameters.values())[1:]
+    function.__signature__ = inspect.Signature(parameters, return_annotation=keras.Model)
+    return function
+
+
+def __getattr__(name: str) -> Callable[..., keras.Model]:
+    if name in FAMILY_SIZES or name in list_models():
+        globals()[name] = model_function(name)
+        return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

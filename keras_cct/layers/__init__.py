@@ -1,0 +1,21 @@
+"""Keras layers of compact transformers. Importing this package registers them with Keras's loader."""
+
+from keras_cct.layers.attention import SelfAttention
+from keras_cct.layers.embeddings import ClassToken, PositionEmbedding
+from keras_cct.layers.encoder import EncoderBlock, StochasticDepth
+from keras_cct.layers.head import ClassifierHead
+from keras_cct.layers.pooling import ClassTokenPool, SequencePool
+from keras_cct.layers.tokenizers import ConvTokenizer, PatchTokenizer
+
+__all__ = [
+    "ClassToken",
+    "ClassTokenPool",
+    "ClassifierHead",
+    "ConvTokenizer",
+    "EncoderBlock",
+    "PatchTokenizer",
+    "PositionEmbedding",
+    "SelfAttention",
+    "SequencePool",
+    "StochasticDepth",
+]

@@ -1,0 +1,136 @@
+"""The transformer encoder block and stochastic depth."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_cct.layers.attention import SelfAttention
+from keras_cct.layers.initializers import normal
+
+
+@keras.saving.register_keras_serializable("keras_cct")
+class StochasticDepth(keras.layers.Layer):
+    """Drops the whole sample, one decision each, and scales the kept ones by 1 / (1 - rate) while training.
+
+    Args:
+        rate: Probability to drop a sample, 0 to below 1.
+
+    Call arguments:
+        inputs: Float tensor of shape (batch, ...).
+
+    Returns:
+        Float tensor of the same shape.
+
+    Reference: Huang et al. 2016, arXiv:1603.09382.
+    """
+
+    def __init__(self, rate: float, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def call(self, inputs, training=None):
+        if not training or self.rate == 0:
+            return inputs
+        noise_shape = (None,) + (1,) * (len(inputs.shape) - 1)
+        return keras.random.dropout(inputs, self.rate, noise_shape=noise_shape, seed=self.seed_generator)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate}
+
+
+@keras.saving.register_keras_serializable("keras_cct")
+class EncoderBlock(keras.layers.Layer):
+    """Attention and an MLP, each added to its input.
+
+    Not the textbook pre-norm block: the second sum starts from the normalised tokens.
+
+        x = x + attention(attention_norm(x))
+        x = mlp_norm(x)
+        x = x + mlp(x)
+
+    Args:
+        num_heads: Attention heads; divides the width of the tokens.
+        mlp_ratio: Hidden width of the MLP over the width of the tokens.
+        dropout_rate: Dropout of projection and MLP, 0 to below 1.
+        attention_dropout_rate: Dropout of the attention weights, 0 to below 1.
+        stochastic_depth_rate: Probability to drop each of the two branches for a sample, 0 to below 1.
+
+    Call arguments:
+        tokens: Float tensor of shape (batch, tokens, dim).
+        return_attention_weights: Whether to return the attention weights too.
+
+    Returns:
+        Float tensor of shape (batch, tokens, dim); with `return_attention_weights` a pair of it and the attention
+        weights of shape (batch, heads, tokens, tokens).
+
+    Reference: Hassani et al. 2021, arXiv:2104.05704, section 3.1, as its authors' code computes it.
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        mlp_ratio: float = 2.0,
+        dropout_rate: float = 0.0,
+        attention_dropout_rate: float = 0.1,
+        stochastic_depth_rate: float = 0.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.mlp_ratio = mlp_ratio
+        self.dropout_rate = dropout_rate
+        self.attention_dropout_rate = attention_dropout_rate
+        self.stochastic_depth_rate = stochastic_depth_rate
+
+    def build(self, input_shape):
+        dim = input_shape[-1]
+        dtype = self.dtype_policy
+        hidden_dim = int(dim * self.mlp_ratio)
+        self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=dtype, name="attention_norm")
+        self.attention = SelfAttention(
+            self.num_heads, self.attention_dropout_rate, self.dropout_rate, dtype=dtype, name="attention"
+        )
+        self.mlp_norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=dtype, name="mlp_norm")
+        self.mlp_in = keras.layers.Dense(hidden_dim, kernel_initializer=normal(0.02), dtype=dtype, name="mlp_in")
+        self.mlp_out = keras.layers.Dense(dim, kernel_initializer=normal(0.02), dtype=dtype, name="mlp_out")
+        self.dropout = keras.layers.Dropout(self.dropout_rate, dtype=dtype)
+        self.stochastic_depth = StochasticDepth(self.stochastic_depth_rate, dtype=dtype)
+        for layer in (self.attention_norm, self.attention, self.mlp_norm, self.mlp_in):
+            layer.build(input_shape)
+        self.mlp_out.build((*input_shape[:-1], hidden_dim))
+
+    def call(self, tokens, training=None, return_attention_weights=False):
+        x = self.attention_norm(tokens)
+        if return_attention_weights:
+            x, weights = self.attention(x, training=training, return_attention_weights=True)
+        else:
+            x = self.attention(x, training=training)
+        x = tokens + self.stochastic_depth(x, training=training)
+        x = self.mlp_norm(x)
+        hidden = self.dropout(gelu(self.mlp_in(x)), training=training)  # (batch, tokens, hidden_dim)
+        hidden = self.dropout(self.mlp_out(hidden), training=training)  # (batch, tokens, dim)
+        x = x + self.stochastic_depth(hidden, training=training)
+        return (x, weights) if return_attention_weights else x
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "mlp_ratio": self.mlp_ratio,
+            "dropout_rate": self.dropout_rate,
+            "attention_dropout_rate": self.attention_dropout_rate,
+            "stochastic_depth_rate": self.stochastic_depth_rate,
+        }
+
+
+def gelu(x):
+    """Returns the exact GELU of a float tensor, through `erf`, which every exporter knows (Keras's own uses `erfc`)."""
+    return 0.5 * x * (1 + ops.erf(x * math.sqrt(0.5)))

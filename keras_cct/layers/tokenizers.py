@@ -1,0 +1,190 @@
+"""Layers that turn images into tokens, read row by row."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_cct.errors import InputError
+from keras_cct.layers.initializers import kaiming_normal
+
+
+@keras.saving.register_keras_serializable("keras_cct")
+class ConvTokenizer(keras.layers.Layer):
+    """Turns images into overlapping tokens with a short stack of convolutions and max-pools.
+
+    Each stage is a convolution (stride `max(1, kernel_size // 2 - 1)`, zero padding `max(1, kernel_size // 2)`, no
+    bias), ReLU, and a 3x3 max-pool of stride 2 and padding 1, so that each stage at least halves both sides.
+
+    Args:
+        dim: Width of the tokens.
+        kernel_size: Side of the convolution kernels in pixels.
+        num_conv_layers: Number of stages.
+        hidden_dim: Channels of all stages but the last.
+
+    Call arguments:
+        images: Float tensor of shape (batch, height, width, channels).
+
+    Returns:
+        Float tensor of shape (batch, tokens, dim).
+
+    Raises:
+        InputError: The size of the images is not known.
+
+    Reference: Hassani et al. 2021, arXiv:2104.05704, section 3.3.
+    """
+
+    def __init__(self, dim: int, kernel_size: int = 3, num_conv_layers: int = 1, hidden_dim: int = 64, **kwargs):
+        super().__init__(**kwargs)
+        self.dim = dim
+        self.kernel_size = kernel_size
+        self.num_conv_layers = num_conv_layers
+        self.hidden_dim = hidden_dim
+        self.stride = max(1, kernel_size // 2 - 1)
+        self.padding = max(1, kernel_size // 2)
+
+    def build(self, input_shape):
+        self.token_grid(input_shape)
+        self.convolutions = []
+        for stage in range(self.num_conv_layers):
+            is_last = stage == self.num_conv_layers - 1
+            convolution = keras.layers.Conv2D(
+                self.dim if is_last else self.hidden_dim,
+                self.kernel_size,
+                strides=self.stride,
+                padding="same" if self._same_padding_is_exact else "valid",
+                use_bias=False,
+                kernel_initializer=kaiming_normal(),
+                data_format="channels_last",
+                dtype=self.dtype_policy,
+                name=f"convolution_{stage}",
+            )
+            convolution.build((None, None, None, input_shape[-1] if stage == 0 else self.hidden_dim))
+            self.convolutions.append(convolution)
+
+    @property
+    def _same_padding_is_exact(self) -> bool:
+        """At stride 1 "same" pads symmetrically too, and saves a copy of the images."""
+        return self.stride == 1 and self.kernel_size == 2 * self.padding + 1
+
+    def call(self, images):
+        x = images
+        for convolution in self.convolutions:
+            if not self._same_padding_is_exact:
+                x = _zero_pad(x, self.padding, self.padding)
+            x = convolution(x)
+            x = _max_pool(x)
+            # ReLU commutes with the maximum, and after the pool it has a quarter of the work. It also turns the
+            # pool's zero padding into the original's, which never wins.
+            x = ops.relu(x)
+        height, width = x.shape[1:3]
+        return ops.reshape(x, (-1, height * width, self.dim))  # (batch, tokens, dim)
+
+    def token_grid(self, image_shape: tuple[int | None, ...]) -> tuple[int, int]:
+        """Returns the (rows, columns) of tokens that images of shape (batch, height, width, channels) give."""
+        height, width = _image_size(image_shape)
+        rows, columns = height, width
+        for _ in range(self.num_conv_layers):
+            rows, columns = (
+                _pooled_size((n + 2 * self.padding - self.kernel_size) // self.stride + 1) for n in (rows, columns)
+            )
+        return rows, columns
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], math.prod(self.token_grid(input_shape)), self.dim)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "dim": self.dim,
+            "kernel_size": self.kernel_size,
+            "num_conv_layers": self.num_conv_layers,
+            "hidden_dim": self.hidden_dim,
+        }
+
+
+@keras.saving.register_keras_serializable("keras_cct")
+class PatchTokenizer(keras.layers.Layer):
+    """Cuts images into square patches and projects each to a token.
+
+    Args:
+        dim: Width of the tokens.
+        patch_size: Side of a patch in pixels; divides height and width.
+
+    Call arguments:
+        images: Float tensor of shape (batch, height, width, channels).
+
+    Returns:
+        Float tensor of shape (batch, tokens, dim).
+
+    Raises:
+        InputError: `patch_size` does not divide the image.
+
+    Reference: Dosovitskiy et al. 2020, arXiv:2010.11929, section 3.1.
+    """
+
+    def __init__(self, dim: int, patch_size: int = 4, **kwargs):
+        super().__init__(**kwargs)
+        self.dim = dim
+        self.patch_size = patch_size
+
+    def build(self, input_shape):
+        self.token_grid(input_shape)
+        bias_limit = 1 / math.sqrt(self.patch_size**2 * input_shape[-1])
+        self.projection = keras.layers.Conv2D(
+            self.dim,
+            self.patch_size,
+            strides=self.patch_size,
+            padding="valid",
+            kernel_initializer=kaiming_normal(),
+            bias_initializer=keras.initializers.RandomUniform(-bias_limit, bias_limit),
+            data_format="channels_last",
+            dtype=self.dtype_policy,
+            name="projection",
+        )
+        self.projection.build(input_shape)
+
+    def call(self, images):
+        x = self.projection(images)  # (batch, rows, columns, dim)
+        rows, columns = x.shape[1:3]
+        return ops.reshape(x, (-1, rows * columns, self.dim))  # (batch, tokens, dim)
+
+    def token_grid(self, image_shape: tuple[int | None, ...]) -> tuple[int, int]:
+        """Returns the (rows, columns) of tokens that images of shape (batch, height, width, channels) give."""
+        height, width = _image_size(image_shape)
+        if height % self.patch_size or width % self.patch_size:
+            divisors = [n for n in range(1, min(height, width) + 1) if height % n == 0 and width % n == 0]
+            raise InputError(
+                f"patch_size={self.patch_size} does not divide an image of {height}x{width} pixels. "
+                f"Choose one of {divisors}."
+            )
+        return height // self.patch_size, width // self.patch_size
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], math.prod(self.token_grid(input_shape)), self.dim)
+
+    def get_config(self):
+        return {**super().get_config(), "dim": self.dim, "patch_size": self.patch_size}
+
+
+def _image_size(image_shape: tuple[int | None, ...]) -> tuple[int, int]:
+    if len(image_shape) != 4 or None in image_shape[1:]:
+        raise InputError(
+            f"a tokenizer takes images of a fixed (batch, height, width, channels), not {tuple(image_shape)}."
+        )
+    return image_shape[1], image_shape[2]
+
+
+def _pooled_size(size: int) -> int:
+    return (size - 1) // 2 + 1
+
+
+def _max_pool(x):
+    """Pools 3x3 at stride 2 with padding 1; a last column that no window reaches is not padded."""
+    height, width = x.shape[1:3]
+    x = ops.pad(x, ((0, 0), (1, height % 2), (1, width % 2), (0, 0)))
+    return ops.max_pool(x, 3, strides=2, padding="valid", data_format="channels_last")
+
+
+def _zero_pad(x, before: int, after: int):
+    return ops.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))

@@ -1,0 +1,36 @@
+import keras
+import numpy as np
+import pytest
+from fixtures.arrays import to_numpy
+
+from keras_cct import layers
+
+LAYERS = {
+    "conv_tokenizer": (layers.ConvTokenizer(6, kernel_size=5, num_conv_layers=2, hidden_dim=3), (2, 9, 8, 2)),
+    "patch_tokenizer": (layers.PatchTokenizer(6, patch_size=2), (2, 8, 4, 2)),
+    "class_token": (layers.ClassToken(), (2, 5, 6)),
+    "position_embedding": (layers.PositionEmbedding("sine"), (2, 5, 6)),
+    "attention": (layers.SelfAttention(3, attention_dropout_rate=0.2, dropout_rate=0.3), (2, 5, 6)),
+    "stochastic_depth": (layers.StochasticDepth(0.4), (2, 5, 6)),
+    "block": (layers.EncoderBlock(2, 1.5, 0.1, 0.2, 0.3), (2, 5, 6)),
+    "sequence_pool": (layers.SequencePool(), (2, 5, 6)),
+    "class_token_pool": (layers.ClassTokenPool(), (2, 5, 6)),
+    "head": (layers.ClassifierHead(3, class_names=["a", "b", "c"]), (2, 6)),
+}
+
+
+def test_every_layer_is_here():
+    assert {type(layer).__name__ for layer, _ in LAYERS.values()} == set(layers.__all__)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer_survives_saving(name, tmp_path):
+    layer, shape = LAYERS[name]
+    x = np.random.default_rng(0).standard_normal(shape).astype("float32")
+    inputs = keras.Input(shape[1:])
+    model = keras.Model(inputs, layer(inputs))
+    model.save(tmp_path / "model.keras")
+    reloaded = keras.models.load_model(tmp_path / "model.keras")
+    assert reloaded.layers[-1].get_config() == layer.get_config()
+    assert model.output_shape == layer.compute_output_shape((None, *shape[1:]))
+    np.testing.assert_array_equal(to_numpy(reloaded(x)), to_numpy(model(x)), strict=True)

@@ -1,0 +1,113 @@
+import keras
+import numpy as np
+import pytest
+from fixtures.arrays import to_numpy
+from fixtures.golden import CASES, VISION_CASES, golden_images, golden_model
+
+import keras_cct
+
+FAMILIES = {
+    "cct": keras_cct.ModelConfig("cct", (12, 8, 3), 5, 2, 2, 8, 1.0, kernel_size=3, num_conv_layers=1),
+    "cvt": keras_cct.ModelConfig("cvt", (12, 8, 3), 5, 2, 2, 8, 1.0, patch_size=4),
+    "vit": keras_cct.ModelConfig("vit", (12, 8, 3), 5, 2, 2, 8, 1.0, patch_size=4),
+}
+
+
+def pixels(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
+
+
+def answer(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    return to_numpy(model(images, training=False))
+
+
+@pytest.mark.parametrize("name", VISION_CASES)
+def test_golden_logits_and_parameters(name):
+    # The golden numbers come from float64; 1e-4 leaves room for float32 through 14 blocks.
+    case, model = CASES[name], golden_model(name)
+    logits = answer(model, golden_images(name))
+    np.testing.assert_allclose(logits[:, :10], case["logits"], atol=1e-4)
+    np.testing.assert_allclose(logits.sum(axis=1), case["logits_sum"], atol=1e-3)
+    assert model.count_params() == case["num_params"]
+
+
+@pytest.mark.parametrize("name", VISION_CASES)
+def test_golden_tokens_and_features(name):
+    case, model = CASES[name], golden_model(name)
+    # The original adds the position embedding in place, so its tokens include it where no class token came between.
+    has_sum = not name.startswith("vit_") and case["position_embedding"] != "none"
+    layer = model.get_layer("position_embedding" if has_sum else "tokenizer")
+    parts = keras.Model(model.input, [layer.output, model.layers[-2].output])
+    tokens, features = map(to_numpy, parts(golden_images(name), training=False))
+    assert tokens.shape[1] == case["num_tokens"]
+    np.testing.assert_allclose(tokens.mean(), case["tokens_mean"], atol=1e-5)
+    np.testing.assert_allclose(tokens[0, :2, :4].ravel(), case["tokens_first"], atol=1e-5)
+    np.testing.assert_allclose(features[0, :8], case["features_first"], atol=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_saved_model_answers_identically(family, tmp_path):
+    model = keras_cct.build_model(FAMILIES[family])
+    model.save(tmp_path / "model.keras")
+    reloaded = keras.models.load_model(tmp_path / "model.keras")
+    images = pixels(3, 12, 8, 3)
+    np.testing.assert_array_equal(answer(reloaded, images), answer(model, images))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_training_changes_every_weight(family):
+    model = keras_cct.build_model(FAMILIES[family])
+    before = [to_numpy(weight).copy() for weight in model.trainable_weights]
+    model.compile(keras.optimizers.SGD(1.0), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.train_on_batch(pixels(4, 12, 8, 3), np.arange(4))
+    unchanged = [
+        weight.path
+        for weight, old in zip(model.trainable_weights, before, strict=True)
+        if np.array_equal(to_numpy(weight), old)
+    ]
+    # The softmax over tokens does not see a constant added to all scores.
+    assert [path for path in unchanged if not path.endswith("score/bias")] == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_layers_stand_in_a_chain_with_fixed_names(family):
+    names = [layer.name for layer in keras_cct.build_model(FAMILIES[family]).layers]
+    class_token = ["class_token"] if family == "vit" else []
+    pool = "class_token_pool" if family == "vit" else "sequence_pool"
+    blocks = ["block_0", "block_1"]
+    before = ["images", "normalization", "tokenizer", *class_token, "position_embedding", "dropout"]
+    assert names == [*before, *blocks, "norm", pool, "head"]
+
+
+def test_pixels_of_every_dtype_give_the_same_logits():
+    model = keras_cct.build_model(FAMILIES["cct"])
+    images = pixels(2, 12, 8, 3)
+    expected = model.predict_on_batch(images.astype("float32"))
+    for dtype in ("uint8", "int32", "float64"):
+        np.testing.assert_array_equal(model.predict_on_batch(images.astype(dtype)), expected)
+
+
+def test_normalization_is_that_of_the_recipe():
+    mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    fields = {"input_shape": (8, 8, 3), "dim": 8, "num_heads": 2, "num_layers": 1}
+    model = keras_cct.CVT(**fields, normalization=(mean, std))
+    images = pixels(2, 8, 8, 3)
+    normalization = model.get_layer("normalization")
+    expected = (images / 255 - mean) / std
+    np.testing.assert_allclose(to_numpy(normalization(images)), expected, atol=1e-5)
+
+
+def test_half_precision_keeps_logits_and_pixels_in_float32():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = keras_cct.build_model(FAMILIES["cct"])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert model.get_layer("normalization").compute_dtype == "float32"
+    assert model.get_layer("block_0").compute_dtype == "bfloat16"
+    assert model.output.dtype == "float32"
+
+
+def test_without_top_the_model_ends_in_features():
+    model = keras_cct.CCT(include_top=False, input_shape=(8, 8, 1), dim=16, num_layers=1)
+    assert model.output_shape == (None, 16)

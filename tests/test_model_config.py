@@ -1,0 +1,48 @@
+import pytest
+
+import keras_cct
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"family": "cnn"}, "family='cnn' is unknown. Choose one of cct, cvt, vit."),
+        ({"num_classes": 0}, "num_classes=0 is not allowed. Give a whole number of at least 1."),
+        ({"num_classes": True}, "num_classes=True is not allowed"),
+        ({"num_layers": 1.5}, "num_layers=1.5 is not allowed"),
+        ({"num_heads": 3}, r"num_heads=3 does not divide dim=256. Choose one of \[1, 2, 4, 8, 16, 32, 64\]."),
+        ({"input_shape": (32, 32)}, r"input_shape=\(32, 32\) is not \(height, width, channels\)"),
+        ({"input_shape": 32}, "input_shape=32 is not"),
+        (
+            {"position_embedding": "cosine"},
+            "position_embedding='cosine' is unknown. Choose one of learnable, sine, none.",
+        ),
+        ({"dropout_rate": 1}, "dropout_rate=1 is not a rate. Give a number from 0 to below 1."),
+        ({"stochastic_depth_rate": -0.1}, "stochastic_depth_rate=-0.1 is not a rate"),
+        ({"attention_dropout_rate": "0.1"}, "attention_dropout_rate='0.1' is not a rate"),
+        ({"mlp_ratio": 0}, "mlp_ratio=0 leaves the MLP no hidden width"),
+        ({"patch_size": 4}, "patch_size means nothing to the cct family. It takes kernel_size and num_conv_layers."),
+        ({"kernel_size": None}, "kernel_size=None is not allowed"),
+        ({"normalization": "imagenet"}, r"normalization='imagenet' is not a pair \(mean, std\)"),
+        ({"normalization": 0.5}, r"normalization=0.5 is not a pair \(mean, std\)"),
+        ({"normalization": ((0.5, 0.5), 1.0)}, "does not fit 3 channels. Give 1 or 3 numbers."),
+        ({"normalization": (0.5, (0.1, 0.1, 0.0))}, "has an entry that is not positive"),
+        ({"class_names": ["cat"]}, "class_names has 1 names for num_classes=10. Give one per class."),
+        ({"class_names": "catdogbird"}, "class_names='catdogbird' is not a list of names"),
+    ],
+)
+def test_impossible_values_are_refused(fields, message):
+    good = {"family": "cct", "kernel_size": 3, "num_conv_layers": 1}
+    with pytest.raises(keras_cct.InputError, match=message) as error:
+        keras_cct.ModelConfig(**(good | fields))
+    assert "\n" not in str(error.value)
+
+
+def test_stochastic_depth_grows_linearly_to_the_last_block():
+    config = keras_cct.ModelConfig("cvt", num_layers=5, patch_size=4, stochastic_depth_rate=0.2)
+    assert config.stochastic_depth_rates() == pytest.approx([0, 0.05, 0.1, 0.15, 0.2])
+
+
+def test_a_single_block_has_no_stochastic_depth():
+    config = keras_cct.ModelConfig("cvt", num_layers=1, patch_size=4)
+    assert config.stochastic_depth_rates() == [0]
