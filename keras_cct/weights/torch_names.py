@@ -1,0 +1,95 @@
+"""Which Keras variable holds which entry of the original's PyTorch state dict, and in which layout."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from keras_cct.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One tensor in both worlds.
+
+    Args:
+        key: Its name in the PyTorch state dict.
+        variable: The Keras variable that holds it.
+        axes: The order of the PyTorch axes in Keras, e.g. (1, 0) for the kernel of a linear layer.
+    """
+
+    key: str
+    variable: keras.Variable
+    axes: tuple[int, ...]
+
+    @property
+    def torch_shape(self) -> tuple[int, ...]:
+        """The shape of the tensor in PyTorch."""
+        return tuple(self.variable.shape[axis] for axis in np.argsort(self.axes))
+
+    def to_keras(self, value: np.ndarray) -> np.ndarray:
+        """Returns a PyTorch array in Keras's layout."""
+        return np.transpose(value, self.axes)
+
+    def to_torch(self) -> np.ndarray:
+        """Returns the variable's value as a contiguous array in PyTorch's layout."""
+        value = keras.ops.convert_to_numpy(self.variable.value)
+        return np.ascontiguousarray(np.transpose(value, np.argsort(self.axes)))
+
+
+def torch_entries(model: keras.Model) -> list[Entry]:
+    """Returns the entries of a model of this package, in the order of its layers.
+
+    Raises:
+        InputError: The model is not one of this package's.
+    """
+    entries = []
+    for layer in model.layers:
+        if layer.name.startswith("block_"):
+            entries += _block_entries(f"classifier.blocks.{layer.name.removeprefix('block_')}", layer)
+        elif layer.name in _ENTRIES_OF_LAYER:
+            entries += _ENTRIES_OF_LAYER[layer.name](layer)
+        elif layer.weights and not isinstance(layer, keras.layers.Normalization):
+            raise InputError(f"layer {layer.name!r} has no place in a state dict. Give a model made by keras_cct.")
+    return entries
+
+
+def _tokenizer_entries(layer: keras.layers.Layer) -> list[Entry]:
+    convolutions = getattr(layer, "convolutions", None) or [layer.projection]
+    entries = []
+    for index, convolution in enumerate(convolutions):
+        key = f"tokenizer.conv_layers.{index}.0"
+        entries.append(Entry(f"{key}.weight", convolution.kernel, (2, 3, 1, 0)))
+        if convolution.use_bias:
+            entries.append(Entry(f"{key}.bias", convolution.bias, (0,)))
+    return entries
+
+
+def _block_entries(key: str, block: keras.layers.Layer) -> list[Entry]:
+    return [
+        *_norm_entries(f"{key}.pre_norm", block.attention_norm),
+        *_linear_entries(f"{key}.self_attn.qkv", block.attention.query_key_value),
+        *_linear_entries(f"{key}.self_attn.proj", block.attention.projection),
+        *_norm_entries(f"{key}.norm1", block.mlp_norm),
+        *_linear_entries(f"{key}.linear1", block.mlp_in),
+        *_linear_entries(f"{key}.linear2", block.mlp_out),
+    ]
+
+
+def _linear_entries(key: str, dense: keras.layers.Dense) -> list[Entry]:
+    entries = [Entry(f"{key}.weight", dense.kernel, (1, 0))]
+    return [*entries, Entry(f"{key}.bias", dense.bias, (0,))] if dense.use_bias else entries
+
+
+def _norm_entries(key: str, norm: keras.layers.LayerNormalization) -> list[Entry]:
+    return [Entry(f"{key}.weight", norm.gamma, (0,)), Entry(f"{key}.bias", norm.beta, (0,))]
+
+
+_ENTRIES_OF_LAYER = {
+    "tokenizer": _tokenizer_entries,
+    "class_token": lambda layer: [Entry("classifier.class_emb", layer.token, (0, 1, 2))],
+    "position_embedding": lambda layer: [Entry("classifier.positional_emb", layer.embedding, (0, 1, 2))],
+    "norm": lambda layer: _norm_entries("classifier.norm", layer),
+    "sequence_pool": lambda layer: _linear_entries("classifier.attention_pool", layer.score),
+    "head": lambda layer: _linear_entries("classifier.fc", layer),
+}

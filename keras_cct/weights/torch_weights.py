@@ -1,0 +1,64 @@
+"""Weights of the original PyTorch models, in and out."""
+
+from collections.abc import Mapping
+from os import PathLike
+
+import keras
+import numpy as np
+
+from keras_cct.errors import InputError
+from keras_cct.weights.torch_file import read_torch_file
+from keras_cct.weights.torch_names import torch_entries
+
+
+def load_torch_weights(model: keras.Model, source: Mapping[str, np.ndarray] | str | PathLike) -> None:
+    """Copies the weights of the original PyTorch model into a Keras model of the same architecture.
+
+    Args:
+        model: A model made by this package. Its weights change only if every key of the source fits.
+        source: State dict of names to arrays (or PyTorch tensors), or the path of a file that holds one.
+
+    Raises:
+        InputError: The file cannot be read, or a key is missing, extra or misshapen; the message lists them all.
+    """
+    state_dict = source if isinstance(source, Mapping) else read_torch_file(source)
+    arrays = {key: _to_array(value) for key, value in state_dict.items()}
+    entries = torch_entries(model)
+    shapes = {entry.key: entry.torch_shape for entry in entries}
+    faults = [f"missing {key} {shape}" for key, shape in shapes.items() if key not in arrays]
+    faults += [f"extra {key} {array.shape}" for key, array in arrays.items() if key not in shapes]
+    faults += [
+        f"{key} is {arrays[key].shape} instead of {shape}"
+        for key, shape in shapes.items()
+        if key in arrays and arrays[key].shape != shape
+    ]
+    if faults:
+        raise InputError(
+            f"the weights do not fit model {model.name!r}: {'; '.join(faults)}. Nothing was loaded; "
+            f"create the model with the architecture the weights come from."
+        )
+    for entry in entries:
+        entry.variable.assign(entry.to_keras(arrays[entry.key]))
+
+
+def export_torch_weights(model: keras.Model) -> dict[str, np.ndarray]:
+    """Returns the weights of a model made by this package as the original's state dict.
+
+    Args:
+        model: A model made by this package.
+
+    Returns:
+        Names to arrays, in PyTorch's names and layout; `{key: torch.from_numpy(array)}` loads into the original.
+
+    Raises:
+        InputError: The model is not one of this package's.
+    """
+    return {entry.key: entry.to_torch() for entry in torch_entries(model)}
+
+
+def _to_array(value: object) -> np.ndarray:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.float() if value.is_floating_point() and value.itemsize < 4 else value
+        return value.numpy()
+    return np.asarray(value)

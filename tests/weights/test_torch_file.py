@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from fixtures.golden import CASES, golden_model, state_dict_of
+
+import keras_cct
+
+torch = pytest.importorskip("torch", reason="PyTorch is an extra")
+
+
+class RunsCode:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def torch_state_dict() -> dict:
+    return {key: torch.from_numpy(value) for key, value in state_dict_of(CASES["cct_2_3x2_32"]).items()}
+
+
+def load(path) -> dict[str, np.ndarray]:
+    model = keras_cct.create_model("cct_2_3x2_32")
+    keras_cct.load_torch_weights(model, path)
+    return keras_cct.export_torch_weights(model)
+
+
+def assert_golden(weights):
+    expected = keras_cct.export_torch_weights(golden_model("cct_2_3x2_32"))
+    for key, array in expected.items():
+        np.testing.assert_array_equal(weights[key], array)
+
+
+def test_file_of_a_state_dict_loads(tmp_path):
+    torch.save(torch_state_dict(), tmp_path / "model.pth")
+    assert_golden(load(tmp_path / "model.pth"))
+    model = keras_cct.create_model("cct_2_3x2_32", weights=tmp_path / "model.pth")
+    assert_golden(keras_cct.export_torch_weights(model))
+
+
+def test_checkpoint_of_a_parallel_training_script_loads(tmp_path):
+    prefixed = {f"module.{key}": value for key, value in torch_state_dict().items()}
+    torch.save({"epoch": 3, "arch": "cct", "state_dict": prefixed}, tmp_path / "last.pth.tar")
+    assert_golden(load(tmp_path / "last.pth.tar"))
+
+
+def test_tensors_load_without_a_file():
+    model = keras_cct.create_model("cct_2_3x2_32")
+    keras_cct.load_torch_weights(model, {key: value.requires_grad_() for key, value in torch_state_dict().items()})
+    assert_golden(keras_cct.export_torch_weights(model))
+
+
+def test_half_precision_tensors_load():
+    model = keras_cct.create_model("cct_2_3x2_32")
+    halves = {key: value.bfloat16() for key, value in torch_state_dict().items()}
+    keras_cct.load_torch_weights(model, halves)
+    exported = keras_cct.export_torch_weights(model)
+    assert all(np.array_equal(exported[key], value.float().numpy()) for key, value in halves.items())
+
+
+def test_file_that_wants_to_run_code_is_refused(tmp_path):
+    trace = tmp_path / "trace"
+    torch.save({"state_dict": RunsCode(str(trace))}, tmp_path / "evil.pth")
+    with pytest.raises(keras_cct.InputError, match="is not a PyTorch file of weights only"):
+        load(tmp_path / "evil.pth")
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"PK\x03\x04 half a zip"])
+def test_file_of_something_else_is_refused(content, tmp_path):
+    (tmp_path / "model.pth").write_bytes(content)
+    with pytest.raises(keras_cct.InputError, match="is not a PyTorch file of weights only") as error:
+        load(tmp_path / "model.pth")
+    assert "\n" not in str(error.value)
+
+
+def test_file_without_a_state_dict_is_refused(tmp_path):
+    torch.save({"epoch": 3}, tmp_path / "model.pth")
+    with pytest.raises(keras_cct.InputError, match="holds no state dict"):
+        load(tmp_path / "model.pth")
+
+
+def test_missing_file_is_refused(tmp_path):
+    with pytest.raises(keras_cct.InputError, match="no file at"):
+        load(tmp_path / "none.pth")

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+from fixtures.golden import CASES, VISION_CASES, golden_model, state_dict_of
+
+import keras_cct
+
+SMALL_CASES = [name for name in VISION_CASES if "_2_" in name]
+
+
+@pytest.mark.parametrize("name", SMALL_CASES)
+def test_weights_survive_the_way_there_and_back_bit_for_bit(name):
+    expected = state_dict_of(CASES[name])
+    exported = keras_cct.export_torch_weights(golden_model(name))
+    assert exported.keys() == expected.keys()
+    for key, array in expected.items():
+        np.testing.assert_array_equal(exported[key], array, strict=True)
+        assert exported[key].flags.c_contiguous
+
+
+def test_every_fault_is_listed_and_nothing_is_loaded():
+    model = golden_model("cct_2_3x2_32")
+    before = keras_cct.export_torch_weights(model)
+    wrong = dict(before)
+    del wrong["classifier.norm.bias"]
+    del wrong["classifier.blocks.1.linear1.weight"]
+    wrong["classifier.class_emb"] = np.zeros((1, 1, 128))
+    wrong["classifier.fc.bias"] = np.zeros(3)
+    with pytest.raises(keras_cct.InputError) as error:
+        keras_cct.load_torch_weights(model, {key: value + 1 for key, value in wrong.items()})
+    message = str(error.value)
+    for fault in (
+        "missing classifier.norm.bias (128,)",
+        "missing classifier.blocks.1.linear1.weight (128, 128)",
+        "extra classifier.class_emb (1, 1, 128)",
+        "classifier.fc.bias is (3,) instead of (10,)",
+    ):
+        assert fault in message
+    after = keras_cct.export_torch_weights(model)
+    assert all(np.array_equal(after[key], before[key]) for key in before)
+
+
+def test_models_from_elsewhere_are_refused():
+    import keras
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="somewhere")])
+    with pytest.raises(keras_cct.InputError, match="layer 'somewhere' has no place in a state dict"):
+        keras_cct.export_torch_weights(model)
