@@ -1,0 +1,38 @@
+"""The bundled sample: a real subset of Fashion-MNIST, 5,000 training and 1,000 test images."""
+
+from pathlib import Path
+
+import numpy as np
+
+from keras_cct.data.labelled_images import LabelledImages
+from keras_cct.errors import InputError
+
+CLASS_NAMES = (
+    "t-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
+SPLITS = ("train", "test")
+
+
+def load_sample(split: str) -> LabelledImages:
+    """Returns one split of the sample: grey images of 28x28 pixels in ten classes of clothing.
+
+    Args:
+        split: "train" (500 images per class) or "test" (100 per class).
+
+    Raises:
+        InputError: The split is unknown.
+    """
+    if split not in SPLITS:
+        raise InputError(f"split={split!r} is unknown. Choose one of {', '.join(SPLITS)}.")
+    with np.load(Path(__file__).with_name("fashion_mnist.npz")) as arrays:
+        images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
+    return LabelledImages(images[..., None], labels.astype("int64"), CLASS_NAMES)

@@ -1,0 +1,160 @@
+"""The training recipe: the keys of a YAML config, checked."""
+
+import dataclasses
+import difflib
+import math
+from os import PathLike
+from pathlib import Path
+
+from keras_cct.errors import InputError
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Everything a training run depends on.
+
+    Keys and defaults are those of the original training script, where it has them.
+
+    Args:
+        model: Name of a variant.
+        dataset: Where the images come from: "sample".
+        mean: Mean of each channel in units of 0..1.
+        std: Standard deviation of each channel in units of 0..1.
+        crop_padding: Largest random shift of an image in pixels; 0 for none.
+        hflip: Share of images mirrored left to right, 0 to 1.
+        smoothing: Label smoothing, 0 to below 1.
+        batch_size: Images per step and device.
+        epochs: Epochs of the learning-rate schedule.
+        cooldown_epochs: Epochs after it, at `min_lr`.
+        warmup_epochs: First epochs, with the rate growing linearly from `warmup_lr` to `lr`.
+        lr: Learning rate that the cosine starts from.
+        warmup_lr: Learning rate of the first epoch, if there is a warm-up.
+        min_lr: Learning rate that the cosine ends at.
+        weight_decay: Decoupled weight decay of everything but biases and norms.
+        seed: Seed of weights, order, augmentation and dropout.
+
+    Raises:
+        InputError: A value is of the wrong type or out of range.
+    """
+
+    model: str
+    dataset: str
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    crop_padding: int = 0
+    hflip: float = 0.5
+    smoothing: float = 0.1
+    batch_size: int = 32
+    epochs: int = 200
+    cooldown_epochs: int = 10
+    warmup_epochs: int = 3
+    lr: float = 0.01
+    warmup_lr: float = 1e-4
+    min_lr: float = 1e-5
+    weight_decay: float = 1e-4
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _coerce(field.name, getattr(self, field.name), field.type))
+        for key in ("batch_size", "epochs"):
+            self._check(key, getattr(self, key) >= 1, "at least 1")
+        for key in ("crop_padding", "cooldown_epochs", "warmup_epochs", "seed", "warmup_lr", "min_lr", "weight_decay"):
+            self._check(key, getattr(self, key) >= 0, "at least 0")
+        self._check("lr", self.lr > 0, "above 0")
+        self._check("hflip", 0 <= self.hflip <= 1, "from 0 to 1")
+        self._check("smoothing", 0 <= self.smoothing < 1, "from 0 to below 1")
+        self._check("std", min(self.std, default=0) > 0, "above 0 for every channel")
+
+    def _check(self, key: str, is_good: bool, allowed: str) -> None:
+        if not is_good:
+            raise InputError(f"recipe key {key}={getattr(self, key)!r} is out of range. It must be {allowed}.")
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of the schedule and the cooldown after it."""
+        return self.epochs + self.cooldown_epochs
+
+    def learning_rates(self) -> list[float]:
+        """Returns the learning rate of every epoch: a linear warm-up, then a cosine from `lr` to `min_lr`.
+
+        As in the original the cosine counts from the first epoch, the warm-up included.
+        """
+        return [self._learning_rate(epoch) for epoch in range(self.total_epochs)]
+
+    def _learning_rate(self, epoch: int) -> float:
+        if epoch < self.warmup_epochs:
+            return self.warmup_lr + epoch * (self.lr - self.warmup_lr) / self.warmup_epochs
+        if epoch >= self.epochs:
+            return self.min_lr
+        return self.min_lr + (self.lr - self.min_lr) / 2 * (1 + math.cos(math.pi * epoch / self.epochs))
+
+    def to_yaml(self) -> str:
+        """Returns the recipe as a YAML document that `load_recipe` reads."""
+        import yaml
+
+        values = dataclasses.asdict(self)
+        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+        return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None)
+
+
+def load_recipe(name_or_path: str | PathLike, **overrides) -> Recipe:
+    """Returns the recipe of a config.
+
+    Args:
+        name_or_path: Name of a config of this package, e.g. "sample", or the path of a YAML file.
+        **overrides: Keys of `Recipe` to replace.
+
+    Raises:
+        InputError: There is no such config, or it has an unknown key or an impossible value.
+    """
+    import yaml
+
+    path = _find_config(name_or_path)
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{str(path)!r} is not a YAML file: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{str(path)!r} is not a list of `key: value` lines.")
+    values |= overrides
+    known = [field.name for field in dataclasses.fields(Recipe)]
+    for key in values:
+        if key not in known:
+            nearest = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Choose from {', '.join(known)}."
+            raise InputError(f"unknown recipe key {key!r} in {str(path)!r}. {hint}")
+    for key in ("model", "dataset"):
+        if key not in values:
+            raise InputError(f"recipe key {key!r} is missing in {str(path)!r}. Add it.")
+    return Recipe(**values)
+
+
+def _find_config(name_or_path: str | PathLike) -> Path:
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    shipped = {config.stem: config for config in sorted(CONFIGS.rglob("*.yml"))}
+    if str(name_or_path) in shipped:
+        return shipped[str(name_or_path)]
+    raise InputError(f"no config {str(name_or_path)!r}. Give the path of a YAML file or one of {', '.join(shipped)}.")
+
+
+def _coerce(key: str, value: object, wanted: type) -> object:
+    """Returns the value in the type of its field; YAML 1.1 reads 55e-5 as a string."""
+    try:
+        if wanted is str and isinstance(value, str):
+            return value
+        if wanted is int and not isinstance(value, bool) and int(value) == float(value):
+            return int(value)
+        if wanted is float and not isinstance(value, bool) and math.isfinite(float(value)):
+            return float(value)
+        if wanted == tuple[float, ...]:
+            values = value if isinstance(value, list | tuple) else [value]
+            return tuple(_coerce(key, item, float) for item in values)
+    except (TypeError, ValueError):
+        pass
+    kinds = {str: "a word", int: "a whole number", float: "a number"}
+    raise InputError(f"recipe key {key}={value!r} is not {kinds.get(wanted, 'a list of numbers')}.")

@@ -1,0 +1,82 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from keras_cct.data import LabelledImages
+from keras_cct.data.pipeline import evaluation_batches, training_batches
+from keras_cct.recipe import Recipe
+
+RECIPE = Recipe("cct_2_3x2_32", "sample", epochs=2, cooldown_epochs=0, crop_padding=2, smoothing=0.1, seed=5)
+
+
+def numbered(count: int = 10) -> LabelledImages:
+    """Images that show their own index, large enough for padding to leave the middle alone."""
+    pixels = np.arange(count, dtype="uint8")[:, None, None, None] + 1
+    return LabelledImages(np.broadcast_to(pixels, (count, 8, 8, 1)).copy(), np.arange(count) % 3, ("a", "b", "c"))
+
+
+def batches(data, recipe, batch_size):
+    return [(images.numpy(), targets.numpy()) for images, targets in training_batches(data, recipe, batch_size)]
+
+
+def order(found) -> list[int]:
+    return [int(image[4, 4, 0]) - 1 for images, _ in found for image in images]
+
+
+def test_every_epoch_has_full_batches_in_an_order_of_its_own():
+    found = batches(numbered(), RECIPE, batch_size=4)
+    assert [len(images) for images, _ in found] == [4] * 4  # 2 epochs of 2 full batches
+    first, second = order(found[:2]), order(found[2:])
+    assert len(set(first)) == len(set(second)) == 8
+    assert first != second
+
+
+def test_images_keep_their_labels():
+    for images, targets in batches(numbered(), RECIPE, batch_size=4):
+        np.testing.assert_array_equal(targets.argmax(axis=1), (images[:, 4, 4, 0] - 1) % 3)
+
+
+def test_targets_are_smoothed():
+    _, targets = batches(numbered(), RECIPE, batch_size=4)[0]
+    np.testing.assert_allclose(np.sort(targets, axis=1), np.tile([0.1 / 3, 0.1 / 3, 0.9 + 0.1 / 3], (4, 1)), rtol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another():
+    again, other = batches(numbered(), RECIPE, 4), batches(numbered(), dataclasses.replace(RECIPE, seed=6), 4)
+    for (images, targets), (same_images, same_targets) in zip(batches(numbered(), RECIPE, 4), again, strict=True):
+        np.testing.assert_array_equal(images, same_images)
+        np.testing.assert_array_equal(targets, same_targets)
+    assert order(other) != order(again)
+
+
+def test_augmentation_depends_on_the_image_not_on_its_batch():
+    def by_epoch_and_index(batch_size):
+        found = batches(numbered(), RECIPE, batch_size)
+        images_per_epoch = len(numbered()) // batch_size * batch_size
+        images = np.concatenate([images for images, _ in found])
+        return {(n // images_per_epoch, index): images[n] for n, index in enumerate(order(found))}
+
+    small, large = by_epoch_and_index(2), by_epoch_and_index(4)
+    assert len(large) == 16
+    for key, image in large.items():
+        np.testing.assert_array_equal(small[key], image)
+
+
+def test_evaluation_has_every_image_once_in_order_unchanged():
+    data = numbered()
+    found = [(images.numpy(), targets.numpy()) for images, targets in evaluation_batches(data, 4)]
+    assert [len(images) for images, _ in found] == [4, 4, 2]
+    np.testing.assert_array_equal(np.concatenate([images for images, _ in found]), data.images)
+    np.testing.assert_array_equal(np.concatenate([targets for _, targets in found]), np.eye(3)[data.labels])
+
+
+@pytest.mark.parametrize("hflip", [0.0, 1.0])
+def test_flip_rate_reaches_the_images(hflip):
+    data = numbered()
+    data.images[..., :4, :] = 0
+    recipe = dataclasses.replace(RECIPE, hflip=hflip, crop_padding=0)
+    for images, _ in batches(data, recipe, 5):
+        dark, light = (images[:, :, 4:], images[:, :, :4]) if hflip else (images[:, :, :4], images[:, :, 4:])
+        assert (dark == 0).all()
+        assert (light > 0).all()
