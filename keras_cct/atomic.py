@@ -1,0 +1,28 @@
+"""Files and folders that appear whole or not at all."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`, and renames it to `path` if the block ends without an error.
+
+    Args:
+        path: The file, or the folder that does not exist yet, that the block makes.
+
+    Yields:
+        A path with the same ending; the block makes a file or a folder there.
+    """
+    temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,160 @@
+"""The command line: `keras_cct COMMAND ...`. Arguments and printing only; the work is done elsewhere."""
+
+import argparse
+import contextlib
+import dataclasses
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from keras_cct.errors import InputError
+from keras_cct.recipe import Recipe, load_recipe
+from keras_cct.variants import list_models, variant_config, variant_dataset
+
+EXIT_BAD_INPUT = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: The words after `keras_cct`; those of the process if not given.
+
+    Returns:
+        The exit code: 0, or 2 where the input cannot be used.
+    """
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("keras_cct").setLevel(logging.INFO)
+    try:
+        options.run(options)
+    except InputError as error:
+        print(f"keras_cct {options.command}: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="keras_cct", description="Compact transformers for Keras 3.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_train(commands)
+
+    evaluate = commands.add_parser("evaluate", help="report top-1 and top-5 on the bundled sample's test images")
+    evaluate.add_argument("artefact", help=".keras file or folder of a SavedModel")
+    evaluate.set_defaults(run=_evaluate)
+
+    predict = commands.add_parser("predict", help="name the classes of images")
+    predict.add_argument("artefact", help=".keras file or folder of a SavedModel")
+    predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG, BMP or GIF file of any size")
+    predict.add_argument("--top", type=int, default=5, help="number of classes to print (default 5)")
+    predict.set_defaults(run=_predict)
+
+    export = commands.add_parser("export", help="write a SavedModel and compare it with Keras")
+    export.add_argument("model", help=".keras file")
+    export.add_argument("folder", help="folder to make")
+    export.set_defaults(run=_export)
+
+    models = commands.add_parser("models", help="list the published variants")
+    models.add_argument("pattern", nargs="?", default="*", help="wildcard, e.g. 'cct_*_sine'")
+    models.set_defaults(run=_models)
+    return parser
+
+
+def _add_train(commands) -> None:
+    train = commands.add_parser(
+        "train", help="train a model by a recipe", formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    train.add_argument("-c", "--config", default="sample", help="name of a shipped config, or path of a YAML file")
+    train.add_argument("--output", help="folder for the run, new or empty (default: runs/TIME-MODEL)")
+    recipe = train.add_argument_group("recipe", "Each replaces a key of the config.")
+    for field in dataclasses.fields(Recipe):
+        flag = f"--{field.name.replace('_', '-')}"
+        nargs = "+" if field.type == tuple[float, ...] else None
+        recipe.add_argument(flag, nargs=nargs, default=argparse.SUPPRESS, dest=field.name, metavar="VALUE")
+    train.set_defaults(run=_train)
+
+
+def _train(options: argparse.Namespace) -> None:
+    overrides = {key: value for key, value in vars(options).items() if key in Recipe.__dataclass_fields__}
+    recipe = load_recipe(options.config, **overrides)
+    variant_config(recipe.model)
+    output = options.output or Path("runs", f"{time.strftime('%Y%m%d-%H%M%S')}-{recipe.model}")
+
+    _load_frameworks()
+    from keras_cct.training import train
+
+    train(recipe, output)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    _load_frameworks()
+    from keras_cct.data import load_sample
+    from keras_cct.evaluation import evaluate, load_predictor
+
+    data = load_sample("test")
+    accuracy = evaluate(load_predictor(options.artefact), data)
+    print(f"{len(data)} images: top-1 {accuracy['top1']:.2f} %, top-5 {accuracy['top5']:.2f} %")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    if options.top < 1:
+        raise InputError(f"--top {options.top} names no class. Give at least 1.")
+    _load_frameworks()
+    from keras_cct.evaluation import load_predictor, predict_files
+
+    predictor = load_predictor(options.artefact)
+    for path, classes in zip(options.images, predict_files(predictor, options.images, options.top), strict=True):
+        print(path)
+        for name, probability in classes:
+            print(f"  {100 * probability:6.2f} %  {name}")
+
+
+def _export(options: argparse.Namespace) -> None:
+    _load_frameworks()
+    from keras_cct.evaluation import load_model
+    from keras_cct.export import export_saved_model
+
+    export_saved_model(load_model(options.model), options.folder)
+    print(f"wrote {options.folder}")
+
+
+def _models(options: argparse.Namespace) -> None:
+    names = list_models(options.pattern)
+    if not names:
+        raise InputError(f"no variant matches {options.pattern!r}. 'keras_cct models' lists all.")
+    print(f"{'variant':24} {'pixels':>7} {'classes':>7}  data set")
+    for name in names:
+        config = variant_config(name)
+        height, width, _ = config.input_shape
+        print(f"{name:24} {f'{height}x{width}':>7} {config.num_classes:7}  {variant_dataset(name)}")
+
+
+def _load_frameworks() -> None:
+    """Imports Keras and TensorFlow without their start-up notes, which no log level of TensorFlow 2.21 turns off."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _silent_stderr():
+        import keras  # noqa: F401
+        import tensorflow
+
+        tensorflow.config.list_physical_devices()
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Drops what the process, C++ libraries included, writes to standard error."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

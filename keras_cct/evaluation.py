@@ -1,0 +1,140 @@
+"""Asking a trained model, a `.keras` file or a SavedModel: predictions with class names, and accuracy."""
+
+import zipfile
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Protocol
+
+import keras
+import numpy as np
+
+from keras_cct.data import LabelledImages
+from keras_cct.errors import InputError
+from keras_cct.layers import ClassifierHead
+
+
+class Predictor(Protocol):
+    """Whatever answers class probabilities.
+
+    Args:
+        image_shape: (height, width, channels) of the images it takes.
+        class_names: Names in the order of the probabilities, or None where they are not known.
+    """
+
+    image_shape: tuple[int, int, int]
+    class_names: list[str] | None
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Returns float32 (batch, classes) for pixels of 0..255, (batch, height, width, channels)."""
+
+
+class KerasPredictor:
+    """A Keras model of this package that answers probabilities.
+
+    Args:
+        model: A model with its head.
+
+    Raises:
+        InputError: The model does not end in a classifier head.
+    """
+
+    def __init__(self, model: keras.Model):
+        head = model.layers[-1]
+        if not isinstance(head, ClassifierHead):
+            raise InputError(
+                f"model {model.name!r} does not end in class scores. Give a model of keras_cct with its head."
+            )
+        self._model = model
+        self.image_shape = tuple(model.input_shape[1:])
+        self.class_names = head.class_names
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Returns float32 (batch, classes) for pixels of 0..255, (batch, height, width, channels)."""
+        return keras.ops.convert_to_numpy(keras.ops.softmax(self._model.predict_on_batch(images)))
+
+
+def load_model(path: str | PathLike) -> keras.Model:
+    """Returns the model in a `.keras` file, without its optimizer.
+
+    Raises:
+        InputError: The file is missing or broken.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"no model at {str(path)!r}. Give a .keras file or the folder of a SavedModel.")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{str(path)!r} is not a .keras file, or a broken one. Give one that `model.save` wrote.")
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{str(path)!r} cannot be loaded as a Keras model: {reason}") from error
+
+
+def load_predictor(path: str | PathLike) -> Predictor:
+    """Returns the model in a `.keras` file or in the folder of a SavedModel, ready to answer.
+
+    Raises:
+        InputError: There is no such model, or it is broken.
+    """
+    if Path(path).is_dir():
+        from keras_cct.saved_model import SavedModel
+
+        return SavedModel(Path(path))
+    return KerasPredictor(load_model(path))
+
+
+def predict_files(
+    predictor: Predictor, paths: Iterable[str | PathLike], top: int = 5
+) -> Iterator[list[tuple[str, float]]]:
+    """Yields the most probable classes of each image file.
+
+    Args:
+        predictor: From `load_predictor`.
+        paths: PNG, JPEG, BMP or GIF files of any size.
+        top: Number of classes to name.
+
+    Yields:
+        For each file up to `top` pairs of class name (its number where no names are known) and probability, falling.
+
+    Raises:
+        InputError: A file is missing or no image, before the first prediction.
+    """
+    from keras_cct.data.preprocess import read_images
+
+    for images in read_images(list(paths), predictor.image_shape):
+        (probabilities,) = predictor.probabilities(images)
+        names = predictor.class_names or [str(index) for index in range(len(probabilities))]
+        best = np.argsort(-probabilities, kind="stable")[:top]
+        yield [(names[index], float(probabilities[index])) for index in best]
+
+
+def evaluate(predictor: Predictor, data: LabelledImages, batch_size: int = 128) -> dict[str, float]:
+    """Returns the accuracy on labelled images.
+
+    Args:
+        predictor: From `load_predictor`.
+        data: Images of the predictor's shape.
+        batch_size: Images at a time.
+
+    Returns:
+        `top1` and `top5` in percent: how often the label is the first, or among the first five.
+
+    Raises:
+        InputError: The images or the number of classes do not fit.
+    """
+    if data.image_shape != predictor.image_shape:
+        raise InputError(
+            f"the model takes images of {predictor.image_shape}, not {data.image_shape}. "
+            f"Give another model or data set."
+        )
+    ranks = []
+    for start in range(0, len(data), batch_size):
+        probabilities = predictor.probabilities(data.images[start : start + batch_size])  # (batch, classes)
+        labels = data.labels[start : start + batch_size]
+        if probabilities.shape[1] != len(data.class_names):
+            raise InputError(f"the model knows {probabilities.shape[1]} classes, the data set {len(data.class_names)}.")
+        order = np.argsort(-probabilities, axis=1, kind="stable")
+        ranks.append(np.argmax(order == labels[:, None], axis=1))
+    ranks = np.concatenate(ranks)
+    return {"top1": 100 * float(np.mean(ranks < 1)), "top5": 100 * float(np.mean(ranks < 5))}

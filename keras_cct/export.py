@@ -1,0 +1,84 @@
+"""Models for serving, each compared with Keras after it is written."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_cct.atomic import replacing
+from keras_cct.errors import InputError
+from keras_cct.layers import ClassifierHead
+
+TOLERANCE = 1e-4
+"""Largest difference in a probability between an export and Keras."""
+
+
+def export_saved_model(model: keras.Model, path: str | PathLike, class_names: Sequence[str] | None = None) -> None:
+    """Writes a SavedModel that TensorFlow serves without Keras, loads it again and compares it with the model.
+
+    Signatures, each answering `probabilities`, float32 of shape (batch, classes):
+
+    * `serving_default`: `images`, float32 of shape (batch, height, width, channels), pixels of 0..255.
+    * `serve_uint8`: the same for uint8.
+    * `serve_encoded`: `encoded`, strings of shape (batch,), PNG or JPEG files of any size (models of 1 or 3 channels).
+
+    The names of the classes are in `assets/class_names.txt`, one a line; in TensorFlow
+    `tf.saved_model.load(path).class_names.asset_path` is that file. Under JAX and PyTorch a process with
+    TensorFlow as the backend does the writing.
+
+    Args:
+        model: A model of this package, with its head.
+        path: Folder to make.
+        class_names: Names of the classes; those saved with the model if not given.
+
+    Raises:
+        InputError: The folder exists, the model has no head, or the names do not fit.
+        RuntimeError: The SavedModel answers differently; no folder is left.
+    """
+    path = Path(path)
+    head = model.layers[-1]
+    if not isinstance(head, ClassifierHead):
+        raise InputError(f"model {model.name!r} has no classifier head to export. Create it with include_top=True.")
+    names = list(head.class_names or [] if class_names is None else class_names)
+    if names and len(names) != head.units:
+        raise InputError(f"class_names has {len(names)} names for {head.units} classes. Give one per class.")
+    if path.exists():
+        raise InputError(f"{str(path)!r} exists already. Remove it or give another folder.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        if keras.backend.backend() == "tensorflow":
+            from keras_cct.saved_model import write_saved_model
+
+            write_saved_model(model, temporary, names)
+        else:
+            _write_in_tensorflow_process(model, temporary, names)
+        _compare(model, temporary)
+
+
+def _compare(model: keras.Model, path: Path) -> None:
+    from keras_cct.saved_model import SavedModel
+
+    images = np.random.default_rng(0).integers(0, 256, (4, *model.input_shape[1:]), dtype="uint8")
+    expected = keras.ops.convert_to_numpy(keras.ops.softmax(model.predict_on_batch(images)))
+    difference = float(np.abs(SavedModel(path).probabilities(images) - expected).max())
+    if not difference <= TOLERANCE:
+        raise RuntimeError(
+            f"the SavedModel differs from Keras by {difference:.2g}, more than {TOLERANCE:g}; it was removed."
+        )
+
+
+def _write_in_tensorflow_process(model: keras.Model, path: Path, class_names: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "model.keras")
+        model.save(file)
+        environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
+        command = [sys.executable, "-m", "keras_cct.saved_model", str(file), str(path), *class_names]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"TensorFlow could not write the SavedModel: {done.stderr.strip().splitlines()[-1]}")

@@ -1,0 +1,72 @@
+"""The folder that a training run writes."""
+
+import csv
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from keras_cct.atomic import replacing
+from keras_cct.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """Names and writes the files of a run.
+
+    Args:
+        path: The folder.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path) -> "RunFolder":
+        """Makes the folder.
+
+        Raises:
+            InputError: It is there already and has files in it, or cannot be made.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(f"the output folder {str(path)!r} is not empty. Give a new one; nothing is overwritten.")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"the output folder {str(path)!r} cannot be made: {error.strerror}.") from error
+        return cls(path)
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe in effect."""
+        return self.path / "recipe.yml"
+
+    @property
+    def summary(self) -> Path:
+        """One row of metrics per epoch."""
+        return self.path / "summary.csv"
+
+    @property
+    def best_model(self) -> Path:
+        """The model of the epoch with the highest top-1."""
+        return self.path / "best.keras"
+
+    @property
+    def curves(self) -> Path:
+        """The metrics as a picture."""
+        return self.path / "curves.png"
+
+    @property
+    def saved_model(self) -> Path:
+        """The best model as a SavedModel."""
+        return self.path / "saved_model"
+
+    def write_recipe(self, text: str) -> None:
+        """Writes the recipe."""
+        with replacing(self.recipe) as temporary:
+            temporary.write_text(text)
+
+    def write_summary(self, rows: list[Mapping[str, object]]) -> None:
+        """Writes the rows of all epochs so far."""
+        with replacing(self.summary) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)

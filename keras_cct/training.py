@@ -1,0 +1,129 @@
+"""One training run, from a recipe to a folder with the model in it."""
+
+import logging
+import sys
+from os import PathLike
+from pathlib import Path
+
+import keras
+
+from keras_cct.callbacks import BestModel, Summary
+from keras_cct.curves import draw_curves
+from keras_cct.data import LabelledImages, load_sample
+from keras_cct.distribution import local_distribution
+from keras_cct.errors import InputError
+from keras_cct.evaluation import load_model
+from keras_cct.export import export_saved_model
+from keras_cct.factory import create_model
+from keras_cct.recipe import Recipe
+from keras_cct.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+PROGRESS_BAR, LINE_PER_EPOCH = 1, 2
+"""Keras's names of what `fit` shows."""
+
+
+def train(recipe: Recipe, output: str | PathLike) -> RunFolder:
+    """Trains a model on all devices of this machine, evaluates it every epoch, and exports the best one.
+
+    Args:
+        recipe: What to train, on what and how.
+        output: Folder for the run, new or empty.
+
+    Returns:
+        The run folder, with recipe.yml, summary.csv, best.keras, curves.png and saved_model.
+
+    Raises:
+        InputError: The recipe or the folder cannot be used; nothing has been trained then.
+    """
+    train_data, eval_data = load_data(recipe.dataset)
+    distribution = local_distribution()
+    batch_size = recipe.batch_size * distribution.num_devices
+    if batch_size > len(train_data):
+        raise InputError(
+            f"a batch of {batch_size} images is larger than the {len(train_data)} of the set. Lower batch_size."
+        )
+    keras.utils.set_random_seed(recipe.seed)
+    with distribution.scope:
+        model = create_training_model(recipe, train_data)
+        folder = RunFolder.create(Path(output))
+        folder.write_recipe(recipe.to_yaml())
+        log.info(
+            "training %s (%s parameters) on %s", recipe.model, f"{model.count_params():,}", distribution.description
+        )
+        log.info("%d images per step; learning rate up to %g; writing to %s", batch_size, recipe.lr, folder.path)
+        rows = _fit(model, recipe, train_data, eval_data, batch_size, folder)
+    best = max(rows, key=lambda row: row["eval_top1"])
+    draw_curves(rows, f"{recipe.model} on {recipe.dataset}", folder.curves)
+    export_saved_model(load_model(folder.best_model), folder.saved_model)
+    log.info(
+        "best top-1 %.2f %% in epoch %d; SavedModel in %s", best["eval_top1"], best["epoch"] + 1, folder.saved_model
+    )
+    return folder
+
+
+def load_data(dataset: str) -> tuple[LabelledImages, LabelledImages]:
+    """Returns the training and the evaluation images of a recipe's `dataset`.
+
+    Raises:
+        InputError: The name is unknown.
+    """
+    if dataset != "sample":
+        raise InputError(f"dataset={dataset!r} is unknown. Choose sample.")
+    return load_sample("train"), load_sample("test")
+
+
+def create_training_model(recipe: Recipe, data: LabelledImages) -> keras.Model:
+    """Returns the recipe's model for these images, compiled.
+
+    Raises:
+        InputError: The variant is unknown or does not fit the images.
+    """
+    model = create_model(
+        recipe.model,
+        input_shape=data.image_shape,
+        num_classes=len(data.class_names),
+        class_names=data.class_names,
+        normalization=(recipe.mean, recipe.std),
+    )
+    model.compile(
+        optimizer=create_optimizer(recipe, model),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+        weighted_metrics=[
+            keras.metrics.CategoricalAccuracy(name="top1"),
+            keras.metrics.TopKCategoricalAccuracy(k=5, name="top5"),
+        ],
+    )
+    return model
+
+
+def create_optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Optimizer:
+    """Returns AdamW that decays neither biases nor norms, the weights with one axis."""
+    optimizer = keras.optimizers.AdamW(recipe.lr, weight_decay=recipe.weight_decay, epsilon=1e-8)
+    optimizer.exclude_from_weight_decay(
+        var_list=[weight for weight in model.trainable_weights if len(weight.shape) == 1]
+    )
+    return optimizer
+
+
+def _fit(model, recipe, train_data, eval_data, batch_size, folder) -> list[dict[str, float]]:
+    from keras_cct.data.pipeline import evaluation_batches, training_batches
+
+    steps = len(train_data) // batch_size
+    learning_rates = recipe.learning_rates()
+    summary = Summary(folder, num_images=steps * batch_size)
+    model.fit(
+        training_batches(train_data, recipe, batch_size),
+        epochs=recipe.total_epochs,
+        steps_per_epoch=steps,
+        validation_data=evaluation_batches(eval_data, batch_size),
+        shuffle=False,
+        callbacks=[
+            keras.callbacks.LearningRateScheduler(lambda epoch: learning_rates[epoch]),
+            summary,
+            BestModel(folder),
+        ],
+        verbose=PROGRESS_BAR if sys.stdout.isatty() else LINE_PER_EPOCH,
+    )
+    return summary.rows

@@ -1,0 +1,114 @@
+import csv
+
+import keras
+import numpy as np
+import pytest
+from fixtures.arrays import to_numpy
+from fixtures.small_run import first_images, small_data, small_recipe
+
+import keras_cct
+from keras_cct import training
+from keras_cct.evaluation import KerasPredictor, evaluate
+
+
+@pytest.fixture(autouse=True)
+def _small_data(monkeypatch):
+    monkeypatch.setattr(training, "load_data", small_data)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "load_data", small_data)
+        return keras_cct.train(small_recipe(), tmp_path_factory.mktemp("runs") / "run")
+
+
+def rows_of(folder) -> list[dict]:
+    with folder.summary.open() as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def test_run_folder_has_every_file_and_no_other(run):
+    names = sorted(path.name for path in run.path.iterdir())
+    assert names == ["best.keras", "curves.png", "recipe.yml", "saved_model", "summary.csv"]
+    assert run.curves.read_bytes().startswith(b"\x89PNG")
+    assert keras_cct.load_recipe(run.recipe) == small_recipe()
+
+
+def test_summary_has_a_row_per_epoch_with_the_schedule(run):
+    rows = rows_of(run)
+    assert [row["epoch"] for row in rows] == [0, 1]
+    assert [row["learning_rate"] for row in rows] == pytest.approx(small_recipe().learning_rates(), abs=1e-6)
+    assert all(np.isfinite(list(row.values())).all() for row in rows)
+
+
+def test_best_model_and_saved_model_reach_the_best_top1(run):
+    best = max(row["eval_top1"] for row in rows_of(run))
+    _, data = small_data("")
+    for artefact in (run.best_model, run.saved_model):
+        predictor = keras_cct.load_predictor(artefact)
+        assert evaluate(predictor, data)["top1"] == pytest.approx(best, abs=1e-4)
+        assert list(predictor.class_names) == list(data.class_names)
+
+
+def test_the_same_recipe_gives_the_same_weights(run, tmp_path):
+    again = keras_cct.train(small_recipe(), tmp_path / "run")
+    for row, same in zip(rows_of(run), rows_of(again), strict=True):
+        assert row["train_loss"] == pytest.approx(same["train_loss"], rel=1e-4)
+
+
+def test_biases_and_norms_do_not_decay():
+    model = training.create_training_model(small_recipe(lr=0.1, weight_decay=0.5), first_images("train", 1))
+    before = {weight.path: to_numpy(weight).copy() for weight in model.trainable_weights}
+    model.optimizer.build(model.trainable_weights)
+    model.optimizer.apply([keras.ops.zeros(weight.shape) for weight in model.trainable_weights])
+    for weight in model.trainable_weights:
+        # Without a gradient AdamW only decays, by lr * weight_decay.
+        factor = 1.0 if len(weight.shape) == 1 else 1 - 0.1 * 0.5
+        np.testing.assert_allclose(to_numpy(weight), factor * before[weight.path], atol=1e-6, err_msg=weight.path)
+
+
+def test_run_writes_into_no_folder_that_has_files(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(keras_cct.InputError, match="is not empty. Give a new one; nothing is overwritten"):
+        keras_cct.train(small_recipe(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"batch_size": 81}, "a batch of 81 images is larger than the 80 of the set. Lower batch_size."),
+        ({"model": "cct_9"}, "unknown variant 'cct_9'"),
+        ({"mean": [0.1, 0.2, 0.3]}, "does not fit 1 channels"),
+        ({"model": "cvt_7", "seed": 1, "batch_size": 82}, "larger than the 80"),
+    ],
+)
+def test_impossible_recipes_are_refused_before_anything_is_written(overrides, message, tmp_path):
+    with pytest.raises(keras_cct.InputError) as error:
+        keras_cct.train(small_recipe(**overrides), tmp_path / "run")
+    assert message in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_data_set_is_refused(monkeypatch):
+    monkeypatch.undo()
+    with pytest.raises(keras_cct.InputError, match="dataset='mnist' is unknown. Choose sample."):
+        training.load_data("mnist")
+
+
+def test_best_model_is_that_of_the_best_epoch(tmp_path):
+    from keras_cct.callbacks import BestModel
+    from keras_cct.run_folder import RunFolder
+
+    folder, model = RunFolder.create(tmp_path / "run"), keras_cct.create_model("cvt_2_4_32")
+    callback = BestModel(folder)
+    callback.set_model(model)
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype="uint8")
+    answers = []
+    for top1 in (0.3, 0.5, 0.5, 0.4):
+        model.get_layer("head").bias.assign_add(np.ones(10))
+        callback.on_epoch_end(len(answers), {"val_top1": top1})
+        answers.append(KerasPredictor(model)._model.predict_on_batch(images))
+    saved = keras.models.load_model(folder.best_model).predict_on_batch(images)
+    np.testing.assert_array_equal(saved, answers[1])
