@@ -30,7 +30,7 @@ from keras_cct.model_config import ModelConfig
 from keras_cct.variants import variant_config
 
 BATCH_SIZES = {"cct_2_3x2_32": 128, "cct_7_3x1_32": 64, "cct_14_7x2_224": 8}
-LOGITS_TOLERANCE = 1e-4
+LOGITS_TOLERANCE = 1e-5
 WARMUP_STEPS = 2
 LEARNING_RATE, WEIGHT_DECAY = 5e-4, 0.03
 
@@ -101,7 +101,7 @@ def load_reference(path: str) -> types.ModuleType:
     """
     advice = "Give the path of vit_pytorch/cct.py."
     if not path.endswith(".py") or not Path(path).is_file():
-        raise InputError(f"{path!r} is not a Python file. {advice}")
+        raise InputError(f"there is no Python file at {path!r}. {advice}")
     spec = importlib.util.spec_from_file_location("vit_pytorch_cct", path)
     reference = importlib.util.module_from_spec(spec)
     try:
