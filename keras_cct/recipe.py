@@ -26,12 +26,15 @@ class Recipe:
         hflip: Share of images mirrored left to right, 0 to 1.
         smoothing: Label smoothing, 0 to below 1.
         batch_size: Images per step and device.
-        epochs: Epochs of the learning-rate schedule.
-        cooldown_epochs: Epochs after it, at `min_lr`.
+        sched: Learning-rate schedule, "cosine" or "step".
+        epochs: Epochs of the schedule.
+        cooldown_epochs: Epochs after a cosine, at `min_lr`.
         warmup_epochs: First epochs, with the rate growing linearly from `warmup_lr` to `lr`.
-        lr: Learning rate that the cosine starts from.
+        decay_epochs: Epochs between two steps.
+        decay_rate: Factor of a step.
+        lr: Learning rate that the schedule starts from.
         warmup_lr: Learning rate of the first epoch, if there is a warm-up.
-        min_lr: Learning rate that the cosine ends at.
+        min_lr: Learning rate that a cosine ends at.
         weight_decay: Decoupled weight decay of everything but biases and norms.
         seed: Seed of weights, order, augmentation and dropout.
 
@@ -47,9 +50,12 @@ class Recipe:
     hflip: float = 0.5
     smoothing: float = 0.1
     batch_size: int = 32
+    sched: str = "step"
     epochs: int = 200
     cooldown_epochs: int = 10
     warmup_epochs: int = 3
+    decay_epochs: int = 30
+    decay_rate: float = 0.1
     lr: float = 0.01
     warmup_lr: float = 1e-4
     min_lr: float = 1e-5
@@ -59,11 +65,13 @@ class Recipe:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _coerce(field.name, getattr(self, field.name), field.type))
-        for key in ("batch_size", "epochs"):
+        self._check("sched", self.sched in ("cosine", "step"), "cosine or step")
+        for key in ("batch_size", "epochs", "decay_epochs"):
             self._check(key, getattr(self, key) >= 1, "at least 1")
         for key in ("crop_padding", "cooldown_epochs", "warmup_epochs", "seed", "warmup_lr", "min_lr", "weight_decay"):
             self._check(key, getattr(self, key) >= 0, "at least 0")
         self._check("lr", self.lr > 0, "above 0")
+        self._check("decay_rate", self.decay_rate > 0, "above 0")
         self._check("hflip", 0 <= self.hflip <= 1, "from 0 to 1")
         self._check("smoothing", 0 <= self.smoothing < 1, "from 0 to below 1")
         self._check("std", min(self.std, default=0) > 0, "above 0 for every channel")
@@ -74,19 +82,21 @@ class Recipe:
 
     @property
     def total_epochs(self) -> int:
-        """Epochs of the schedule and the cooldown after it."""
-        return self.epochs + self.cooldown_epochs
+        """Epochs of the schedule, and of the cooldown after a cosine."""
+        return self.epochs + (self.cooldown_epochs if self.sched == "cosine" else 0)
 
     def learning_rates(self) -> list[float]:
-        """Returns the learning rate of every epoch: a linear warm-up, then a cosine from `lr` to `min_lr`.
+        """Returns the learning rate of every epoch: a linear warm-up, then the schedule.
 
-        As in the original the cosine counts from the first epoch, the warm-up included.
+        As in the original the schedule counts from the first epoch, the warm-up included.
         """
         return [self._learning_rate(epoch) for epoch in range(self.total_epochs)]
 
     def _learning_rate(self, epoch: int) -> float:
         if epoch < self.warmup_epochs:
             return self.warmup_lr + epoch * (self.lr - self.warmup_lr) / self.warmup_epochs
+        if self.sched == "step":
+            return self.lr * self.decay_rate ** (epoch // self.decay_epochs)
         if epoch >= self.epochs:
             return self.min_lr
         return self.min_lr + (self.lr - self.min_lr) / 2 * (1 + math.cos(math.pi * epoch / self.epochs))

@@ -1,11 +1,16 @@
 import dataclasses
+import json
 import math
+from pathlib import Path
 
 import pytest
 import yaml
 
 import keras_cct
 
+FIXTURES = Path(__file__).with_name("fixtures")
+CONFIGS = json.loads((FIXTURES / "configs.json").read_text())
+GOLDEN = json.loads((FIXTURES / "golden_recipe.json").read_text())
 SAMPLE = {"model": "cct_2_3x2_32", "dataset": "sample"}
 
 
@@ -31,7 +36,15 @@ def test_a_written_recipe_reads_back_the_same(tmp_path):
 
 
 def test_learning_rates_warm_up_then_follow_the_cosine_from_the_first_epoch():
-    schedule = {"epochs": 20, "warmup_epochs": 4, "cooldown_epochs": 2, "lr": 1e-2, "warmup_lr": 1e-4, "min_lr": 1e-5}
+    schedule = {
+        "sched": "cosine",
+        "epochs": 20,
+        "warmup_epochs": 4,
+        "cooldown_epochs": 2,
+        "lr": 1e-2,
+        "warmup_lr": 1e-4,
+        "min_lr": 1e-5,
+    }
     recipe = keras_cct.Recipe(**SAMPLE, **schedule)
     rates = recipe.learning_rates()
     assert len(rates) == recipe.total_epochs == 22
@@ -39,6 +52,19 @@ def test_learning_rates_warm_up_then_follow_the_cosine_from_the_first_epoch():
     assert rates[4] == pytest.approx(1e-5 + (1e-2 - 1e-5) / 2 * (1 + math.cos(math.pi / 5)), abs=1e-15)
     assert rates[10] == pytest.approx((1e-2 + 1e-5) / 2, abs=1e-15)
     assert rates[20:] == [1e-5, 1e-5]
+
+
+@pytest.mark.parametrize("config", GOLDEN["lr"])
+def test_learning_rates_of_every_published_config(config):
+    golden, keys = GOLDEN["lr"][config], {field.name for field in dataclasses.fields(keras_cct.Recipe)}
+    values = {key: value for key, value in CONFIGS[config].items() if key in keys}
+    rates = keras_cct.Recipe(**(SAMPLE | values)).learning_rates()
+    assert len(rates) == golden["num_epochs"]
+    if "lr_per_epoch" in golden:
+        assert rates == pytest.approx(golden["lr_per_epoch"], abs=1e-12)
+    else:
+        for epoch, rate in golden["lr_at_epochs"].items():
+            assert rates[int(epoch)] == pytest.approx(rate, abs=1e-12)
 
 
 def test_without_warm_up_the_first_rate_is_lr():
