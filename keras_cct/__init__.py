@@ -1,7 +1,7 @@
 """keras_cct: compact transformers (ViT-Lite, CVT, CCT) for Keras 3.
 
-The names below load Keras when they are first used, not before; and the layers register themselves as soon as anything
-loads Keras, so that `keras.models.load_model` needs only `import keras_cct`.
+The names below load Keras when they are first used, not before; and the layers and the optimizer register themselves as
+soon as anything loads Keras, so that `keras.models.load_model` needs only `import keras_cct`.
 """
 
 import importlib
@@ -13,6 +13,7 @@ from keras_cct.variants import FAMILY_SIZES, list_models
 _HOME = {
     "CCT": "factory",
     "CVT": "factory",
+    "AdamW": "optimizers",
     "ClassToken": "layers",
     "ClassTokenPool": "layers",
     "ClassifierHead": "layers",
@@ -56,5 +57,6 @@ def __dir__() -> list[str]:
 
 
 @wrapt.when_imported("keras")
-def _register_layers(_keras: object) -> None:
+def _register(_keras: object) -> None:
     importlib.import_module("keras_cct.layers")
+    importlib.import_module("keras_cct.optimizers")

@@ -24,14 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `keras_cct`; those of the process if not given.
 
     Returns:
-        The exit code: 0, or 2 where the input cannot be used.
+        The exit code: 0, or 2 where the input or the file system cannot be used.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     logging.getLogger("keras_cct").setLevel(logging.INFO)
     try:
         options.run(options)
-    except InputError as error:
+    except (InputError, OSError) as error:
         print(f"keras_cct {options.command}: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     return 0

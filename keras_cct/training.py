@@ -15,6 +15,7 @@ from keras_cct.errors import InputError
 from keras_cct.evaluation import load_model
 from keras_cct.export import export_saved_model
 from keras_cct.factory import create_model
+from keras_cct.optimizers import AdamW
 from keras_cct.recipe import Recipe
 from keras_cct.run_folder import RunFolder
 
@@ -100,7 +101,7 @@ def create_training_model(recipe: Recipe, data: LabelledImages) -> keras.Model:
 
 def create_optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Optimizer:
     """Returns AdamW that decays neither biases nor norms, the weights with one axis."""
-    optimizer = keras.optimizers.AdamW(recipe.lr, weight_decay=recipe.weight_decay, epsilon=1e-8)
+    optimizer = AdamW(recipe.lr, weight_decay=recipe.weight_decay)
     optimizer.exclude_from_weight_decay(
         var_list=[weight for weight in model.trainable_weights if len(weight.shape) == 1]
     )

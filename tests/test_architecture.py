@@ -13,7 +13,7 @@ PACKAGE = Path(keras_cct.__file__).parent
 ORDER = [
     ["errors"],
     ["atomic", "model_config"],
-    ["variants", "recipe", "layers", "run_folder"],
+    ["variants", "recipe", "layers", "optimizers", "run_folder"],
     ["data", "model"],
     ["weights"],
     ["factory"],
