@@ -114,10 +114,10 @@ def _predict(options: argparse.Namespace) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     _load_frameworks()
-    from keras_cct.evaluation import load_model
     from keras_cct.export import export_saved_model
+    from keras_cct.weights import read_keras_file
 
-    export_saved_model(load_model(options.model), options.folder)
+    export_saved_model(read_keras_file(options.model), options.folder)
     print(f"wrote {options.folder}")
 
 

@@ -1,6 +1,5 @@
 """Asking a trained model, a `.keras` file or a SavedModel: predictions with class names, and accuracy."""
 
-import zipfile
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from keras_cct.data import LabelledImages
 from keras_cct.errors import InputError
 from keras_cct.layers import ClassifierHead
+from keras_cct.weights import read_keras_file
 
 
 class Predictor(Protocol):
@@ -54,23 +54,6 @@ class KerasPredictor:
         return keras.ops.convert_to_numpy(keras.ops.softmax(self._model.predict_on_batch(images)))
 
 
-def load_model(path: str | PathLike) -> keras.Model:
-    """Returns the model in a `.keras` file, without its optimizer.
-
-    Raises:
-        InputError: The file is missing or broken.
-    """
-    if not Path(path).is_file():
-        raise InputError(f"no model at {str(path)!r}. Give a .keras file or the folder of a SavedModel.")
-    if not zipfile.is_zipfile(path):
-        raise InputError(f"{str(path)!r} is not a .keras file, or a broken one. Give one that `model.save` wrote.")
-    try:
-        return keras.models.load_model(path, compile=False)
-    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{str(path)!r} cannot be loaded as a Keras model: {reason}") from error
-
-
 def load_predictor(path: str | PathLike) -> Predictor:
     """Returns the model in a `.keras` file or in the folder of a SavedModel, ready to answer.
 
@@ -81,7 +64,7 @@ def load_predictor(path: str | PathLike) -> Predictor:
         from keras_cct.saved_model import SavedModel
 
         return SavedModel(Path(path))
-    return KerasPredictor(load_model(path))
+    return KerasPredictor(read_keras_file(path))
 
 
 def predict_files(

@@ -26,8 +26,9 @@ def create_model(
 
     Args:
         name: A variant of `list_models()`, e.g. "cct_7_3x1_32", or a size, e.g. "cct_7".
-        weights: Path of a Keras weights file (`.weights.h5`) or of a PyTorch state dict (`.pth`, `.pt`, `.pth.tar`) of
-            the same architecture; None gives fresh weights.
+        weights: Path of a `.keras` file or of a PyTorch state dict (`.pth`, `.pt`, `.pth.tar`) of the same variant,
+            fitted to images of another size or number of channels and to other classes; or of a Keras weights file
+            (`.weights.h5`) of the very model. None gives fresh weights.
         input_shape: (height, width, channels) of the images; they need not be square.
         num_classes: Number of logits.
         position_embedding: "learnable", "sine" or "none".

@@ -12,12 +12,12 @@ from keras_cct.curves import draw_curves
 from keras_cct.data import LabelledImages, load_sample
 from keras_cct.distribution import local_distribution
 from keras_cct.errors import InputError
-from keras_cct.evaluation import load_model
 from keras_cct.export import export_saved_model
 from keras_cct.factory import create_model
 from keras_cct.optimizers import AdamW
 from keras_cct.recipe import Recipe
 from keras_cct.run_folder import RunFolder
+from keras_cct.weights import read_keras_file
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def train(recipe: Recipe, output: str | PathLike) -> RunFolder:
         rows = _fit(model, recipe, train_data, eval_data, batch_size, folder)
     best = max(rows, key=lambda row: row["eval_top1"])
     draw_curves(rows, f"{recipe.model} on {recipe.dataset}", folder.curves)
-    export_saved_model(load_model(folder.best_model), folder.saved_model)
+    export_saved_model(read_keras_file(folder.best_model), folder.saved_model)
     log.info(
         "best top-1 %.2f %% in epoch %d; SavedModel in %s", best["eval_top1"], best["epoch"] + 1, folder.saved_model
     )

@@ -7,22 +7,36 @@ import keras
 import numpy as np
 
 from keras_cct.errors import InputError
+from keras_cct.weights.fit import fit_state_dict
 from keras_cct.weights.torch_file import read_torch_file
 from keras_cct.weights.torch_names import torch_entries
 
 
-def load_torch_weights(model: keras.Model, source: Mapping[str, np.ndarray] | str | PathLike) -> None:
+def load_torch_weights(
+    model: keras.Model, source: Mapping[str, np.ndarray] | str | PathLike, *, fit: bool = False
+) -> None:
     """Copies the weights of the original PyTorch model into a Keras model of the same architecture.
 
     Args:
         model: A model made by this package. Its weights change only if every key of the source fits.
         source: State dict of names to arrays (or PyTorch tensors), or the path of a file that holds one.
+        fit: Whether to change the weights for images of another size or number of channels and for other classes,
+            as `fit_state_dict` says; the source must come from square images then.
 
     Raises:
         InputError: The file cannot be read, or a key is missing, extra or misshapen; the message lists them all.
     """
     state_dict = source if isinstance(source, Mapping) else read_torch_file(source)
     arrays = {key: _to_array(value) for key, value in state_dict.items()}
+    assign_state_dict(model, fit_state_dict(arrays, model) if fit else arrays)
+
+
+def assign_state_dict(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
+    """Assigns every array of a state dict to its variable, or none.
+
+    Raises:
+        InputError: A key is missing, extra or misshapen; the message lists them all.
+    """
     entries = torch_entries(model)
     shapes = {entry.key: entry.torch_shape for entry in entries}
     faults = [f"missing {key} {shape}" for key, shape in shapes.items() if key not in arrays]

@@ -1,0 +1,86 @@
+"""Changes a state dict so that it fits a model for other images or classes."""
+
+import math
+import warnings
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from keras_cct.errors import InputError
+from keras_cct.weights.resize import resize_position_embedding
+from keras_cct.weights.torch_names import torch_entries
+
+POSITION_KEY = "classifier.positional_emb"
+CLASS_TOKEN_KEY = "classifier.class_emb"
+HEAD_KEYS = ("classifier.fc.weight", "classifier.fc.bias")
+FIRST_KERNEL_KEY = "tokenizer.conv_layers.0.0.weight"
+
+
+def fit_state_dict(
+    arrays: Mapping[str, np.ndarray], model: keras.Model, grid: tuple[int, int] | None = None
+) -> dict[str, np.ndarray]:
+    """Returns the arrays changed to fit a model, as far as a rule says how.
+
+    * The position embedding is resized on the grid of the tokens; a sine embedding is computed anew.
+    * A head for another number of classes is left fresh, with a warning; a model without a head takes none.
+    * The first kernel is summed over its channels for grey images, and otherwise repeated and rescaled.
+
+    Args:
+        arrays: State dict of names to arrays.
+        model: The model they are for.
+        grid: (rows, columns) of the tokens they come from; a square if not given.
+
+    Raises:
+        InputError: The embedding has to be resized, and its grid is not known.
+    """
+    fitted = dict(arrays)
+    own = {entry.key: entry for entry in torch_entries(model)}
+    if POSITION_KEY in fitted and POSITION_KEY in own:
+        layer = model.get_layer("position_embedding")
+        if layer.kind == "sine":
+            fitted[POSITION_KEY] = own[POSITION_KEY].to_torch()
+        elif fitted[POSITION_KEY].shape != own[POSITION_KEY].torch_shape or grid is not None:
+            new_grid = model.get_layer("tokenizer").token_grid(model.input_shape)
+            fitted[POSITION_KEY] = _fit_positions(fitted[POSITION_KEY], CLASS_TOKEN_KEY in fitted, grid, new_grid)
+    _fit_head(fitted, own, model.name)
+    if FIRST_KERNEL_KEY in fitted:
+        fitted[FIRST_KERNEL_KEY] = _fit_channels(fitted[FIRST_KERNEL_KEY], own[FIRST_KERNEL_KEY].torch_shape[1])
+    return fitted
+
+
+def _fit_positions(embedding, has_class_token, grid, new_grid) -> np.ndarray:
+    num_positions = embedding.shape[1] - int(has_class_token)
+    side = math.isqrt(num_positions)
+    if grid is None and side * side != num_positions:
+        raise InputError(
+            f"the {num_positions} positions of the weights are no square, so their grid is not known. "
+            f"Give the .keras file that they come from."
+        )
+    return resize_position_embedding(embedding, grid or (side, side), new_grid, has_class_token)
+
+
+def _fit_head(fitted: dict, own: dict, name: str) -> None:
+    if not all(key in fitted for key in HEAD_KEYS):
+        return
+    if HEAD_KEYS[0] not in own:
+        for key in HEAD_KEYS:
+            del fitted[key]
+        return
+    given, wanted = len(fitted[HEAD_KEYS[1]]), own[HEAD_KEYS[1]].torch_shape[0]
+    if given != wanted:
+        warnings.warn(
+            f"the weights have a head for {given} classes, model {name!r} has {wanted}: its head stays untrained.",
+            stacklevel=4,
+        )
+        fitted.update({key: own[key].to_torch() for key in HEAD_KEYS})
+
+
+def _fit_channels(kernel: np.ndarray, channels: int) -> np.ndarray:
+    given = kernel.shape[1]  # (filters, channels, height, width)
+    if given == channels:
+        return kernel
+    if channels == 1:
+        return kernel.sum(axis=1, keepdims=True)
+    repeated = np.tile(kernel, (1, -(-channels // given), 1, 1))[:, :channels]
+    return repeated * np.float32(given / channels)
