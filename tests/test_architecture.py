@@ -14,7 +14,7 @@ ORDER = [
     ["errors"],
     ["atomic", "model_config"],
     ["variants", "recipe", "layers", "optimizers", "run_folder"],
-    ["data", "model"],
+    ["data", "model", "features"],
     ["weights"],
     ["factory"],
     ["saved_model", "curves", "distribution"],

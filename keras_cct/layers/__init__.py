@@ -5,6 +5,7 @@ from keras_cct.layers.embeddings import ClassToken, PositionEmbedding
 from keras_cct.layers.encoder import EncoderBlock, StochasticDepth
 from keras_cct.layers.head import ClassifierHead
 from keras_cct.layers.pooling import ClassTokenPool, SequencePool
+from keras_cct.layers.token_grid import TokenGrid
 from keras_cct.layers.tokenizers import ConvTokenizer, PatchTokenizer
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "SelfAttention",
     "SequencePool",
     "StochasticDepth",
+    "TokenGrid",
 ]

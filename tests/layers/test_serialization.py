@@ -15,6 +15,7 @@ LAYERS = {
     "block": (layers.EncoderBlock(2, 1.5, 0.1, 0.2, 0.3), (2, 5, 6)),
     "sequence_pool": (layers.SequencePool(), (2, 5, 6)),
     "class_token_pool": (layers.ClassTokenPool(), (2, 5, 6)),
+    "token_grid": (layers.TokenGrid(2, 3), (2, 7, 6)),
     "head": (layers.ClassifierHead(3, class_names=["a", "b", "c"]), (2, 6)),
 }
 

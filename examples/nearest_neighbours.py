@@ -1,0 +1,41 @@
+"""Classifies the sample by the nearest neighbours of its features.
+
+    python examples/nearest_neighbours.py runs/.../best.keras
+
+Each test image takes the class of most of its 20 nearest training images, by the cosine of their pooled features. Without
+a model it shows what the random features of a fresh one are worth.
+"""
+
+import sys
+
+import keras
+import numpy as np
+
+import keras_cct
+
+NUM_NEIGHBOURS = 20
+
+
+def unit_features(backbone: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Returns pooled features of length 1, (images, dim)."""
+    pooled = backbone.predict(images, batch_size=250, verbose=0)["pooled"]
+    return pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+
+
+def main() -> None:
+    """Prints the accuracy."""
+    train, test = keras_cct.load_sample("train"), keras_cct.load_sample("test")
+    if len(sys.argv) > 1:
+        model = keras.models.load_model(sys.argv[1])
+    else:
+        model = keras_cct.create_model("cct_2_3x2_32", input_shape=train.image_shape)
+    backbone = keras_cct.features(model)
+    similarity = unit_features(backbone, test.images) @ unit_features(backbone, train.images).T  # (test, train)
+    nearest = np.argpartition(-similarity, NUM_NEIGHBOURS, axis=1)[:, :NUM_NEIGHBOURS]
+    votes = np.eye(len(train.class_names))[train.labels[nearest]].sum(axis=1)  # (test, classes)
+    accuracy = np.mean(votes.argmax(axis=1) == test.labels)
+    print(f"{NUM_NEIGHBOURS} nearest neighbours: {100 * accuracy:.1f} % of {len(test)} images")
+
+
+if __name__ == "__main__":
+    main()
