@@ -2,8 +2,8 @@
 
     python examples/nearest_neighbours.py runs/.../best.keras
 
-Each test image takes the class of most of its 20 nearest training images, by the cosine of their pooled features. Without
-a model it shows what the random features of a fresh one are worth.
+Each test image takes the class of most of its 20 nearest training images, by the cosine of their pooled features.
+Without a model it shows what the random features of a fresh one are worth.
 """
 
 import sys

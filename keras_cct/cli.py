@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
     models = commands.add_parser("models", help="list the published variants")
     models.add_argument("pattern", nargs="?", default="*", help="wildcard, e.g. 'cct_*_sine'")
+    models.add_argument("--pretrained", action="store_true", help="list the published weights instead")
     models.set_defaults(run=_models)
     return parser
 
@@ -125,11 +126,28 @@ def _models(options: argparse.Namespace) -> None:
     names = list_models(options.pattern)
     if not names:
         raise InputError(f"no variant matches {options.pattern!r}. 'keras_cct models' lists all.")
+    if options.pretrained:
+        _print_checkpoints(names)
+        return
     print(f"{'variant':24} {'pixels':>7} {'classes':>7}  data set")
     for name in names:
-        config = variant_config(name)
-        height, width, _ = config.input_shape
-        print(f"{name:24} {f'{height}x{width}':>7} {config.num_classes:7}  {variant_dataset(name)}")
+        print(f"{name:24} {_image_size(name):>7} {variant_config(name).num_classes:7}  {variant_dataset(name)}")
+
+
+def _print_checkpoints(names: list[str]) -> None:
+    from keras_cct.catalogue import CHECKPOINTS
+
+    print(f"{'variant':24} {'weights=':14} {'pixels':>7} {'classes':>7} {'epochs':>8} {'top-1 %':>8} {'MB':>6}")
+    for checkpoint in CHECKPOINTS:
+        if checkpoint.variant in names:
+            name, classes = checkpoint.variant, variant_config(checkpoint.variant).num_classes
+            facts = f"{_image_size(name):>7} {classes:7} {checkpoint.epochs:>8} {checkpoint.top1:8.2f}"
+            print(f"{name:24} {checkpoint.tag:14} {facts} {4e-6 * checkpoint.num_params:6.1f}")
+
+
+def _image_size(name: str) -> str:
+    height, width, _ = variant_config(name).input_shape
+    return f"{height}x{width}"
 
 
 def _load_frameworks() -> None:

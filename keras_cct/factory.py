@@ -9,7 +9,7 @@ import keras
 from keras_cct.model import build_model
 from keras_cct.model_config import ModelConfig, Normalization
 from keras_cct.variants import FAMILY_SIZES, list_models, make_config, variant_config
-from keras_cct.weights import check_weights_file, load_weights_file
+from keras_cct.weights import find_weights, load_weights_file
 
 
 def create_model(
@@ -26,9 +26,10 @@ def create_model(
 
     Args:
         name: A variant of `list_models()`, e.g. "cct_7_3x1_32", or a size, e.g. "cct_7".
-        weights: Path of a `.keras` file or of a PyTorch state dict (`.pth`, `.pt`, `.pth.tar`) of the same variant,
-            fitted to images of another size or number of channels and to other classes; or of a Keras weights file
-            (`.weights.h5`) of the very model. None gives fresh weights.
+        weights: Tag of a published checkpoint ("imagenet", "cifar10", "cifar10-1500"; `keras_cct models --pretrained`
+            lists them), or path or address of a `.keras` file or of a PyTorch state dict (`.pth`, `.pt`, `.pth.tar`) of
+            the same variant, fitted to images of another size or number of channels and to other classes; or of a
+            Keras weights file (`.weights.h5`) of the very model. None gives fresh weights.
         input_shape: (height, width, channels) of the images; they need not be square.
         num_classes: Number of logits.
         position_embedding: "learnable", "sine" or "none".
@@ -55,9 +56,9 @@ def create_model(
     config = variant_config(name, **overrides)
     if weights is None:
         return build_model(config)
-    check_weights_file(weights)
+    file = find_weights(name, weights)
     model = build_model(config)
-    load_weights_file(model, weights)
+    load_weights_file(model, file)
     return model
 
 

@@ -12,7 +12,7 @@ PACKAGE = Path(keras_cct.__file__).parent
 # Each module may import from the lines before its own, and from its own line only itself.
 ORDER = [
     ["errors"],
-    ["atomic", "model_config"],
+    ["atomic", "catalogue", "model_config"],
     ["variants", "recipe", "layers", "optimizers", "run_folder"],
     ["data", "model", "features"],
     ["weights"],
@@ -83,7 +83,8 @@ def run_python(program: str) -> str:
 
 
 def test_listing_models_loads_no_framework():
-    program = "import sys; from keras_cct.cli import main; main(['models']); print(*sys.modules)"
+    listings = "main(['models']); main(['models', '--pretrained'])"
+    program = f"import sys; from keras_cct.cli import main; {listings}; print(*sys.modules)"
     modules = run_python(program).splitlines()[-1].split()
     assert not {"keras", "tensorflow", "numpy"} & set(modules)
 

@@ -15,6 +15,13 @@ def test_models_lists_what_the_pattern_selects(capsys):
     assert lines[1].split() == ["cct_14_7x2_224", "224x224", "1000", "imagenet"]
 
 
+def test_models_lists_the_published_weights(capsys):
+    assert main(["models", "cct_14*", "--pretrained"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1] == ["cct_14_7x2_224", "imagenet", "224x224", "1000", "310", "80.67", "89.5"]
+    assert [line[0] for line in lines[2:]] == ["cct_14_7x2_384", "cct_14_7x2_384_fl"]
+
+
 def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "load_data", small_data)
     run = tmp_path / "run"

@@ -1,14 +1,14 @@
 """Weights from elsewhere: PyTorch's state dicts in and out, and files by their ending, fitted to the model."""
 
-from keras_cct.weights.files import check_weights_file, load_weights_file
+from keras_cct.weights.files import find_weights, load_weights_file
 from keras_cct.weights.fit import fit_state_dict
 from keras_cct.weights.keras_file import read_keras_file
 from keras_cct.weights.resize import resize_position_embedding
 from keras_cct.weights.torch_weights import export_torch_weights, load_torch_weights
 
 __all__ = [
-    "check_weights_file",
     "export_torch_weights",
+    "find_weights",
     "fit_state_dict",
     "load_torch_weights",
     "load_weights_file",

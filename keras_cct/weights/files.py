@@ -6,7 +6,9 @@ from pathlib import Path
 
 import keras
 
+from keras_cct.catalogue import find_checkpoint
 from keras_cct.errors import InputError
+from keras_cct.weights.download import cache_folder, download
 from keras_cct.weights.fit import fit_state_dict
 from keras_cct.weights.keras_file import read_keras_file
 from keras_cct.weights.torch_weights import assign_state_dict, export_torch_weights, load_torch_weights
@@ -16,17 +18,27 @@ WEIGHTS_ENDING = ".weights.h5"
 TORCH_ENDINGS = (".pth", ".pt", ".pth.tar")
 
 
-def check_weights_file(path: str | PathLike) -> None:
-    """Raises an error unless `load_weights_file` can take on this path.
+def find_weights(variant: str, weights: str | PathLike) -> Path:
+    """Returns the file that `create_model(variant, weights=...)` means, downloaded if need be.
+
+    Args:
+        variant: Name of the variant.
+        weights: Tag of a published checkpoint, an address, or the path of a file.
 
     Raises:
-        InputError: There is no file, or its ending is unknown.
+        InputError: There is no such checkpoint or file, its ending is unknown, or it cannot be downloaded.
     """
+    name = str(weights)
+    if "." not in name and "/" not in name:
+        return download(find_checkpoint(variant, name).url, cache_folder())
     endings = (MODEL_ENDING, WEIGHTS_ENDING, *TORCH_ENDINGS)
-    if not str(path).endswith(endings):
-        raise InputError(f"weights={str(path)!r} is no file of weights. Give a path that ends in {', '.join(endings)}.")
-    if not Path(path).is_file():
-        raise InputError(f"weights={str(path)!r} does not exist. Give the path of a file of weights.")
+    if not name.endswith(endings):
+        raise InputError(f"weights={name!r} is no file of weights. Give a name that ends in {', '.join(endings)}.")
+    if name.startswith(("http://", "https://")):
+        return download(name, cache_folder())
+    if not Path(name).is_file():
+        raise InputError(f"weights={name!r} does not exist. Give the path of a file of weights.")
+    return Path(name)
 
 
 def load_weights_file(model: keras.Model, path: str | PathLike) -> None:
@@ -40,7 +52,6 @@ def load_weights_file(model: keras.Model, path: str | PathLike) -> None:
     Raises:
         InputError: The file cannot be read or does not fit.
     """
-    check_weights_file(path)
     if str(path).endswith(TORCH_ENDINGS):
         load_torch_weights(model, path, fit=True)
     elif str(path).endswith(MODEL_ENDING):

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_cct.errors import InputError
 from keras_cct.weights.resize import resize_position_embedding
-from keras_cct.weights.torch_names import torch_entries
+from keras_cct.weights.torch_names import Entry, torch_entries
 
 POSITION_KEY = "classifier.positional_emb"
 CLASS_TOKEN_KEY = "classifier.class_emb"
@@ -22,7 +22,7 @@ def fit_state_dict(
 ) -> dict[str, np.ndarray]:
     """Returns the arrays changed to fit a model, as far as a rule says how.
 
-    * The position embedding is resized on the grid of the tokens; a sine embedding is computed anew.
+    * For another grid of tokens the position embedding is resized on its own; a sine embedding is computed anew.
     * A head for another number of classes is left fresh, with a warning; a model without a head takes none.
     * The first kernel is summed over its channels for grey images, and otherwise repeated and rescaled.
 
@@ -37,19 +37,20 @@ def fit_state_dict(
     fitted = dict(arrays)
     own = {entry.key: entry for entry in torch_entries(model)}
     if POSITION_KEY in fitted and POSITION_KEY in own:
-        layer = model.get_layer("position_embedding")
-        if layer.kind == "sine":
-            fitted[POSITION_KEY] = own[POSITION_KEY].to_torch()
-        elif fitted[POSITION_KEY].shape != own[POSITION_KEY].torch_shape or grid is not None:
-            new_grid = model.get_layer("tokenizer").token_grid(model.input_shape)
-            fitted[POSITION_KEY] = _fit_positions(fitted[POSITION_KEY], CLASS_TOKEN_KEY in fitted, grid, new_grid)
+        fitted[POSITION_KEY] = _fit_positions(fitted, own[POSITION_KEY], model, grid)
     _fit_head(fitted, own, model.name)
     if FIRST_KERNEL_KEY in fitted:
         fitted[FIRST_KERNEL_KEY] = _fit_channels(fitted[FIRST_KERNEL_KEY], own[FIRST_KERNEL_KEY].torch_shape[1])
     return fitted
 
 
-def _fit_positions(embedding, has_class_token, grid, new_grid) -> np.ndarray:
+def _fit_positions(arrays: dict, own: Entry, model: keras.Model, grid: tuple[int, int] | None) -> np.ndarray:
+    embedding, has_class_token = arrays[POSITION_KEY], CLASS_TOKEN_KEY in arrays
+    new_grid = model.get_layer("tokenizer").token_grid(model.input_shape)
+    if embedding.shape == own.torch_shape and grid in (None, new_grid):
+        return embedding
+    if model.get_layer("position_embedding").kind == "sine":
+        return own.to_torch()
     num_positions = embedding.shape[1] - int(has_class_token)
     side = math.isqrt(num_positions)
     if grid is None and side * side != num_positions:

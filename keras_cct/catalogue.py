@@ -1,0 +1,91 @@
+"""The published checkpoints. Needs no Keras, so that listing them is quick."""
+
+import dataclasses
+
+from keras_cct.errors import InputError
+
+BASE_URL = "https://shi-labs.com/projects/cct/checkpoints/"
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """One published file of weights.
+
+    Args:
+        variant: Name of the variant it is for.
+        tag: What `create_model(weights=...)` calls it: the data set, and the epochs where a variant has two.
+        path: Where it lies under `BASE_URL`.
+        num_params: Weights in it, four bytes each.
+        epochs: Epochs of training; behind "+" those of a fine-tuning.
+        top1: Reported accuracy in percent.
+    """
+
+    variant: str
+    tag: str
+    path: str
+    num_params: int
+    epochs: str
+    top1: float
+
+    @property
+    def url(self) -> str:
+        """The address of the file."""
+        return BASE_URL + self.path
+
+
+CHECKPOINTS = [
+    Checkpoint("cct_7_3x1_32", "cifar10", "pretrained/cct_7_3x1_32_cifar10_300epochs.pth", 3_760_139, "300", 96.53),
+    Checkpoint(
+        "cct_7_3x1_32_sine", "cifar10", "pretrained/cct_7_3x1_32_sine_cifar10_5000epochs.pth", 3_760_139, "5000", 98.00
+    ),
+    Checkpoint(
+        "cct_7_3x1_32_sine",
+        "cifar10-1500",
+        "pretrained/cct_7_3x1_32_sine_cifar10_1500epochs.pth",
+        3_760_139,
+        "1500",
+        97.48,
+    ),
+    Checkpoint(
+        "cct_7_3x1_32_c100", "cifar100", "pretrained/cct_7_3x1_32_cifar100_300epochs.pth", 3_783_269, "300", 80.92
+    ),
+    Checkpoint(
+        "cct_7_3x1_32_sine_c100",
+        "cifar100",
+        "pretrained/cct_7_3x1_32_sine_cifar100_5000epochs.pth",
+        3_783_269,
+        "5000",
+        82.87,
+    ),
+    Checkpoint(
+        "cct_7_3x1_32_sine_c100",
+        "cifar100-1500",
+        "pretrained/cct_7_3x1_32_sine_cifar100_1500epochs.pth",
+        3_783_269,
+        "1500",
+        82.72,
+    ),
+    Checkpoint("cct_7_7x2_224_sine", "flowers102", "pretrained/cct_7_7x2_224_flowers102.pth", 4_573_735, "300", 97.19),
+    Checkpoint("cct_14_7x2_224", "imagenet", "pretrained/cct_14_7x2_224_imagenet.pth", 22_367_273, "310", 80.67),
+    Checkpoint("cct_14_7x2_384", "imagenet", "finetuned/cct_14_7x2_384_imagenet.pth", 22_513_193, "310+30", 82.71),
+    Checkpoint(
+        "cct_14_7x2_384_fl", "flowers102", "finetuned/cct_14_7x2_384_flowers102.pth", 22_167_463, "310+300", 99.76
+    ),
+]
+
+
+def find_checkpoint(variant: str, tag: str) -> Checkpoint:
+    """Returns the checkpoint of a variant.
+
+    Raises:
+        InputError: The variant has none of that tag.
+    """
+    own = {checkpoint.tag: checkpoint for checkpoint in CHECKPOINTS if checkpoint.variant == variant}
+    if tag in own:
+        return own[tag]
+    if own:
+        raise InputError(f"{variant} has no weights {tag!r}. It has {', '.join(own)}; or give the path of a file.")
+    with_weights = ", ".join(dict.fromkeys(checkpoint.variant for checkpoint in CHECKPOINTS))
+    raise InputError(
+        f"{variant} has no published weights {tag!r}. {with_weights} have some; or give the path of a file."
+    )
