@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -31,14 +32,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("keras_cct").setLevel(logging.INFO)
     try:
         options.run(options)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; what is left to write goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (InputError, OSError) as error:
         print(f"keras_cct {options.command}: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that answers a mistake with one line."""
+
+    def error(self, message):
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message}. See {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="keras_cct", description="Compact transformers for Keras 3.")
+    parser = _Parser(prog="keras_cct", description="Compact transformers for Keras 3.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands)
 
@@ -48,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
     predict = commands.add_parser("predict", help="name the classes of images")
     predict.add_argument("artefact", help=".keras file or folder of a SavedModel")
-    predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG, BMP or GIF file of any size")
+    predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG or GIF file of any size")
     predict.add_argument("--top", type=int, default=5, help="number of classes to print (default 5)")
     predict.set_defaults(run=_predict)
 
@@ -65,16 +76,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_train(commands) -> None:
-    train = commands.add_parser(
-        "train", help="train a model by a recipe", formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    train = commands.add_parser("train", help="train a model by a recipe")
+    train.add_argument(
+        "-c", "--config", default="sample", help="name of a shipped config, or path of a YAML file (default sample)"
     )
-    train.add_argument("-c", "--config", default="sample", help="name of a shipped config, or path of a YAML file")
-    train.add_argument("--output", help="folder for the run, new or empty (default: runs/TIME-MODEL)")
+    train.add_argument("--output", help="folder for the run, new or empty (default runs/TIME-MODEL)")
     recipe = train.add_argument_group("recipe", "Each replaces a key of the config.")
     for field in dataclasses.fields(Recipe):
         flag = f"--{field.name.replace('_', '-')}"
         nargs = "+" if field.type == tuple[float, ...] else None
-        recipe.add_argument(flag, nargs=nargs, default=argparse.SUPPRESS, dest=field.name, metavar="VALUE")
+        (description,) = re.findall(rf"^ +{field.name}: (.*)\.$", Recipe.__doc__, flags=re.MULTILINE)
+        help_text = description.replace("%", "%%")
+        recipe.add_argument(
+            flag, nargs=nargs, default=argparse.SUPPRESS, dest=field.name, metavar="VALUE", help=help_text
+        )
     train.set_defaults(run=_train)
 
 
@@ -82,7 +97,8 @@ def _train(options: argparse.Namespace) -> None:
     overrides = {key: value for key, value in vars(options).items() if key in Recipe.__dataclass_fields__}
     recipe = load_recipe(options.config, **overrides)
     variant_config(recipe.model)
-    output = options.output or Path("runs", f"{time.strftime('%Y%m%d-%H%M%S')}-{recipe.model}")
+    default = Path("runs", f"{time.strftime('%Y%m%d-%H%M%S')}-{recipe.model}")
+    output = default if options.output is None else options.output
 
     _load_frameworks()
     from keras_cct.training import train
@@ -107,7 +123,9 @@ def _predict(options: argparse.Namespace) -> None:
     from keras_cct.evaluation import load_predictor, predict_files
 
     predictor = load_predictor(options.artefact)
-    for path, classes in zip(options.images, predict_files(predictor, options.images, options.top), strict=True):
+    with _silent_stderr():  # TensorFlow's decoders write there before they raise.
+        predictions = list(predict_files(predictor, options.images, options.top))
+    for path, classes in zip(options.images, predictions, strict=True):
         print(path)
         for name, probability in classes:
             print(f"  {100 * probability:6.2f} %  {name}")
@@ -153,8 +171,14 @@ def _image_size(name: str) -> str:
 def _load_frameworks() -> None:
     """Imports Keras and TensorFlow without their start-up notes, which no log level of TensorFlow 2.21 turns off."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    backend = os.environ.get("KERAS_BACKEND", "")
     with _silent_stderr():
-        import keras  # noqa: F401
+        try:
+            import keras  # noqa: F401
+        except (ImportError, ValueError) as error:
+            raise InputError(
+                f"KERAS_BACKEND={backend!r} cannot be loaded: {error}. Install it, or choose tensorflow, jax or torch."
+            ) from error
         import tensorflow
 
         tensorflow.config.list_physical_devices()

@@ -3,55 +3,13 @@
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Protocol
 
-import keras
 import numpy as np
 
 from keras_cct.data import LabelledImages
 from keras_cct.errors import InputError
-from keras_cct.layers import ClassifierHead
+from keras_cct.predictor import KerasPredictor, Predictor
 from keras_cct.weights import read_keras_file
-
-
-class Predictor(Protocol):
-    """Whatever answers class probabilities.
-
-    Args:
-        image_shape: (height, width, channels) of the images it takes.
-        class_names: Names in the order of the probabilities, or None where they are not known.
-    """
-
-    image_shape: tuple[int, int, int]
-    class_names: list[str] | None
-
-    def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Returns float32 (batch, classes) for pixels of 0..255, (batch, height, width, channels)."""
-
-
-class KerasPredictor:
-    """A Keras model of this package that answers probabilities.
-
-    Args:
-        model: A model with its head.
-
-    Raises:
-        InputError: The model does not end in a classifier head.
-    """
-
-    def __init__(self, model: keras.Model):
-        head = model.layers[-1]
-        if not isinstance(head, ClassifierHead):
-            raise InputError(
-                f"model {model.name!r} does not end in class scores. Give a model of keras_cct with its head."
-            )
-        self._model = model
-        self.image_shape = tuple(model.input_shape[1:])
-        self.class_names = head.class_names
-
-    def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Returns float32 (batch, classes) for pixels of 0..255, (batch, height, width, channels)."""
-        return keras.ops.convert_to_numpy(keras.ops.softmax(self._model.predict_on_batch(images)))
 
 
 def load_predictor(path: str | PathLike) -> Predictor:
@@ -74,7 +32,7 @@ def predict_files(
 
     Args:
         predictor: From `load_predictor`.
-        paths: PNG, JPEG, BMP or GIF files of any size.
+        paths: PNG, JPEG or GIF files of any size.
         top: Number of classes to name.
 
     Yields:

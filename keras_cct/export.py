@@ -12,8 +12,9 @@ import keras
 import numpy as np
 
 from keras_cct.atomic import replacing
+from keras_cct.checks import check_class_names
 from keras_cct.errors import InputError
-from keras_cct.layers import ClassifierHead
+from keras_cct.predictor import check_serves_pixels
 
 TOLERANCE = 1e-4
 """Largest difference in a probability between an export and Keras."""
@@ -38,42 +39,42 @@ def export_saved_model(model: keras.Model, path: str | PathLike, class_names: Se
         class_names: Names of the classes; those saved with the model if not given.
 
     Raises:
-        InputError: The folder exists, the model has no head, or the names do not fit.
+        InputError: The folder exists or cannot be written, the model has no head or takes no pixels, or the class names
+            do not fit.
         RuntimeError: The SavedModel answers differently; no folder is left.
     """
-    path = Path(path)
-    head = model.layers[-1]
-    if not isinstance(head, ClassifierHead):
-        raise InputError(f"model {model.name!r} has no classifier head to export. Create it with include_top=True.")
-    names = list(head.class_names or [] if class_names is None else class_names)
-    if names and len(names) != head.units:
-        raise InputError(f"class_names has {len(names)} names for {head.units} classes. Give one per class.")
+    path, head = Path(path), check_serves_pixels(model)
+    names = head.class_names if class_names is None else check_class_names(class_names, head.num_classes)
     if path.exists():
         raise InputError(f"{str(path)!r} exists already. Remove it or give another folder.")
+    images = np.random.default_rng(0).integers(0, 256, (4, *model.input_shape[1:]), dtype="uint8")
+    expected = keras.ops.convert_to_numpy(keras.ops.softmax(model.predict_on_batch(images)))
+    if not np.isfinite(expected).all():
+        raise InputError(f"model {model.name!r} answers NaN; its weights are broken. Export an earlier one.")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         if keras.backend.backend() == "tensorflow":
             from keras_cct.saved_model import write_saved_model
 
-            write_saved_model(model, temporary, names)
+            write_saved_model(model, temporary, names or ())
         else:
-            _write_in_tensorflow_process(model, temporary, names)
-        _compare(model, temporary)
+            _write_in_tensorflow_process(model, temporary, names or ())
+        _compare(temporary, images, expected)
 
 
-def _compare(model: keras.Model, path: Path) -> None:
+def _compare(path: Path, images: np.ndarray, expected: np.ndarray) -> None:
     from keras_cct.saved_model import SavedModel
 
-    images = np.random.default_rng(0).integers(0, 256, (4, *model.input_shape[1:]), dtype="uint8")
-    expected = keras.ops.convert_to_numpy(keras.ops.softmax(model.predict_on_batch(images)))
-    difference = float(np.abs(SavedModel(path).probabilities(images) - expected).max())
-    if not difference <= TOLERANCE:
-        raise RuntimeError(
-            f"the SavedModel differs from Keras by {difference:.2g}, more than {TOLERANCE:g}; it was removed."
-        )
+    for signature, answers in SavedModel(path).answers(images).items():
+        difference = float(np.abs(answers - expected).max())
+        if not difference <= TOLERANCE:
+            raise RuntimeError(
+                f"signature {signature} of the SavedModel differs from Keras by {difference:.2g}, more than "
+                f"{TOLERANCE:g}; it was removed. Export a model that computes in float32."
+            )
 
 
-def _write_in_tensorflow_process(model: keras.Model, path: Path, class_names: list[str]) -> None:
+def _write_in_tensorflow_process(model: keras.Model, path: Path, class_names: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "model.keras")
         model.save(file)

@@ -14,6 +14,7 @@ from keras_cct.weights import find_weights, load_weights_file
 
 def create_model(
     name: str,
+    /,
     *,
     weights: str | PathLike | None = None,
     input_shape: Sequence[int] | None = None,
@@ -38,7 +39,7 @@ def create_model(
             published for none, have (0.5, 0.5).
         **overrides: Any other field of `ModelConfig`: `num_layers, num_heads, dim, mlp_ratio, kernel_size,
             num_conv_layers, patch_size, dropout_rate, attention_dropout_rate, stochastic_depth_rate, include_top,
-            class_names`.
+            class_names`, and `name`, the Keras model's.
 
     Returns:
         A functional model from pixels (0..255, any dtype) to logits; with `include_top=False` to pooled features.
@@ -51,7 +52,7 @@ def create_model(
     """
     given = {"input_shape": input_shape, "num_classes": num_classes, "position_embedding": position_embedding}
     overrides |= {field: value for field, value in given.items() if value is not None}
-    if normalization != "dataset":
+    if not isinstance(normalization, str) or normalization != "dataset":
         overrides["normalization"] = normalization
     config = variant_config(name, **overrides)
     if weights is None:

@@ -68,7 +68,7 @@ def _chain(config: ModelConfig) -> list[keras.layers.Layer]:
 
 
 def _normalization(normalization, dtype: str) -> keras.layers.Normalization:
-    mean, std = ([value] if isinstance(value, int | float) else value for value in normalization)
+    mean, std = normalization
     return keras.layers.Normalization(
         mean=[255.0 * value for value in mean],
         variance=[(255.0 * value) ** 2 for value in std],

@@ -1,8 +1,9 @@
 """The description of a model: everything `build_model` needs, checked, without importing Keras."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from keras_cct.checks import check_class_names, check_count, check_rate, is_number
 from keras_cct.errors import InputError
 
 FAMILIES = ("cct", "cvt", "vit")
@@ -65,23 +66,26 @@ class ModelConfig:
     def __post_init__(self) -> None:
         _check_choice("family", self.family, FAMILIES)
         _check_choice("position_embedding", self.position_embedding, POSITION_EMBEDDINGS)
+        _check_choice("include_top", self.include_top, (True, False))
         self._check_tokenizer()
         for field in ("num_classes", "num_layers", "num_heads", "dim"):
-            _check_positive_int(field, getattr(self, field))
+            self._set(field, check_count(field, getattr(self, field)))
+        for field in ("dropout_rate", "attention_dropout_rate", "stochastic_depth_rate"):
+            self._set(field, check_rate(field, getattr(self, field)))
         self._check_input_shape()
         if self.dim % self.num_heads:
             raise InputError(
                 f"num_heads={self.num_heads} does not divide dim={self.dim}. "
                 f"Choose one of {[n for n in range(1, min(self.dim, 64) + 1) if self.dim % n == 0]}."
             )
-        if not _is_number(self.mlp_ratio) or int(self.dim * self.mlp_ratio) < 1:
+        if not is_number(self.mlp_ratio) or int(self.dim * self.mlp_ratio) < 1:
             raise InputError(f"mlp_ratio={self.mlp_ratio!r} leaves the MLP no hidden width. Give a positive number.")
-        for field in ("dropout_rate", "attention_dropout_rate", "stochastic_depth_rate"):
-            rate = getattr(self, field)
-            if not _is_number(rate) or not 0 <= rate < 1:
-                raise InputError(f"{field}={rate!r} is not a rate. Give a number from 0 to below 1.")
         self._check_normalization()
-        self._check_class_names()
+        if self.class_names is not None:
+            self._set("class_names", check_class_names(self.class_names, self.num_classes))
+
+    def _set(self, field: str, value: object) -> None:
+        object.__setattr__(self, field, value)
 
     @property
     def uses_class_token(self) -> bool:
@@ -101,13 +105,16 @@ class ModelConfig:
             if getattr(self, field) is not None:
                 raise InputError(f"{field} means nothing to the {self.family} family. It takes {' and '.join(wanted)}.")
         for field in wanted:
-            _check_positive_int(field, getattr(self, field))
+            self._set(field, check_count(field, getattr(self, field)))
 
     def _check_input_shape(self) -> None:
-        shape = self.input_shape
-        if not isinstance(shape, Sequence) or len(shape) != 3 or not all(_is_positive_int(side) for side in shape):
-            raise InputError(f"input_shape={shape!r} is not (height, width, channels). Give three positive integers.")
-        object.__setattr__(self, "input_shape", tuple(shape))
+        try:
+            height, width, channels = (check_count("side", side) for side in self.input_shape)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"input_shape={self.input_shape!r} is not (height, width, channels). Give three positive integers."
+            ) from error
+        self._set("input_shape", (height, width, channels))
 
     def _check_normalization(self) -> None:
         if self.normalization is None:
@@ -115,40 +122,20 @@ class ModelConfig:
         if not isinstance(self.normalization, list | tuple) or len(self.normalization) != 2:
             raise InputError(f"normalization={self.normalization!r} is not a pair (mean, std). Give the pair, or None.")
         channels = self.input_shape[-1]
+        pair = []
         for name, values in zip(("mean", "std"), self.normalization, strict=True):
-            numbers = [values] if _is_number(values) else list(values)
-            if len(numbers) not in (1, channels) or not all(_is_number(number) for number in numbers):
+            numbers = (values,) if is_number(values) else tuple(values) if isinstance(values, Iterable) else ()
+            if len(numbers) not in (1, channels) or not all(is_number(number) for number in numbers):
+                allowed = "1 number" if channels == 1 else f"1 or {channels} numbers"
+                raise InputError(f"normalization {name}={values!r} does not fit {channels} channels. Give {allowed}.")
+            if max(numbers) > 1 or min(numbers) < 0 or (name == "std" and min(numbers) == 0):
                 raise InputError(
-                    f"normalization {name}={values!r} does not fit {channels} channels. Give 1 or {channels} numbers."
+                    f"normalization {name}={values!r} is out of range. Pixels of 0..255 count as 0..1 here."
                 )
-            if name == "std" and min(numbers) <= 0:
-                raise InputError(f"normalization std={values!r} has an entry that is not positive.")
-
-    def _check_class_names(self) -> None:
-        if self.class_names is None:
-            return
-        if isinstance(self.class_names, str) or not all(isinstance(name, str) for name in self.class_names):
-            raise InputError(f"class_names={self.class_names!r} is not a list of names.")
-        if len(self.class_names) != self.num_classes:
-            raise InputError(
-                f"class_names has {len(self.class_names)} names for num_classes={self.num_classes}. Give one per class."
-            )
-        object.__setattr__(self, "class_names", tuple(self.class_names))
+            pair.append(tuple(float(number) for number in numbers))
+        self._set("normalization", tuple(pair))
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_positive_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _check_positive_int(field: str, value: object) -> None:
-    if not _is_positive_int(value):
-        raise InputError(f"{field}={value!r} is not allowed. Give a whole number of at least 1.")
-
-
-def _check_choice(field: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(f"{field}={value!r} is unknown. Choose one of {', '.join(choices)}.")
+def _check_choice(field: str, value: object, choices: tuple) -> None:
+    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+        raise InputError(f"{field}={value!r} is unknown. Choose one of {', '.join(map(str, choices))}.")

@@ -70,6 +70,7 @@ class Recipe:
             self._check(key, getattr(self, key) >= 1, "at least 1")
         for key in ("crop_padding", "cooldown_epochs", "warmup_epochs", "seed", "warmup_lr", "min_lr", "weight_decay"):
             self._check(key, getattr(self, key) >= 0, "at least 0")
+        self._check("seed", self.seed < 2**31, "below 2147483648")
         self._check("lr", self.lr > 0, "above 0")
         self._check("decay_rate", self.decay_rate > 0, "above 0")
         self._check("hflip", 0 <= self.hflip <= 1, "from 0 to 1")
@@ -157,14 +158,14 @@ def _coerce(key: str, value: object, wanted: type) -> object:
     try:
         if wanted is str and isinstance(value, str):
             return value
-        if wanted is int and not isinstance(value, bool) and int(value) == float(value):
+        if wanted is int and not isinstance(value, bool) and (isinstance(value, str) or value == int(value)):
             return int(value)
         if wanted is float and not isinstance(value, bool) and math.isfinite(float(value)):
             return float(value)
         if wanted == tuple[float, ...]:
             values = value if isinstance(value, list | tuple) else [value]
             return tuple(_coerce(key, item, float) for item in values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     kinds = {str: "a word", int: "a whole number", float: "a number"}
     raise InputError(f"recipe key {key}={value!r} is not {kinds.get(wanted, 'a list of numbers')}.")

@@ -26,10 +26,12 @@ class RunFolder:
         Raises:
             InputError: It is there already and has files in it, or cannot be made.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise InputError(f"the output folder {str(path)!r} is not empty. Give a new one; nothing is overwritten.")
         try:
             path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise InputError(
+                    f"the output folder {str(path)!r} is not empty. Give a new one; nothing is overwritten."
+                )
         except OSError as error:
             raise InputError(f"the output folder {str(path)!r} cannot be made: {error.strerror}.") from error
         return cls(path)

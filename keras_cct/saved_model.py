@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -12,13 +13,16 @@ from keras_cct.data.preprocess import DECODABLE_CHANNELS, decode_batch
 from keras_cct.errors import InputError
 
 
-def write_saved_model(model: keras.Model, path: Path, class_names: list[str]) -> None:
+def write_saved_model(model: keras.Model, path: Path, class_names: Sequence[str]) -> None:
     """Writes the SavedModel that `export_saved_model` describes; Keras must run on TensorFlow.
 
     Args:
         model: A model that ends in logits.
         path: Folder to make.
-        class_names: Names of the classes, or an empty list.
+        class_names: Names of the classes; empty where they are not known.
+
+    Raises:
+        InputError: The file system refuses.
     """
     image_shape = model.input_shape[1:]
 
@@ -42,7 +46,10 @@ def write_saved_model(model: keras.Model, path: Path, class_names: list[str]) ->
         file = Path(folder, "class_names.txt")
         file.write_text("".join(f"{name}\n" for name in class_names))
         module.class_names = tf.saved_model.Asset(str(file))
-        tf.saved_model.save(module, str(path), signatures=signatures)
+        try:
+            tf.saved_model.save(module, str(path), signatures=signatures)
+        except tf.errors.OpError as error:
+            raise InputError(f"the SavedModel cannot be written: {error.message}. Give another folder.") from error
 
 
 class SavedModel:
@@ -60,17 +67,36 @@ class SavedModel:
             self._module = tf.saved_model.load(str(path))
             spec = self._module.signatures["serving_default"].structured_input_signature[1]["images"]
             names = Path(self._module.class_names.asset_path.numpy().decode()).read_text().splitlines()
-        except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
+        except (OSError, ValueError, LookupError, AttributeError, tf.errors.OpError) as error:
             raise InputError(
-                f"{str(path)!r} is not a SavedModel written by keras_cct: {str(error).splitlines()[0]}"
+                f"{str(path)!r} is not a whole SavedModel written by keras_cct. "
+                f"Give the folder that `keras_cct export` made, or `saved_model` in the folder of a run."
             ) from error
         self.image_shape = tuple(spec.shape[1:])
-        self.class_names = names or None
+        self.class_names = tuple(names) or None
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns float32 (batch, classes) for pixels of 0..255, (batch, height, width, channels)."""
-        images = tf.cast(images, tf.float32)
-        return self._module.signatures["serving_default"](images=images)["probabilities"].numpy()
+        return self._ask("serving_default", images=tf.cast(images, tf.float32))
+
+    def answers(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns what each signature answers to the same images.
+
+        Args:
+            images: uint8 array of shape (batch, height, width, channels).
+        """
+        answers = {
+            "serving_default": self.probabilities(images),
+            "serve_uint8": self._ask("serve_uint8", images=images),
+        }
+        if "serve_encoded" in self._module.signatures:
+            encoded = tf.stack([tf.io.encode_png(image) for image in images])
+            answers["serve_encoded"] = self._ask("serve_encoded", encoded=encoded)
+        return answers
+
+    def _ask(self, signature: str, **tensors: object) -> np.ndarray:
+        tensors = {name: tf.convert_to_tensor(tensor) for name, tensor in tensors.items()}
+        return self._module.signatures[signature](**tensors)["probabilities"].numpy()
 
 
 if __name__ == "__main__":

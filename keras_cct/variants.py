@@ -87,7 +87,7 @@ def list_models(pattern: str = "*") -> list[str]:
         >>> list_models("cct_14*")
         ['cct_14_7x2_224', 'cct_14_7x2_384', 'cct_14_7x2_384_fl']
     """
-    names = fnmatch.filter(_DATASET_OF_VARIANT, pattern)
+    names = fnmatch.filter(_DATASET_OF_VARIANT, str(pattern))
     return sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
 
 
@@ -97,14 +97,14 @@ def variant_dataset(name: str) -> str:
     Raises:
         InputError: The name is unknown.
     """
-    if name not in _DATASET_OF_VARIANT:
+    if not isinstance(name, str) or name not in _DATASET_OF_VARIANT:
         nearest = difflib.get_close_matches(str(name), [*_DATASET_OF_VARIANT, *FAMILY_SIZES], n=3)
         hint = f"Did you mean {' or '.join(repr(match) for match in nearest)}? " if nearest else ""
         raise InputError(f'unknown variant {name!r}. {hint}"keras_cct models" lists all.')
     return _DATASET_OF_VARIANT[name]
 
 
-def variant_config(name: str, **overrides) -> ModelConfig:
+def variant_config(name: str, /, **overrides) -> ModelConfig:
     """Returns the config of a variant.
 
     Args:
@@ -115,7 +115,11 @@ def variant_config(name: str, **overrides) -> ModelConfig:
     Raises:
         InputError: The name, a field or a value is unknown.
     """
-    if name in FAMILY_SIZES:
+    if "family" in overrides:
+        raise InputError(
+            f"family={overrides['family']!r} does not belong to {name!r}. Take CCT, CVT or ViTLite for that."
+        )
+    if isinstance(name, str) and name in FAMILY_SIZES:
         family, size = name.split("_")
         fields = {"family": family, **SIZES[int(size)], "name": name, **default_tokenizer(family)}
         return make_config(fields | overrides)
@@ -133,12 +137,14 @@ def variant_config(name: str, **overrides) -> ModelConfig:
         "input_shape": (image_size, image_size, 3),
         "num_classes": dataset.num_classes,
         "position_embedding": "sine" if match["sine"] else "learnable",
-        "normalization": (dataset.mean, dataset.std),
         "name": name,
     } | overrides
-    if "normalization" not in overrides and len(fields["input_shape"]) == 3 and fields["input_shape"][-1] != 3:
-        fields["normalization"] = (sum(dataset.mean) / 3, sum(dataset.std) / 3)
-    return make_config(fields)
+    if "normalization" in overrides:
+        return make_config(fields)
+    config = make_config(fields | {"normalization": None})
+    if config.input_shape[-1] == 3:
+        return dataclasses.replace(config, normalization=(dataset.mean, dataset.std))
+    return dataclasses.replace(config, normalization=(sum(dataset.mean) / 3, sum(dataset.std) / 3))
 
 
 def default_tokenizer(family: str) -> dict[str, int]:

@@ -12,12 +12,13 @@ PACKAGE = Path(keras_cct.__file__).parent
 # Each module may import from the lines before its own, and from its own line only itself.
 ORDER = [
     ["errors"],
-    ["atomic", "catalogue", "model_config"],
+    ["atomic", "catalogue", "checks"],
+    ["model_config"],
     ["variants", "recipe", "layers", "optimizers", "run_folder"],
     ["data", "model", "features"],
     ["weights"],
     ["factory"],
-    ["saved_model", "curves", "distribution"],
+    ["saved_model", "curves", "distribution", "predictor"],
     ["export", "evaluation", "callbacks"],
     ["training"],
     ["cli"],

@@ -1,4 +1,8 @@
+import dataclasses
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from fixtures.small_run import small_data
@@ -45,12 +49,16 @@ def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
     [
         (["train", "--model", "cct_7_3x3_32"], "unknown variant 'cct_7_3x3_32'. Did you mean"),
         (["train", "--epochs", "few"], "recipe key epochs='few' is not a whole number"),
+        (["train", "--seed", "5000000000"], "recipe key seed=5000000000 is out of range. It must be below 2147483648"),
+        (["train", "--output", ""], "the output folder '.' is not empty"),
+        (["train", "--output", "{model}"], "cannot be made: File exists"),
+        (["train", "--crop-padding", "29", "--output", "{folder}/run"], "crop_padding=29 is more than an image"),
         (["train", "-c", "nowhere.yml"], "no config 'nowhere.yml'"),
         (["train", "--output", "{folder}"], "is not empty"),
         (["models", "resnet*"], "no variant matches 'resnet*'"),
         (["evaluate", "none.keras"], "no model at 'none.keras'"),
         (["predict", "{model}", "none.png"], "cannot read 'none.png'"),
-        (["predict", "{model}", "{folder}/notes.txt"], "is not a whole PNG, JPEG, BMP or GIF image"),
+        (["predict", "{model}", "{folder}/notes.txt"], "is not a PNG, JPEG or GIF image"),
         (["predict", "{model}", "a.png", "--top", "0"], "--top 0 names no class"),
         (["export", "{folder}/notes.txt", "{folder}/served"], "is not a .keras file"),
         (["export", "{model}", "{folder}"], "exists already"),
@@ -69,8 +77,39 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_p
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_unknown_flags_end_with_exit_code_2(capsys):
+@pytest.mark.parametrize(
+    "arguments", [["train", "--patch-size", "3"], ["predict", "a", "b", "--top", "x"], ["frob"], []]
+)
+def test_unknown_words_are_one_line_and_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as error:
-        main(["train", "--patch-size", "3"])
+        main(arguments)
     assert error.value.code == 2
-    assert "unrecognized arguments: --patch-size 3" in capsys.readouterr().err
+    assert re.fullmatch(r"keras_cct.*: .*\. See keras_cct.* --help\n", capsys.readouterr().err)
+
+
+def run_cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "keras_cct.cli", *arguments]
+    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+
+
+def test_a_broken_jpeg_is_one_line_of_the_whole_process(tmp_path):
+    keras_cct.create_model("cct_2_3x2_32").save(tmp_path / "model.keras")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(100))
+    done = run_cli("predict", str(tmp_path / "model.keras"), str(tmp_path / "broken.jpg"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"keras_cct predict: '.*broken.jpg' is a broken image. Give another file.\n", done.stderr)
+
+
+def test_a_backend_that_is_not_there_is_one_line():
+    done = run_cli("evaluate", "model.keras", KERAS_BACKEND="theano")
+    assert done.returncode == 2
+    assert done.stderr.startswith("keras_cct evaluate: KERAS_BACKEND='theano' cannot be loaded: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_every_recipe_key_has_a_flag_with_help(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for field in dataclasses.fields(keras_cct.Recipe):
+        assert re.search(rf"--{field.name.replace('_', '-')} VALUE (\[VALUE ...\] )?[A-Z]", text)

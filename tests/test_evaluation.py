@@ -79,8 +79,16 @@ def test_broken_models_are_refused(tmp_path):
     with pytest.raises(keras_cct.InputError, match="cannot be loaded as a Keras model") as error:
         keras_cct.load_predictor(tmp_path / "holed.keras")
     assert "\n" not in str(error.value)
-    with pytest.raises(keras_cct.InputError, match="is not a SavedModel written by keras_cct"):
+    with pytest.raises(
+        keras_cct.InputError, match="is not a whole SavedModel written by keras_cct. Give .* `saved_model` in"
+    ):
         keras_cct.load_predictor(tmp_path)
+
+
+def test_models_that_take_no_pixels_are_refused(tmp_path):
+    keras_cct.create_model("cct_2_3x2_32", normalization=None).save(tmp_path / "normalised.keras")
+    with pytest.raises(keras_cct.InputError, match="takes normalised images, not pixels"):
+        keras_cct.load_predictor(tmp_path / "normalised.keras")
 
 
 def test_models_without_scores_are_refused(tmp_path):

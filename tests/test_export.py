@@ -77,7 +77,7 @@ def test_every_signature_equals_keras_in_a_process_with_tensorflow_only(channels
 
 def test_names_can_be_given_at_export(tmp_path):
     keras_cct.export_saved_model(model_for(3), tmp_path / "saved_model", class_names=["a b", "c", "d"])
-    assert keras_cct.load_predictor(tmp_path / "saved_model").class_names == ["a b", "c", "d"]
+    assert keras_cct.load_predictor(tmp_path / "saved_model").class_names == ("a b", "c", "d")
 
 
 def test_models_of_other_channels_are_served_from_pixels(tmp_path):
@@ -95,19 +95,30 @@ def test_bad_exports_are_refused_and_leave_nothing(tmp_path):
     with pytest.raises(keras_cct.InputError, match="class_names has 1 names for 3 classes"):
         keras_cct.export_saved_model(model_for(3), tmp_path / "saved_model", class_names=["cat"])
     features = keras_cct.create_model("cvt_2_4_32", include_top=False)
-    with pytest.raises(keras_cct.InputError, match="has no classifier head to export"):
+    with pytest.raises(keras_cct.InputError, match="does not end in class scores"):
         keras_cct.export_saved_model(features, tmp_path / "saved_model")
+    with pytest.raises(keras_cct.InputError, match="is not a list of names. Give one line of text per class"):
+        keras_cct.export_saved_model(model_for(3), tmp_path / "saved_model", class_names=["a\nb", "c", "d"])
+    diverged = model_for(3)
+    diverged.get_layer("head").bias.assign([float("nan")] * 3)
+    with pytest.raises(keras_cct.InputError, match="answers NaN; its weights are broken"):
+        keras_cct.export_saved_model(diverged, tmp_path / "saved_model")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "saved_model").mkdir()
     with pytest.raises(keras_cct.InputError, match="exists already"):
         keras_cct.export_saved_model(model_for(3), tmp_path / "saved_model")
 
 
-def test_an_export_that_differs_is_removed(tmp_path, monkeypatch):
-    from keras_cct import saved_model
+@pytest.mark.parametrize("signature", ["serving_default", "serve_uint8", "serve_encoded"])
+def test_an_export_that_differs_in_any_signature_is_removed(signature, tmp_path, monkeypatch):
+    from keras_cct.saved_model import SavedModel
 
-    honest = saved_model.SavedModel.probabilities
-    monkeypatch.setattr(saved_model.SavedModel, "probabilities", lambda self, images: honest(self, images) + 2e-4)
-    with pytest.raises(RuntimeError, match="the SavedModel differs from Keras by 0.0002"):
+    honest = SavedModel._ask
+
+    def ask(self, name, **tensors):
+        return honest(self, name, **tensors) + (2e-4 if name == signature else 0)
+
+    monkeypatch.setattr(SavedModel, "_ask", ask)
+    with pytest.raises(RuntimeError, match=f"signature {signature} of the SavedModel differs from Keras by 0.0002"):
         keras_cct.export_saved_model(model_for(3), tmp_path / "saved_model")
     assert list(tmp_path.iterdir()) == []

@@ -104,8 +104,23 @@ def test_weights_that_cannot_be_used_are_refused(tmp_path):
     with pytest.raises(keras_cct.InputError, match="does not exist"):
         keras_cct.create_model("cvt_2_4_32", weights=tmp_path / "none.pth")
     (tmp_path / "broken.weights.h5").write_text("not HDF5")
-    with pytest.raises(keras_cct.InputError, match="does not fit model 'cvt_2_4_32'"):
+    with pytest.raises(keras_cct.InputError, match="is not a file of Keras weights, or a broken one"):
         keras_cct.create_model("cvt_2_4_32", weights=tmp_path / "broken.weights.h5")
-    keras_cct.create_model("vit_2_4_32").save_weights(tmp_path / "vit.weights.h5")
-    with pytest.raises(keras_cct.InputError, match="does not fit model 'cvt_2_4_32'"):
-        keras_cct.create_model("cvt_2_4_32", weights=tmp_path / "vit.weights.h5")
+    keras_cct.create_model("cvt_4_4_32").save_weights(tmp_path / "deeper.weights.h5")
+    with pytest.raises(
+        keras_cct.InputError, match="the weights do not fit model 'cvt_2_4_32': extra layers/encoder_block"
+    ):
+        keras_cct.create_model("cvt_2_4_32", weights=tmp_path / "deeper.weights.h5")
+
+
+def test_a_model_can_have_another_name_but_not_another_family():
+    assert keras_cct.cct_2(name="left").name == "left"
+    with pytest.raises(keras_cct.InputError, match="family='vit' does not belong to 'cvt_2'"):
+        keras_cct.create_model("cvt_2", family="vit")
+
+
+def test_numbers_of_numpy_are_numbers():
+    model = keras_cct.create_model(
+        "cvt_2", input_shape=np.array([8, 8, 3]), num_layers=np.int64(1), dropout_rate=np.float32(0.5)
+    )
+    assert model.input_shape == (None, 8, 8, 3)

@@ -10,10 +10,14 @@ import tensorflow as tf
 from keras_cct.errors import InputError
 
 DECODABLE_CHANNELS = (1, 3)
+SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8")
+"""First bytes of the files that can be read: PNG, JPEG, GIF."""
 
 
 def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
-    """Decodes one PNG, JPEG, BMP or GIF (its first frame) as Pillow does.
+    """Decodes one PNG, JPEG or GIF (its first frame); those of 8 bits as Pillow does.
+
+    Transparency is dropped, and the orientation that a camera notes is not applied.
 
     Args:
         encoded: Scalar string tensor, the bytes of the file.
@@ -45,10 +49,17 @@ def fit_image(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
     is_wide = columns * height > rows * width
     new_rows = tf.where(is_wide, height, rows * width // columns)
     new_columns = tf.where(is_wide, columns * height // rows, width)
-    resized = tf.image.resize(image, (new_rows, new_columns), method="bicubic", antialias=True)
-    pixels = tf.clip_by_value(tf.round(resized), 0, 255)
-    top, left = _centre_offset(new_rows, height), _centre_offset(new_columns, width)
-    return tf.ensure_shape(pixels[top : top + height, left : left + width], (height, width, image.shape[-1]))
+    offset = tf.round(tf.cast([new_rows - height, new_columns - width], tf.float32) / 2)
+    # One step for both: the resized image of a very long one would not fit into memory.
+    resized = tf.raw_ops.ScaleAndTranslate(
+        images=tf.cast(image, tf.float32)[tf.newaxis],
+        size=(height, width),
+        scale=tf.cast([new_rows / rows, new_columns / columns], tf.float32),
+        translation=-offset,
+        kernel_type="keyscubic",
+        antialias=True,
+    )[0]
+    return tf.ensure_shape(tf.clip_by_value(tf.round(resized), 0, 255), (height, width, image.shape[-1]))
 
 
 def decode_batch(encoded: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
@@ -75,15 +86,11 @@ def _luma(rgb: tf.Tensor) -> tf.Tensor:
     return tf.cast(grey, tf.uint8)[..., None]
 
 
-def _centre_offset(size: tf.Tensor, wanted: int) -> tf.Tensor:
-    return tf.cast(tf.round((size - wanted) / 2), tf.int32)
-
-
 def read_images(paths: Sequence[str | PathLike], image_shape: tuple[int, int, int]) -> list[np.ndarray]:
     """Reads, decodes and fits image files.
 
     Args:
-        paths: PNG, JPEG, BMP or GIF files.
+        paths: PNG, JPEG or GIF files.
         image_shape: (height, width, channels) of the results; 1 or 3 channels.
 
     Returns:
@@ -99,9 +106,12 @@ def read_images(paths: Sequence[str | PathLike], image_shape: tuple[int, int, in
     images = []
     for path in paths:
         try:
-            images.append(decode_batch(tf.constant([Path(path).read_bytes()]), image_shape).numpy())
+            content = Path(path).read_bytes()
+            if not content.startswith(SIGNATURES):
+                raise InputError(f"{str(path)!r} is not a PNG, JPEG or GIF image. Give another file.")
+            images.append(decode_batch(tf.constant([content]), image_shape).numpy())
         except OSError as error:
             raise InputError(f"cannot read {str(path)!r}: {error.strerror}. Give the path of an image.") from error
         except tf.errors.OpError as error:
-            raise InputError(f"{str(path)!r} is not a whole PNG, JPEG, BMP or GIF image. Give another file.") from error
+            raise InputError(f"{str(path)!r} is a broken image. Give another file.") from error
     return images

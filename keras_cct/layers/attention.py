@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from keras_cct.checks import check_count, check_rate
 from keras_cct.errors import InputError
 from keras_cct.layers.initializers import normal
 
@@ -34,9 +35,9 @@ class SelfAttention(keras.layers.Layer):
 
     def __init__(self, num_heads: int, attention_dropout_rate: float = 0.1, dropout_rate: float = 0.0, **kwargs):
         super().__init__(**kwargs)
-        self.num_heads = num_heads
-        self.attention_dropout_rate = attention_dropout_rate
-        self.dropout_rate = dropout_rate
+        self.num_heads = check_count("num_heads", num_heads)
+        self.attention_dropout_rate = check_rate("attention_dropout_rate", attention_dropout_rate)
+        self.dropout_rate = check_rate("dropout_rate", dropout_rate)
 
     def build(self, input_shape):
         dim = input_shape[-1]
@@ -75,6 +76,12 @@ class SelfAttention(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+    def compute_output_spec(self, tokens, training=None, return_attention_weights=False):
+        batch, num_tokens, _ = tokens.shape
+        output = keras.KerasTensor(tokens.shape, self.compute_dtype)
+        weights = keras.KerasTensor((batch, self.num_heads, num_tokens, num_tokens), self.compute_dtype)
+        return (output, weights) if return_attention_weights else output
 
     def get_config(self):
         return {

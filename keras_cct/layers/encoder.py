@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from keras_cct.checks import check_count, check_rate
 from keras_cct.layers.attention import SelfAttention
 from keras_cct.layers.initializers import normal
 
@@ -27,7 +28,7 @@ class StochasticDepth(keras.layers.Layer):
 
     def __init__(self, rate: float, **kwargs):
         super().__init__(**kwargs)
-        self.rate = rate
+        self.rate = check_rate("rate", rate)
         self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, inputs, training=None):
@@ -81,11 +82,11 @@ class EncoderBlock(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.num_heads = num_heads
+        self.num_heads = check_count("num_heads", num_heads)
         self.mlp_ratio = mlp_ratio
-        self.dropout_rate = dropout_rate
-        self.attention_dropout_rate = attention_dropout_rate
-        self.stochastic_depth_rate = stochastic_depth_rate
+        self.dropout_rate = check_rate("dropout_rate", dropout_rate)
+        self.attention_dropout_rate = check_rate("attention_dropout_rate", attention_dropout_rate)
+        self.stochastic_depth_rate = check_rate("stochastic_depth_rate", stochastic_depth_rate)
 
     def build(self, input_shape):
         dim = input_shape[-1]
@@ -119,6 +120,9 @@ class EncoderBlock(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+    def compute_output_spec(self, tokens, training=None, return_attention_weights=False):
+        return self.attention.compute_output_spec(tokens, training, return_attention_weights)
 
     def get_config(self):
         return {

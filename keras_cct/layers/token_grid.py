@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_cct.checks import check_count
 from keras_cct.errors import InputError
 
 
@@ -26,8 +27,8 @@ class TokenGrid(keras.layers.Layer):
 
     def __init__(self, rows: int, columns: int, **kwargs):
         super().__init__(**kwargs)
-        self.rows = rows
-        self.columns = columns
+        self.rows = check_count("rows", rows)
+        self.columns = check_count("columns", columns)
 
     def build(self, input_shape):
         num_extra = input_shape[1] - self.rows * self.columns

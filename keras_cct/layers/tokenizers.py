@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from keras_cct.checks import check_count
 from keras_cct.errors import InputError
 from keras_cct.layers.initializers import kaiming_normal
 
@@ -36,10 +37,10 @@ class ConvTokenizer(keras.layers.Layer):
 
     def __init__(self, dim: int, kernel_size: int = 3, num_conv_layers: int = 1, hidden_dim: int = 64, **kwargs):
         super().__init__(**kwargs)
-        self.dim = dim
-        self.kernel_size = kernel_size
-        self.num_conv_layers = num_conv_layers
-        self.hidden_dim = hidden_dim
+        self.dim = check_count("dim", dim)
+        self.kernel_size = check_count("kernel_size", kernel_size)
+        self.num_conv_layers = check_count("num_conv_layers", num_conv_layers)
+        self.hidden_dim = check_count("hidden_dim", hidden_dim)
         self.stride = max(1, kernel_size // 2 - 1)
         self.padding = max(1, kernel_size // 2)
 
@@ -125,8 +126,8 @@ class PatchTokenizer(keras.layers.Layer):
 
     def __init__(self, dim: int, patch_size: int = 4, **kwargs):
         super().__init__(**kwargs)
-        self.dim = dim
-        self.patch_size = patch_size
+        self.dim = check_count("dim", dim)
+        self.patch_size = check_count("patch_size", patch_size)
 
     def build(self, input_shape):
         self.token_grid(input_shape)

@@ -1,14 +1,16 @@
 """Files of weights, told apart by their endings."""
 
-import warnings
+import tempfile
 from os import PathLike
 from pathlib import Path
 
+import h5py
 import keras
 
 from keras_cct.catalogue import find_checkpoint
 from keras_cct.errors import InputError
 from keras_cct.weights.download import cache_folder, download
+from keras_cct.weights.faults import check_shapes
 from keras_cct.weights.fit import fit_state_dict
 from keras_cct.weights.keras_file import read_keras_file
 from keras_cct.weights.torch_weights import assign_state_dict, export_torch_weights, load_torch_weights
@@ -64,11 +66,21 @@ def load_weights_file(model: keras.Model, path: str | PathLike) -> None:
 
 
 def _load_keras_weights(model: keras.Model, path: str | PathLike) -> None:
+    """Loads a `.weights.h5` file strictly; Keras alone overlooks what the model or the file has too much."""
+    with tempfile.TemporaryDirectory() as folder:
+        own = Path(folder, "own.weights.h5")
+        model.save_weights(own)
+        wanted = _shapes_in(own)
     try:
-        with warnings.catch_warnings():
-            # Keras only warns of layers that find no weights in the file.
-            warnings.simplefilter("error", UserWarning)
-            model.load_weights(path)
-    except (ValueError, OSError, KeyError, UserWarning) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"{str(path)!r} does not fit model {model.name!r}: {reason}") from error
+        found = _shapes_in(path)
+    except OSError as error:
+        raise InputError(f"{str(path)!r} is not a file of Keras weights, or a broken one. Give another.") from error
+    check_shapes(model.name, wanted, found)
+    model.load_weights(path)
+
+
+def _shapes_in(path: str | PathLike) -> dict[str, tuple[int, ...]]:
+    shapes = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: shapes.update({name: item.shape}) if hasattr(item, "shape") else None)
+    return shapes

@@ -31,9 +31,7 @@ def read_torch_file(path: str | PathLike) -> Mapping[str, object]:
     try:
         import torch
     except ImportError as error:
-        raise InputError(
-            'reading a PyTorch file needs PyTorch. Install it with: pip install "keras_cct[torch]"'
-        ) from error
+        raise InputError("reading a PyTorch file needs PyTorch. Install it with: pip install torch") from error
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:

@@ -32,8 +32,8 @@ class Entry:
         return np.transpose(value, self.axes)
 
     def to_torch(self) -> np.ndarray:
-        """Returns the variable's value as a contiguous array in PyTorch's layout."""
-        value = keras.ops.convert_to_numpy(self.variable.value)
+        """Returns the variable's value as a contiguous float32 array in PyTorch's layout."""
+        value = keras.ops.convert_to_numpy(keras.ops.cast(self.variable.value, "float32"))
         return np.ascontiguousarray(np.transpose(value, np.argsort(self.axes)))
 
 
@@ -91,5 +91,8 @@ _ENTRIES_OF_LAYER = {
     "position_embedding": lambda layer: [Entry("classifier.positional_emb", layer.embedding, (0, 1, 2))],
     "norm": lambda layer: _norm_entries("classifier.norm", layer),
     "sequence_pool": lambda layer: _linear_entries("classifier.attention_pool", layer.score),
-    "head": lambda layer: _linear_entries("classifier.fc", layer),
+    "head": lambda layer: [
+        Entry("classifier.fc.weight", layer.kernel, (1, 0)),
+        Entry("classifier.fc.bias", layer.bias, (0,)),
+    ],
 }

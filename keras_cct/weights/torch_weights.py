@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_cct.errors import InputError
+from keras_cct.weights.faults import check_shapes
 from keras_cct.weights.fit import fit_state_dict
 from keras_cct.weights.torch_file import read_torch_file
 from keras_cct.weights.torch_names import torch_entries
@@ -26,6 +27,8 @@ def load_torch_weights(
     Raises:
         InputError: The file cannot be read, or a key is missing, extra or misshapen; the message lists them all.
     """
+    if not isinstance(source, Mapping | str | PathLike):
+        raise InputError(f"a {type(source).__name__} holds no weights. Give a mapping of names to arrays, or a path.")
     state_dict = source if isinstance(source, Mapping) else read_torch_file(source)
     arrays = {key: _to_array(value) for key, value in state_dict.items()}
     assign_state_dict(model, fit_state_dict(arrays, model) if fit else arrays)
@@ -37,20 +40,12 @@ def assign_state_dict(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> N
     Raises:
         InputError: A key is missing, extra or misshapen; the message lists them all.
     """
+    for key, array in arrays.items():
+        if not np.issubdtype(array.dtype, np.floating):
+            raise InputError(f"{key} holds {array.dtype}, not floating-point numbers. Nothing was loaded.")
     entries = torch_entries(model)
-    shapes = {entry.key: entry.torch_shape for entry in entries}
-    faults = [f"missing {key} {shape}" for key, shape in shapes.items() if key not in arrays]
-    faults += [f"extra {key} {array.shape}" for key, array in arrays.items() if key not in shapes]
-    faults += [
-        f"{key} is {arrays[key].shape} instead of {shape}"
-        for key, shape in shapes.items()
-        if key in arrays and arrays[key].shape != shape
-    ]
-    if faults:
-        raise InputError(
-            f"the weights do not fit model {model.name!r}: {'; '.join(faults)}. Nothing was loaded; "
-            f"create the model with the architecture the weights come from."
-        )
+    wanted = {entry.key: entry.torch_shape for entry in entries}
+    check_shapes(model.name, wanted, {key: array.shape for key, array in arrays.items()})
     for entry in entries:
         entry.variable.assign(entry.to_keras(arrays[entry.key]))
 

@@ -1,8 +1,9 @@
+import keras
 import numpy as np
 import pytest
 from fixtures.arrays import to_numpy
 
-from keras_cct import InputError, SelfAttention
+from keras_cct import EncoderBlock, InputError, SelfAttention
 
 
 def tokens(*shape: int) -> np.ndarray:
@@ -58,3 +59,12 @@ def test_dropped_attention_keeps_its_mean():
 def test_heads_that_do_not_divide_the_width_are_refused():
     with pytest.raises(InputError, match="num_heads=3 does not divide the width of the tokens, 8"):
         SelfAttention(num_heads=3)(tokens(1, 5, 8))
+
+
+@pytest.mark.parametrize("layer", [SelfAttention(2), EncoderBlock(2)])
+def test_attention_weights_come_out_of_a_model(layer):
+    inputs = keras.Input((5, 8))
+    model = keras.Model(inputs, layer(inputs, return_attention_weights=True))
+    assert model.output_shape == [(None, 5, 8), (None, 2, 5, 5)]
+    _, weights = model(tokens(3, 5, 8))
+    np.testing.assert_allclose(to_numpy(weights).sum(-1), np.ones((3, 2, 5)), atol=1e-6)

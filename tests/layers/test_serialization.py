@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from fixtures.arrays import to_numpy
 
-from keras_cct import layers
+from keras_cct import InputError, layers
 
 LAYERS = {
     "conv_tokenizer": (layers.ConvTokenizer(6, kernel_size=5, num_conv_layers=2, hidden_dim=3), (2, 9, 8, 2)),
@@ -35,3 +35,19 @@ def test_layer_survives_saving(name, tmp_path):
     assert reloaded.layers[-1].get_config() == layer.get_config()
     assert model.output_shape == layer.compute_output_shape((None, *shape[1:]))
     np.testing.assert_array_equal(to_numpy(reloaded(x)), to_numpy(model(x)), strict=True)
+
+
+LAYERS_WITH_BAD_ARGUMENTS = [
+    (layers.StochasticDepth, {"rate": 1}, "rate=1 is not a rate. Give a number from 0 to below 1."),
+    (layers.SelfAttention, {"num_heads": 0}, "num_heads=0 is not allowed. Give a whole number of at least 1."),
+    (layers.EncoderBlock, {"num_heads": 2, "dropout_rate": -1}, "dropout_rate=-1 is not a rate"),
+    (layers.PatchTokenizer, {"dim": 8, "patch_size": 0}, "patch_size=0 is not allowed"),
+    (layers.ConvTokenizer, {"dim": 8, "num_conv_layers": 0}, "num_conv_layers=0 is not allowed"),
+    (layers.ClassifierHead, {"num_classes": 3, "class_names": ["a"]}, "class_names has 1 names for 3 classes"),
+]
+
+
+@pytest.mark.parametrize(("layer", "arguments", "message"), LAYERS_WITH_BAD_ARGUMENTS)
+def test_impossible_arguments_are_refused(layer, arguments, message):
+    with pytest.raises(InputError, match=message):
+        layer(**arguments)

@@ -45,3 +45,16 @@ def test_models_from_elsewhere_are_refused():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="somewhere")])
     with pytest.raises(keras_cct.InputError, match="layer 'somewhere' has no place in a state dict"):
         keras_cct.export_torch_weights(model)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (["a"], "a list holds no weights. Give a mapping of names to arrays, or a path."),
+        (None, "a NoneType holds no weights"),
+        ({"classifier.fc.bias": np.zeros(10, "int8")}, "classifier.fc.bias holds int8, not floating-point numbers"),
+    ],
+)
+def test_sources_that_hold_no_weights_are_refused(source, message):
+    with pytest.raises(keras_cct.InputError, match=message):
+        keras_cct.load_torch_weights(keras_cct.create_model("cct_2_3x2_32"), source)
