@@ -1,0 +1,83 @@
+"""Random numbers that depend on (seed, epoch, index of the image) only, for a whole batch at once."""
+
+import tensorflow as tf
+
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+KEY_PARITY = 0x1BD11BDA
+DRAW_BITS = 24
+
+
+def threefry(key: tuple[tf.Tensor, tf.Tensor], counter: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Threefry-2x32 with 20 rounds: two random words for every counter.
+
+    Args:
+        key: Two scalar uint32 tensors.
+        counter: Two uint32 tensors of shapes that broadcast.
+
+    Returns:
+        Two uint32 tensors of the broadcast shape.
+
+    Reference: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
+    """
+    keys = (*key, tf.bitwise.bitwise_xor(tf.bitwise.bitwise_xor(key[0], key[1]), tf.constant(KEY_PARITY, tf.uint32)))
+    left, right = counter[0] + keys[0], counter[1] + keys[1]
+    for group in range(5):
+        for distance in ROTATIONS[group % 2]:
+            left = left + right
+            right = tf.bitwise.bitwise_xor(_rotate_bits(right, distance), left)
+        left = left + keys[(group + 1) % 3]
+        right = right + (keys[(group + 2) % 3] + tf.constant(group + 1, tf.uint32))
+    return left, right
+
+
+def _rotate_bits(words: tf.Tensor, distance: int) -> tf.Tensor:
+    high = tf.bitwise.left_shift(words, tf.constant(distance, tf.uint32))
+    low = tf.bitwise.right_shift(words, tf.constant(32 - distance, tf.uint32))
+    return tf.bitwise.bitwise_or(high, low)
+
+
+def uniform_draws(seed: int, epoch: tf.Tensor, indices: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+    """Returns two uniform random numbers for every image and place.
+
+    Args:
+        seed: Seed of the run, 0 to below 2**32.
+        epoch: Scalar integer tensor.
+        indices: Integer tensor, the images' indices in their data set.
+        places: Integer tensor, 0 to below 2**32, of a shape that broadcasts with `indices`; what the numbers are for.
+
+    Returns:
+        Float32 tensor of shape (*broadcast shape, 2), multiples of 2**-24 from 0 to below 1.
+    """
+    key = (tf.cast(seed, tf.uint32), tf.cast(epoch, tf.uint32))
+    words = threefry(key, (tf.cast(indices, tf.uint32), tf.cast(places, tf.uint32)))
+    high_bits = tf.bitwise.right_shift(tf.stack(words, axis=-1), tf.constant(32 - DRAW_BITS, tf.uint32))
+    return tf.cast(tf.cast(high_bits, tf.int32), tf.float32) * 2.0**-DRAW_BITS
+
+
+def draw_table(seed: int, epoch: tf.Tensor, indices: tf.Tensor, first_place: int, num_draws: int) -> tf.Tensor:
+    """Returns a row of uniform random numbers for every image.
+
+    Args:
+        seed: Seed of the run, 0 to below 2**32.
+        epoch: Scalar integer tensor.
+        indices: Integer tensor of shape (batch,).
+        first_place: First of the `num_draws` places that the row takes up, two numbers to a place.
+        num_draws: Numbers per image.
+
+    Returns:
+        Float32 tensor of shape (batch, num_draws) from 0 to below 1.
+    """
+    num_places = -(-num_draws // 2)
+    pairs = uniform_draws(seed, epoch, indices[:, None], tf.range(first_place, first_place + num_places))
+    return tf.reshape(pairs, (-1, 2 * num_places))[:, :num_draws]  # (batch, places, 2) -> (batch, draws)
+
+
+def to_normal(draws: tf.Tensor) -> tf.Tensor:
+    """Turns uniform into standard normal random numbers through the inverse distribution function."""
+    return tf.math.ndtri(draws + 2.0 ** -(DRAW_BITS + 1))  # never 0, never 1
+
+
+def to_integer(draws: tf.Tensor, bound: tf.Tensor) -> tf.Tensor:
+    """Turns uniform random numbers into integers from 0 to below `bound`, an integer tensor that broadcasts."""
+    scaled = tf.cast(draws, tf.float64) * tf.cast(bound, tf.float64)  # float32 could round up to the bound
+    return tf.cast(scaled, tf.int32)
