@@ -1,5 +1,7 @@
 """Random numbers that depend on (seed, epoch, index of the image) only, for a whole batch at once."""
 
+import dataclasses
+
 import tensorflow as tf
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -36,40 +38,53 @@ def _rotate_bits(words: tf.Tensor, distance: int) -> tf.Tensor:
     return tf.bitwise.bitwise_or(high, low)
 
 
-def uniform_draws(seed: int, epoch: tf.Tensor, indices: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+@dataclasses.dataclass(frozen=True)
+class SampleKeys:
+    """All that the random numbers of a batch depend on.
+
+    Args:
+        seed: Seed of the run, 0 to below 2**32.
+        epoch: Scalar integer tensor, from 0.
+        indices: Integer tensor of shape (batch,), the images' indices in their data set.
+    """
+
+    seed: int
+    epoch: tf.Tensor
+    indices: tf.Tensor
+
+
+def uniform_draws(keys: SampleKeys, places: tf.Tensor) -> tf.Tensor:
     """Returns two uniform random numbers for every image and place.
 
     Args:
-        seed: Seed of the run, 0 to below 2**32.
-        epoch: Scalar integer tensor.
-        indices: Integer tensor, the images' indices in their data set.
-        places: Integer tensor, 0 to below 2**32, of a shape that broadcasts with `indices`; what the numbers are for.
+        keys: The batch.
+        places: int32 tensor of shape (places,) or (batch, places): what the numbers are for.
 
     Returns:
-        Float32 tensor of shape (*broadcast shape, 2), multiples of 2**-24 from 0 to below 1.
+        Float32 tensor of shape (batch, 2 * places), multiples of 2**-24 from 0 to below 1.
     """
-    key = (tf.cast(seed, tf.uint32), tf.cast(epoch, tf.uint32))
-    words = threefry(key, (tf.cast(indices, tf.uint32), tf.cast(places, tf.uint32)))
-    high_bits = tf.bitwise.right_shift(tf.stack(words, axis=-1), tf.constant(32 - DRAW_BITS, tf.uint32))
+    words = threefry(
+        (tf.cast(keys.seed, tf.uint32), tf.cast(keys.epoch, tf.uint32)),
+        (tf.cast(keys.indices, tf.uint32)[:, None], tf.cast(places, tf.uint32)),
+    )
+    words = tf.reshape(tf.stack(words, axis=-1), (-1, 2 * places.shape[-1]))  # (batch, places, 2) -> (batch, draws)
+    high_bits = tf.bitwise.right_shift(words, tf.constant(32 - DRAW_BITS, tf.uint32))
     return tf.cast(tf.cast(high_bits, tf.int32), tf.float32) * 2.0**-DRAW_BITS
 
 
-def draw_table(seed: int, epoch: tf.Tensor, indices: tf.Tensor, first_place: int, num_draws: int) -> tf.Tensor:
+def draw_table(keys: SampleKeys, first_place: int, num_draws: int) -> tf.Tensor:
     """Returns a row of uniform random numbers for every image.
 
     Args:
-        seed: Seed of the run, 0 to below 2**32.
-        epoch: Scalar integer tensor.
-        indices: Integer tensor of shape (batch,).
-        first_place: First of the `num_draws` places that the row takes up, two numbers to a place.
+        keys: The batch.
+        first_place: First of the places that the row takes up, two numbers to a place.
         num_draws: Numbers per image.
 
     Returns:
         Float32 tensor of shape (batch, num_draws) from 0 to below 1.
     """
     num_places = -(-num_draws // 2)
-    pairs = uniform_draws(seed, epoch, indices[:, None], tf.range(first_place, first_place + num_places))
-    return tf.reshape(pairs, (-1, 2 * num_places))[:, :num_draws]  # (batch, places, 2) -> (batch, draws)
+    return uniform_draws(keys, tf.range(first_place, first_place + num_places))[:, :num_draws]
 
 
 def to_normal(draws: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,7 @@ Operation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 def apply_by_choice(images: tf.Tensor, choices: tf.Tensor, operations: Sequence[Operation]) -> tf.Tensor:
     """Applies to every image the operation it chose.
 
-    The images are sorted by operation, so that the batch costs what its images cost, not every operation on every image.
+    The images are sorted by operation, so that a batch costs one operation per image, however many there are.
 
     Args:
         images: Tensor of shape (batch, height, width, channels).

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from keras_cct.data.augment import NUM_DRAWS, crop_and_flip
 from keras_cct.data.labelled_images import LabelledImages
+from keras_cct.data.mixing import soft_targets
 from keras_cct.recipe import Recipe
 
 
@@ -53,18 +54,3 @@ def evaluation_batches(data: LabelledImages, batch_size: int) -> tf.data.Dataset
     """
     targets = soft_targets(tf.constant(data.labels), len(data.class_names), smoothing=0.0)
     return tf.data.Dataset.from_tensor_slices((data.images, targets)).batch(batch_size).prefetch(tf.data.AUTOTUNE)
-
-
-def soft_targets(labels: tf.Tensor, num_classes: int, smoothing: float) -> tf.Tensor:
-    """Returns smoothed one-hot targets: `smoothing / num_classes` everywhere, the rest on the label.
-
-    Args:
-        labels: Integer tensor of shape (batch,).
-        num_classes: Number of columns.
-        smoothing: Share of the weight to spread, 0 to below 1.
-
-    Returns:
-        Float32 tensor of shape (batch, num_classes); each row sums to 1.
-    """
-    off = smoothing / num_classes
-    return tf.one_hot(labels, num_classes, on_value=1.0 - smoothing + off, off_value=off)

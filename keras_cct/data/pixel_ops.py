@@ -58,14 +58,14 @@ def posterize(images: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
 def solarize(images: tf.Tensor, thresholds: tf.Tensor) -> tf.Tensor:
     """Inverts the values at and above a threshold of 0 to 256."""
     thresholds = tf.cast(thresholds, tf.int32)
-    # 256 is no uint8: values that are above the one below the threshold.
-    is_bright = (images > per_image(thresholds - 1, tf.uint8)) | per_image(thresholds == 0, tf.bool)
-    return tf.where(is_bright, 255 - images, images)
+    # 256 is no uint8; every value but that of threshold 0 is above the one below the threshold.
+    is_bright = (images > per_image(tf.maximum(thresholds - 1, 0), tf.uint8)) | per_image(thresholds == 0, tf.bool)
+    return tf.bitwise.bitwise_xor(images, 255 * tf.cast(is_bright, tf.uint8))
 
 
 def solarize_add(images: tf.Tensor, additions: tf.Tensor) -> tf.Tensor:
     """Adds 0 to 128 to the values below 128."""
-    return tf.where(images < 128, images + per_image(additions, tf.uint8), images)
+    return images + per_image(additions, tf.uint8) * tf.cast(images < 128, tf.uint8)
 
 
 def color(images: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:

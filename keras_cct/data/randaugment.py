@@ -79,7 +79,7 @@ def parse_policy(policy: str) -> RandAugment:
 
 POLICY_PARTS: dict[str, tuple[str, Callable, Callable, str]] = {
     "m": ("magnitude", float, lambda value: 0 <= value <= MAX_LEVEL, "from 0 to 10"),
-    "mstd": ("magnitude_std", float, lambda value: math.isfinite(value), "at least 0"),
+    "mstd": ("magnitude_std", float, math.isfinite, "at least 0"),
     "n": ("num_layers", int, lambda value: 1 <= value <= 16, "from 1 to 16"),
     "inc": ("is_increasing", int, lambda value: value in (0, 1), "0 or 1"),
 }
