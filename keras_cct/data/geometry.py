@@ -10,8 +10,13 @@ Reference: Pillow's Geometry.c; its bicubic kernel is that of Keys with a = -1 (
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
+
+from keras_cct.data.partition import Operation, apply_by_choice
+
+Kernel = Callable[[tf.Tensor], tuple[tf.Tensor, ...]]
 
 TRUNCATION_SLACK = 2.0**-12
 """Added before truncation: float32 weights that sum to nearly 1 must not turn a flat 200 into 199."""
@@ -78,7 +83,7 @@ def slide_rows(images: tf.Tensor, offsets: tf.Tensor, resampling: Resampling) ->
     columns = tf.clip_by_value(first + tf.range(-1, width + 2), 0, width - 1)  # (batch, height, width + 3)
     taps = tf.gather(images, columns, batch_dims=2)  # (batch, height, width + 3, channels)
     taps = tf.cast(tf.reshape(taps, (-1, height, (width + 3) * channels)), tf.float32)
-    weights = kernel_weights(tf.cast(fractions, tf.float32), resampling.is_bicubic[:, None])  # 4 x (batch, height)
+    weights = _four_weights(tf.cast(fractions, tf.float32), resampling.is_bicubic[:, None])  # 4 x (batch, height)
     span = width * channels
     moved = sum(
         weight[..., None] * taps[..., tap * channels : tap * channels + span] for tap, weight in enumerate(weights)
@@ -88,25 +93,48 @@ def slide_rows(images: tf.Tensor, offsets: tf.Tensor, resampling: Resampling) ->
     return _fill(tf.reshape(moved, (-1, height, width, channels)), is_inside, resampling.fill_color)
 
 
+def _four_weights(fractions: tf.Tensor, is_bicubic: tf.Tensor) -> list[tf.Tensor]:
+    outer = tf.zeros_like(fractions)
+    linear = (outer, *linear_weights(fractions), outer)
+    return [tf.where(is_bicubic, *pair) for pair in zip(cubic_weights(fractions), linear, strict=True)]
+
+
 def rotate(images: tf.Tensor, degrees: tf.Tensor, resampling: Resampling) -> tf.Tensor:
     """Turns images counter-clockwise about their centre; they keep their size."""
+
+    def bind(kernel: Kernel) -> Operation:
+        return lambda chosen, rows: _rotate(chosen, tf.gather(degrees, rows), kernel, resampling.fill_color)
+
+    # Bilinear images have a quarter of the work of bicubic ones.
+    choices = tf.cast(resampling.is_bicubic, tf.int32)
+    return apply_by_choice(images, choices, [bind(linear_weights), bind(cubic_weights)])
+
+
+def _rotate(images: tf.Tensor, degrees: tf.Tensor, kernel: Kernel, fill_color: tuple[int, ...]) -> tf.Tensor:
     height, width, channels = images.shape[1:]
     x, y = _rotated_positions(degrees, height, width)  # (batch, height, width) each
     is_inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     left, top = tf.floor(x - 0.5), tf.floor(y - 0.5)
-    is_bicubic = resampling.is_bicubic[:, None, None]
-    column_weights = tf.stack(kernel_weights(x - 0.5 - left, is_bicubic), axis=-1)  # (batch, height, width, 4)
-    row_weights = tf.stack(kernel_weights(y - 0.5 - top, is_bicubic), axis=-1)
+    column_weights = kernel(tf.reshape(x - 0.5 - left, (-1, 1, height * width)))  # taps x (batch, 1, pixels)
+    row_weights = kernel(tf.reshape(y - 0.5 - top, (-1, 1, height * width)))
+    num_taps = len(row_weights)
 
-    neighbourhoods = _neighbourhoods(images)  # (batch, (height + 1) * (width + 1), 16 * channels)
-    row = tf.clip_by_value(tf.cast(top, tf.int32) + 1, 0, height)
-    column = tf.clip_by_value(tf.cast(left, tf.int32) + 1, 0, width)
-    taps = tf.gather(neighbourhoods, row * (width + 1) + column, batch_dims=1)
-    taps = tf.reshape(tf.cast(taps, tf.float32), (-1, height, width, 4, 4 * channels))
-    taps = row_weights[..., None, :] @ taps  # (batch, height, width, 1, 4 * channels)
-    taps = tf.reshape(taps, (-1, height, width, 4, channels))
-    rotated = column_weights[..., None, :] @ taps  # (batch, height, width, 1, channels)
-    return _fill(rotated[..., 0, :], is_inside, resampling.fill_color)
+    crossings = tf.clip_by_value(tf.cast(top, tf.int32) + 1, 0, height) * (width + 1)
+    crossings += tf.clip_by_value(tf.cast(left, tf.int32) + 1, 0, width)  # (batch, height, width)
+    taps = tf.gather(
+        _neighbourhoods(images, num_taps), tf.reshape(crossings, (-1, height * width)), batch_dims=1
+    )  # (batch, pixels, taps * taps * channels)
+    # Pixels come last, so that a weight multiplies long runs of values.
+    taps = tf.transpose(tf.cast(taps, tf.float32), (0, 2, 1))
+    taps = _weighted_sum(row_weights, taps)  # (batch, taps * channels, pixels)
+    pixels = _weighted_sum(column_weights, taps)  # (batch, channels, pixels)
+    pixels = tf.reshape(tf.transpose(pixels, (0, 2, 1)), (-1, height, width, channels))
+    return _fill(pixels, is_inside, fill_color)
+
+
+def _weighted_sum(weights: tuple[tf.Tensor, ...], taps: tf.Tensor) -> tf.Tensor:
+    parts = tf.split(taps, len(weights), axis=1)
+    return tf.add_n([weight * part for weight, part in zip(weights, parts, strict=True)])
 
 
 def _rotated_positions(degrees: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -118,33 +146,37 @@ def _rotated_positions(degrees: tf.Tensor, height: int, width: int) -> tuple[tf.
     return cosine * x - sine * y + width / 2, sine * x + cosine * y + height / 2
 
 
-def _neighbourhoods(images: tf.Tensor) -> tf.Tensor:
-    """Returns 4 x 4 pixels around every crossing of four pixels, so that one look-up fetches all a pixel needs."""
-    height, width, channels = images.shape[1:]
-    padded = tf.gather(images, tf.clip_by_value(tf.range(-2, height + 2), 0, height - 1), axis=1)
-    padded = tf.gather(padded, tf.clip_by_value(tf.range(-2, width + 2), 0, width - 1), axis=2)
-    shifts = [(row, column) for row in range(4) for column in range(4)]
-    stacked = tf.concat(
-        [padded[:, row : row + height + 1, column : column + width + 1] for row, column in shifts], axis=-1
-    )  # (batch, height + 1, width + 1, 16 * channels)
-    return tf.reshape(stacked, (-1, (height + 1) * (width + 1), 16 * channels))
-
-
-def kernel_weights(fractions: tf.Tensor, is_bicubic: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Returns the weights of the four pixels around a position.
+def _neighbourhoods(images: tf.Tensor, num_taps: int) -> tf.Tensor:
+    """Returns the pixels around every crossing of four pixels, so that one look-up fetches all that a pixel needs.
 
     Args:
-        fractions: Float32 tensor, how far the position lies from the second pixel towards the third, 0 to below 1.
-        is_bicubic: Boolean tensor of a shape that broadcasts.
+        images: uint8 tensor of shape (batch, height, width, channels).
+        num_taps: Rows and columns around a crossing; even.
 
     Returns:
-        Four tensors of the shape of `fractions`.
+        uint8 tensor of shape (batch, (height + 1) * (width + 1), num_taps * num_taps * channels).
     """
-    t, t2 = fractions, fractions * fractions
-    t3 = t2 * t
-    cubic = (2 * t2 - t3 - t, 1 - 2 * t2 + t3, t + t2 - t3, t3 - t2)
-    linear = (tf.zeros_like(t), 1 - t, t, tf.zeros_like(t))
-    return tuple(tf.where(is_bicubic, *weights) for weights in zip(cubic, linear, strict=True))
+    height, width, channels = images.shape[1:]
+    margin = num_taps // 2
+    padded = tf.gather(images, tf.clip_by_value(tf.range(-margin, height + margin), 0, height - 1), axis=1)
+    padded = tf.gather(padded, tf.clip_by_value(tf.range(-margin, width + margin), 0, width - 1), axis=2)
+    shifts = [(row, column) for row in range(num_taps) for column in range(num_taps)]
+    stacked = tf.concat(
+        [padded[:, row : row + height + 1, column : column + width + 1] for row, column in shifts], axis=-1
+    )  # (batch, height + 1, width + 1, num_taps * num_taps * channels)
+    return tf.reshape(stacked, (-1, (height + 1) * (width + 1), num_taps * num_taps * channels))
+
+
+def linear_weights(fractions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the weights of the two pixels around a position, given how far it lies from the first to the second."""
+    return 1 - fractions, fractions
+
+
+def cubic_weights(fractions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns the weights of the four pixels around a position, given how far it lies from the second to the third."""
+    square = fractions * fractions
+    cube = square * fractions
+    return 2 * square - cube - fractions, 1 - 2 * square + cube, fractions + square - cube, cube - square
 
 
 def _fill(pixels: tf.Tensor, is_inside: tf.Tensor, fill_color: tuple[int, ...]) -> tf.Tensor:
