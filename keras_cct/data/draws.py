@@ -89,7 +89,8 @@ def draw_table(keys: SampleKeys, first_place: int, num_draws: int) -> tf.Tensor:
 
 def to_normal(draws: tf.Tensor) -> tf.Tensor:
     """Turns uniform into standard normal random numbers through the inverse distribution function."""
-    return tf.math.ndtri(draws + 2.0 ** -(DRAW_BITS + 1))  # never 0, never 1
+    # Float32 would round the middle of the last step to 1, which is infinitely far out.
+    return tf.math.ndtri(tf.minimum(draws + 2.0 ** -(DRAW_BITS + 1), 1.0 - 2.0**-DRAW_BITS))
 
 
 def to_integer(draws: tf.Tensor, bound: tf.Tensor) -> tf.Tensor:

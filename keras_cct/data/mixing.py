@@ -162,7 +162,8 @@ def symmetric_beta(draws: tf.Tensor, alphas: tf.Tensor) -> tf.Tensor:
     """
     power = (1.0 - draws[:, 0]) ** (1.0 / alphas)
     cosine = tf.cos(2 * math.pi * draws[:, 1])
-    return 0.5 + 0.5 * cosine * tf.sqrt((1 - power) / (power + (1 - power) * cosine * cosine))
+    ratios = 0.5 + 0.5 * cosine * tf.sqrt((1 - power) / (power + (1 - power) * cosine * cosine))
+    return tf.clip_by_value(ratios, 0.0, 1.0)  # rounding can leave them by 1e-16
 
 
 def cut_boxes(ratios: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, height: int, width: int) -> tf.Tensor:
