@@ -122,8 +122,11 @@ def mix(images: np.ndarray, random: np.random.Generator) -> np.ndarray:
         mixed[:, rows, columns] = images[::-1, rows, columns]
         return mixed
     ratio = np.float32(random.beta(0.8, 0.8))
-    mixed = images.astype("float32") * ratio + images[::-1].astype("float32") * (1 - ratio)
-    return np.rint(mixed).astype("uint8")
+    mixed = np.empty_like(images)
+    for row, image in enumerate(images):  # one by one, as timm; a whole batch of floats would leave the caches
+        blended = image.astype("float32") * ratio + images[-1 - row].astype("float32") * (1 - ratio)
+        mixed[row] = np.rint(blended, out=blended)
+    return mixed
 
 
 def erase(images: np.ndarray, recipe: PillowRecipe, random: np.random.Generator) -> None:

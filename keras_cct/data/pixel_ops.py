@@ -24,9 +24,9 @@ def auto_contrast(images: tf.Tensor) -> tf.Tensor:
     brightest = tf.cast(tf.reduce_max(images, axis=(1, 2), keepdims=True), tf.float64)
     is_flat = brightest <= darkest
     # In double precision, as Pillow: a rounding error decides whether the brightest pixel becomes 254 or 255.
-    scale = 255.0 / tf.where(is_flat, tf.ones_like(darkest), brightest - darkest)
-    stretched = tf.cast(images, tf.float64) * scale + -darkest * scale
-    return tf.where(is_flat, images, tf.cast(tf.clip_by_value(stretched, 0, 255), tf.uint8))
+    scale = tf.where(is_flat, tf.ones_like(darkest), 255.0 / tf.maximum(brightest - darkest, 1.0))
+    offset = tf.where(is_flat, tf.zeros_like(darkest), -darkest * scale)
+    return tf.cast(tf.cast(images, tf.float64) * scale + offset, tf.uint8)
 
 
 def equalize(images: tf.Tensor) -> tf.Tensor:
