@@ -34,6 +34,12 @@ def check_rate(name: str, value: object) -> float:
     return float(value)
 
 
+def check_setting(name: str, value: object, is_good: bool, allowed: str) -> None:
+    """Raises InputError, naming it, its value and what is allowed, unless `is_good`."""
+    if not is_good:
+        raise InputError(f"{name}={value!r} is out of range. It must be {allowed}.")
+
+
 def check_class_names(class_names: Sequence[str], num_classes: int) -> tuple[str, ...]:
     """Returns one name per class as a tuple.
 

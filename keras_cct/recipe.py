@@ -22,8 +22,22 @@ class Recipe:
         dataset: Where the images come from: "sample".
         mean: Mean of each channel in units of 0..1.
         std: Standard deviation of each channel in units of 0..1.
-        crop_padding: Largest random shift of an image in pixels; 0 for none.
+        scale: Least and largest share of an image's area that a random crop keeps.
+        ratio: Least and largest width over height of the crop.
         hflip: Share of images mirrored left to right, 0 to 1.
+        vflip: Share of images mirrored top to bottom, 0 to 1.
+        train_interpolation: Resampling of crops, "bilinear", "bicubic" or "random", which is either.
+        aa: RandAugment policy, e.g. "rand-m9-mstd0.5-inc1"; empty for colour jitter instead.
+        color_jitter: Strength of the jitter of brightness, contrast and saturation; 0 for none.
+        mixup: Parameter of the Beta distribution of Mixup's ratio; 0 for no Mixup.
+        cutmix: The same for CutMix.
+        mixup_prob: Share of batches that are mixed, 0 to 1.
+        mixup_switch_prob: Share of CutMix where both are on, 0 to 1.
+        mixup_mode: What shares one mixture, "batch", "pair" or "elem".
+        mixup_off_epoch: First epoch without mixing, from 0; 0 for never.
+        reprob: Share of images with a part erased, 0 to 1.
+        remode: What fills an erased part, "const", "rand" or "pixel".
+        recount: Parts erased in such an image.
         smoothing: Label smoothing, 0 to below 1.
         batch_size: Images per step and device.
         sched: Learning-rate schedule, "cosine" or "step".
@@ -46,8 +60,22 @@ class Recipe:
     dataset: str
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    crop_padding: int = 0
+    scale: tuple[float, ...] = (0.08, 1.0)
+    ratio: tuple[float, ...] = (3 / 4, 4 / 3)
     hflip: float = 0.5
+    vflip: float = 0.0
+    train_interpolation: str = "random"
+    aa: str = ""
+    color_jitter: float = 0.4
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    mixup_prob: float = 1.0
+    mixup_switch_prob: float = 0.5
+    mixup_mode: str = "batch"
+    mixup_off_epoch: int = 0
+    reprob: float = 0.0
+    remode: str = "const"
+    recount: int = 1
     smoothing: float = 0.1
     batch_size: int = 32
     sched: str = "step"
@@ -68,12 +96,11 @@ class Recipe:
         self._check("sched", self.sched in ("cosine", "step"), "cosine or step")
         for key in ("batch_size", "epochs", "decay_epochs"):
             self._check(key, getattr(self, key) >= 1, "at least 1")
-        for key in ("crop_padding", "cooldown_epochs", "warmup_epochs", "seed", "warmup_lr", "min_lr", "weight_decay"):
+        for key in ("cooldown_epochs", "warmup_epochs", "seed", "warmup_lr", "min_lr", "weight_decay"):
             self._check(key, getattr(self, key) >= 0, "at least 0")
         self._check("seed", self.seed < 2**31, "below 2147483648")
         self._check("lr", self.lr > 0, "above 0")
         self._check("decay_rate", self.decay_rate > 0, "above 0")
-        self._check("hflip", 0 <= self.hflip <= 1, "from 0 to 1")
         self._check("smoothing", 0 <= self.smoothing < 1, "from 0 to below 1")
         self._check("std", min(self.std, default=0) > 0, "above 0 for every channel")
 

@@ -45,10 +45,9 @@ def train(recipe: Recipe, output: str | PathLike) -> RunFolder:
         raise InputError(
             f"a batch of {batch_size} images is larger than the {len(train_data)} of the set. Lower batch_size."
         )
-    if recipe.crop_padding > min(train_data.image_shape[:2]):
-        raise InputError(
-            f"crop_padding={recipe.crop_padding} is more than an image of {train_data.image_shape} has. Lower it."
-        )
+    from keras_cct.data.pipeline import recipe_augmentation
+
+    recipe_augmentation(recipe, train_data.image_shape[:2], batch_size)
     keras.utils.set_random_seed(recipe.seed)
     with distribution.scope:
         model = create_training_model(recipe, train_data)

@@ -79,7 +79,7 @@ def test_without_warm_up_the_first_rate_is_lr():
         ({"lr": float("nan")}, "recipe key lr=nan is not a number."),
         ({"epochs": 1.5}, "recipe key epochs=1.5 is not a whole number."),
         ({"epochs": 0}, "recipe key epochs=0 is out of range. It must be at least 1."),
-        ({"hflip": -0.1}, "recipe key hflip=-0.1 is out of range. It must be from 0 to 1."),
+        ({"hflip": "often"}, "recipe key hflip='often' is not a number."),
         ({"smoothing": 1}, "recipe key smoothing=1.0 is out of range. It must be from 0 to below 1."),
         ({"batch_size": True}, "recipe key batch_size=True is not a whole number."),
         ({"mean": ["a"]}, "recipe key mean=['a'] is not a list of numbers."),

@@ -11,7 +11,7 @@ from fixtures.small_run import first_images, small_data, small_recipe
 
 import keras_cct
 from keras_cct import training
-from keras_cct.data.pipeline import soft_targets
+from keras_cct.data.mixing import soft_targets
 from keras_cct.evaluation import KerasPredictor, evaluate
 
 GOLDEN = json.loads(Path(__file__).with_name("fixtures").joinpath("golden_recipe.json").read_text())
@@ -88,7 +88,7 @@ def test_run_writes_into_no_folder_that_has_files(tmp_path):
         ({"batch_size": 81}, "a batch of 81 images is larger than the 80 of the set. Lower batch_size."),
         ({"model": "cct_9"}, "unknown variant 'cct_9'"),
         ({"mean": [0.1, 0.2, 0.3]}, "does not fit 1 channels"),
-        ({"crop_padding": 29}, "crop_padding=29 is more than an image"),
+        ({"mixup": 0.8, "batch_size": 15}, "batch size 15 is odd"),
     ],
 )
 def test_impossible_recipes_are_refused_before_anything_is_written(overrides, message, tmp_path):

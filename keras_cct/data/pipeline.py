@@ -2,9 +2,49 @@
 
 import tensorflow as tf
 
-from keras_cct.data.augment import NUM_DRAWS, crop_and_flip
+from keras_cct.data.augment import Augmentation, augment_batch
+from keras_cct.data.draws import SampleKeys
+from keras_cct.data.erasing import Erasing
 from keras_cct.data.labelled_images import LabelledImages
+from keras_cct.data.mixing import Mixing, check_batch_size, soft_targets
 from keras_cct.recipe import Recipe
+
+
+def recipe_augmentation(recipe: Recipe, img_size: tuple[int, int], batch_size: int) -> Augmentation:
+    """Returns the augmentation of a recipe.
+
+    Args:
+        recipe: The recipe.
+        img_size: Height and width of the images that the model takes.
+        batch_size: Images per step, over all devices.
+
+    Raises:
+        InputError: A key is unknown or out of range, or an odd batch is to be mixed.
+    """
+    mixing = Mixing(
+        mixup=recipe.mixup,
+        cutmix=recipe.cutmix,
+        mixup_prob=recipe.mixup_prob,
+        mixup_switch_prob=recipe.mixup_switch_prob,
+        mixup_mode=recipe.mixup_mode,
+        mixup_off_epoch=recipe.mixup_off_epoch,
+    )
+    if mixing.is_active:
+        check_batch_size(batch_size)
+    return Augmentation(
+        img_size,
+        recipe.mean,
+        recipe.std,
+        scale=recipe.scale,
+        ratio=recipe.ratio,
+        hflip=recipe.hflip,
+        vflip=recipe.vflip,
+        aa=recipe.aa,
+        color_jitter=recipe.color_jitter,
+        train_interpolation=recipe.train_interpolation,
+        mixing=mixing,
+        erasing=Erasing(recipe.reprob, recipe.remode, recipe.recount),
+    )
 
 
 def training_batches(data: LabelledImages, recipe: Recipe, batch_size: int) -> tf.data.Dataset:
@@ -19,23 +59,23 @@ def training_batches(data: LabelledImages, recipe: Recipe, batch_size: int) -> t
         batch_size: Images per step, over all devices; at most the number of images.
 
     Returns:
-        Pairs of images, uint8 of shape (batch, height, width, channels), and targets, float32 of shape
+        Pairs of images of shape (batch, height, width, channels), pixels of 0..255, and targets, float32 of shape
         (batch, classes), rows summing to 1.
+
+    Raises:
+        InputError: A key of the augmentation is unknown or out of range.
     """
     images, labels = tf.constant(data.images), tf.constant(data.labels)
+    augmentation = recipe_augmentation(recipe, data.image_shape[:2], batch_size)
+
+    def batch(epoch: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        targets = soft_targets(tf.gather(labels, indices), len(data.class_names), recipe.smoothing)
+        return augment_batch(tf.gather(images, indices), targets, SampleKeys(recipe.seed, epoch, indices), augmentation)
 
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
-        order_seed, draws_seed = tf.unstack(tf.random.split([recipe.seed, epoch], 2))
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(data)), order_seed)
-        draws = tf.random.stateless_uniform((len(data), NUM_DRAWS), draws_seed)
-
-        def batch(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            batch_images = crop_and_flip(
-                tf.gather(images, indices), tf.gather(draws, indices), recipe.crop_padding, recipe.hflip
-            )
-            return batch_images, soft_targets(tf.gather(labels, indices), len(data.class_names), recipe.smoothing)
-
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True).map(batch)
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(data)), [recipe.seed, epoch])
+        indices = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True)
+        return indices.map(lambda indices: batch(epoch, indices), num_parallel_calls=tf.data.AUTOTUNE)
 
     epochs = tf.data.Dataset.range(recipe.total_epochs, output_type=tf.int32)
     return epochs.flat_map(epoch_batches).prefetch(tf.data.AUTOTUNE)
@@ -53,18 +93,3 @@ def evaluation_batches(data: LabelledImages, batch_size: int) -> tf.data.Dataset
     """
     targets = soft_targets(tf.constant(data.labels), len(data.class_names), smoothing=0.0)
     return tf.data.Dataset.from_tensor_slices((data.images, targets)).batch(batch_size).prefetch(tf.data.AUTOTUNE)
-
-
-def soft_targets(labels: tf.Tensor, num_classes: int, smoothing: float) -> tf.Tensor:
-    """Returns smoothed one-hot targets: `smoothing / num_classes` everywhere, the rest on the label.
-
-    Args:
-        labels: Integer tensor of shape (batch,).
-        num_classes: Number of columns.
-        smoothing: Share of the weight to spread, 0 to below 1.
-
-    Returns:
-        Float32 tensor of shape (batch, num_classes); each row sums to 1.
-    """
-    off = smoothing / num_classes
-    return tf.one_hot(labels, num_classes, on_value=1.0 - smoothing + off, off_value=off)

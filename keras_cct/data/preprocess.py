@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_cct.data.pixel_ops import luma
 from keras_cct.errors import InputError
 
 DECODABLE_CHANNELS = (1, 3)
@@ -31,7 +32,7 @@ def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
         lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
         lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
     )
-    return rgb if channels == 3 else _luma(rgb)
+    return rgb if channels == 3 else luma(rgb)
 
 
 def fit_image(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
@@ -78,12 +79,6 @@ def decode_batch(encoded: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Te
         encoded,
         fn_output_signature=tf.TensorSpec(image_shape, tf.float32),
     )
-
-
-def _luma(rgb: tf.Tensor) -> tf.Tensor:
-    red, green, blue = tf.unstack(tf.cast(rgb, tf.int32), axis=-1)
-    grey = (19595 * red + 38470 * green + 7471 * blue + 32768) // 65536
-    return tf.cast(grey, tf.uint8)[..., None]
 
 
 def read_images(paths: Sequence[str | PathLike], image_shape: tuple[int, int, int]) -> list[np.ndarray]:

@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 
 from keras_cct.data import LabelledImages
-from keras_cct.data.pipeline import evaluation_batches, training_batches
+from keras_cct.data.pipeline import evaluation_batches, recipe_augmentation, training_batches
+from keras_cct.errors import InputError
 from keras_cct.recipe import Recipe
 
-RECIPE = Recipe("cct_2_3x2_32", "sample", epochs=2, cooldown_epochs=0, crop_padding=2, smoothing=0.1, seed=5)
+RECIPE = Recipe("cct_2_3x2_32", "sample", epochs=2, scale=(0.8, 1.0), color_jitter=0, smoothing=0.1, seed=5)
 
 
 def numbered(count: int = 10) -> LabelledImages:
-    """Images that show their own index, large enough for padding to leave the middle alone."""
-    pixels = np.arange(count, dtype="uint8")[:, None, None, None] + 1
-    return LabelledImages(np.broadcast_to(pixels, (count, 8, 8, 1)).copy(), np.arange(count) % 3, ("a", "b", "c"))
+    """Images that show their own index in the middle, which no crop leaves out, within a frame that crops change."""
+    images = np.random.default_rng(0).integers(0, 256, (count, 16, 16, 1), dtype="uint8")
+    images[:, 3:13, 3:13] = np.arange(count, dtype="uint8")[:, None, None, None] + 1
+    return LabelledImages(images, np.arange(count) % 3, ("a", "b", "c"))
 
 
 def batches(data, recipe, batch_size):
@@ -21,7 +23,7 @@ def batches(data, recipe, batch_size):
 
 
 def order(found) -> list[int]:
-    return [int(image[4, 4, 0]) - 1 for images, _ in found for image in images]
+    return [int(image[8, 8, 0]) - 1 for images, _ in found for image in images]
 
 
 def test_every_epoch_has_full_batches_in_an_order_of_its_own():
@@ -34,7 +36,7 @@ def test_every_epoch_has_full_batches_in_an_order_of_its_own():
 
 def test_images_keep_their_labels():
     for images, targets in batches(numbered(), RECIPE, batch_size=4):
-        np.testing.assert_array_equal(targets.argmax(axis=1), (images[:, 4, 4, 0] - 1) % 3)
+        np.testing.assert_array_equal(targets.argmax(axis=1), (images[:, 8, 8, 0] - 1) % 3)
 
 
 def test_targets_are_smoothed():
@@ -74,9 +76,39 @@ def test_evaluation_has_every_image_once_in_order_unchanged():
 @pytest.mark.parametrize("hflip", [0.0, 1.0])
 def test_flip_rate_reaches_the_images(hflip):
     data = numbered()
-    data.images[..., :4, :] = 0
-    recipe = dataclasses.replace(RECIPE, hflip=hflip, crop_padding=0)
+    recipe = dataclasses.replace(RECIPE, hflip=hflip, scale=(1.0, 1.0), ratio=(1.0, 1.0))
     for images, _ in batches(data, recipe, 5):
-        dark, light = (images[:, :, 4:], images[:, :, :4]) if hflip else (images[:, :, :4], images[:, :, 4:])
-        assert (dark == 0).all()
-        assert (light > 0).all()
+        for image in images:
+            original = data.images[image[8, 8, 0] - 1]
+            np.testing.assert_array_equal(image, original[:, ::-1] if hflip else original)
+
+
+def test_every_key_of_the_augmentation_reaches_it():
+    values = {
+        "scale": (0.5, 0.6),
+        "ratio": (1.0, 1.5),
+        "hflip": 0.1,
+        "vflip": 0.2,
+        "train_interpolation": "bicubic",
+        "aa": "rand-m5",
+        "color_jitter": 0.3,
+    }
+    mixing = {
+        "mixup": 0.8,
+        "cutmix": 0.9,
+        "mixup_prob": 0.7,
+        "mixup_switch_prob": 0.4,
+        "mixup_mode": "elem",
+        "mixup_off_epoch": 3,
+    }
+    erasing = {"reprob": 0.25, "remode": "pixel", "recount": 2}
+    recipe = dataclasses.replace(RECIPE, **values, **mixing, **erasing)
+    augmentation = recipe_augmentation(recipe, (8, 8), batch_size=4)
+    assert {key: getattr(augmentation, key) for key in values} == values
+    assert dataclasses.asdict(augmentation.mixing) == mixing
+    assert dataclasses.asdict(augmentation.erasing) == erasing
+
+
+def test_an_odd_batch_cannot_be_mixed():
+    with pytest.raises(InputError, match="batch size 5 is odd"):
+        recipe_augmentation(dataclasses.replace(RECIPE, mixup=0.8), (8, 8), batch_size=5)

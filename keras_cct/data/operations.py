@@ -1,0 +1,114 @@
+"""The operations that RandAugment draws from, and how strong each is at a level of 0 to 10."""
+
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from keras_cct.data import geometry, pixel_ops
+from keras_cct.data.geometry import Resampling
+from keras_cct.data.partition import apply_by_choice
+
+MAX_LEVEL = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """One operation on images.
+
+    Args:
+        apply: Function of images, of arguments if there is an `argument`, and of a `Resampling` if `is_move`.
+        argument: Function of the strength, the level as a share of the highest, and of a sign of 1 or -1, both
+            float64 tensors of shape (batch,); returns the arguments of `apply`.
+        is_move: Whether the operation moves pixels.
+    """
+
+    apply: Callable[..., tf.Tensor]
+    argument: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
+    is_move: bool = False
+
+    def __call__(self, images: tf.Tensor, strengths: tf.Tensor, signs: tf.Tensor, resampling: Resampling) -> tf.Tensor:
+        """Applies the operation to every image."""
+        arguments = [self.argument(strengths, signs)] if self.argument else []
+        return self.apply(images, *arguments, *([resampling] if self.is_move else []))
+
+
+def _truncate(values: tf.Tensor) -> tf.Tensor:
+    return tf.cast(values, tf.int32)
+
+
+def _factor(strengths: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
+    return 0.1 + strengths * 1.8
+
+
+def _factor_increasing(strengths: tf.Tensor, signs: tf.Tensor) -> tf.Tensor:
+    return 1.0 + signs * (strengths * 0.9)
+
+
+def _slope(strengths: tf.Tensor, signs: tf.Tensor) -> tf.Tensor:
+    return signs * (strengths * 0.3)
+
+
+def _fraction(strengths: tf.Tensor, signs: tf.Tensor) -> tf.Tensor:
+    return signs * (strengths * 0.45)
+
+
+OPERATIONS = {
+    "Identity": Operation(tf.identity),
+    "AutoContrast": Operation(pixel_ops.auto_contrast),
+    "Equalize": Operation(pixel_ops.equalize),
+    "Invert": Operation(pixel_ops.invert),
+    "Rotate": Operation(geometry.rotate, lambda strengths, signs: signs * (strengths * 30), is_move=True),
+    "Posterize": Operation(pixel_ops.posterize, lambda strengths, _: _truncate(strengths * 4)),
+    "PosterizeIncreasing": Operation(pixel_ops.posterize, lambda strengths, _: 4 - _truncate(strengths * 4)),
+    "Solarize": Operation(pixel_ops.solarize, lambda strengths, _: _truncate(strengths * 256)),
+    "SolarizeIncreasing": Operation(pixel_ops.solarize, lambda strengths, _: 256 - _truncate(strengths * 256)),
+    "SolarizeAdd": Operation(pixel_ops.solarize_add, lambda strengths, _: _truncate(strengths * 110)),
+    "Color": Operation(pixel_ops.color, _factor),
+    "ColorIncreasing": Operation(pixel_ops.color, _factor_increasing),
+    "Contrast": Operation(pixel_ops.contrast, _factor),
+    "ContrastIncreasing": Operation(pixel_ops.contrast, _factor_increasing),
+    "Brightness": Operation(pixel_ops.brightness, _factor),
+    "BrightnessIncreasing": Operation(pixel_ops.brightness, _factor_increasing),
+    "Sharpness": Operation(pixel_ops.sharpness, _factor),
+    "SharpnessIncreasing": Operation(pixel_ops.sharpness, _factor_increasing),
+    "ShearX": Operation(geometry.shear_x, _slope, is_move=True),
+    "ShearY": Operation(geometry.shear_y, _slope, is_move=True),
+    "TranslateXRel": Operation(geometry.translate_x, _fraction, is_move=True),
+    "TranslateYRel": Operation(geometry.translate_y, _fraction, is_move=True),
+}
+"""Operations by timm's names, and the one that does nothing. "Increasing": a higher level is a stronger effect."""
+
+PLAIN_NAMES = tuple(name for name in OPERATIONS if name != "Identity" and not name.endswith("Increasing"))
+INCREASING_NAMES = tuple(f"{name}Increasing" if f"{name}Increasing" in OPERATIONS else name for name in PLAIN_NAMES)
+
+
+def apply_operations(
+    images: tf.Tensor,
+    names: tuple[str, ...],
+    choices: tf.Tensor,
+    levels: tf.Tensor,
+    signs: tf.Tensor,
+    resampling: Resampling,
+) -> tf.Tensor:
+    """Applies one operation to each image.
+
+    Args:
+        images: uint8 tensor of shape (batch, height, width, channels).
+        names: Names of operations.
+        choices: int32 tensor of shape (batch,), which of `names`.
+        levels: Float64 tensor of shape (batch,), 0 to 10.
+        signs: Float64 tensor of shape (batch,), 1 or -1.
+        resampling: How to fill images that are moved.
+
+    Returns:
+        Tensor of the shape and dtype of `images`.
+    """
+    strengths = levels / MAX_LEVEL
+
+    def bind(operation: Operation) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+        return lambda chosen, rows: operation(
+            chosen, tf.gather(strengths, rows), tf.gather(signs, rows), resampling.rows(rows)
+        )
+
+    return apply_by_choice(images, choices, [bind(OPERATIONS[name]) for name in names])
