@@ -10,6 +10,7 @@ import keras
 from keras_cct.callbacks import BestModel, Summary
 from keras_cct.curves import draw_curves
 from keras_cct.data import LabelledImages, load_sample
+from keras_cct.data.pipeline import evaluation_batches, training_batches
 from keras_cct.distribution import local_distribution
 from keras_cct.errors import InputError
 from keras_cct.export import export_saved_model
@@ -45,9 +46,7 @@ def train(recipe: Recipe, output: str | PathLike) -> RunFolder:
         raise InputError(
             f"a batch of {batch_size} images is larger than the {len(train_data)} of the set. Lower batch_size."
         )
-    from keras_cct.data.pipeline import recipe_augmentation
-
-    recipe_augmentation(recipe, train_data.image_shape[:2], batch_size)
+    batches = training_batches(train_data, recipe, batch_size), evaluation_batches(eval_data, batch_size)
     keras.utils.set_random_seed(recipe.seed)
     with distribution.scope:
         model = create_training_model(recipe, train_data)
@@ -57,7 +56,7 @@ def train(recipe: Recipe, output: str | PathLike) -> RunFolder:
             "training %s (%s parameters) on %s", recipe.model, f"{model.count_params():,}", distribution.description
         )
         log.info("%d images per step; learning rate up to %g; writing to %s", batch_size, recipe.lr, folder.path)
-        rows = _fit(model, recipe, train_data, eval_data, batch_size, folder)
+        rows = _fit(model, recipe, *batches, folder)
     best = max(rows, key=lambda row: row["eval_top1"])
     draw_curves(rows, f"{recipe.model} on {recipe.dataset}", folder.curves)
     export_saved_model(read_keras_file(folder.best_model), folder.saved_model)
@@ -111,17 +110,16 @@ def create_optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Opt
     return optimizer
 
 
-def _fit(model, recipe, train_data, eval_data, batch_size, folder) -> list[dict[str, float]]:
-    from keras_cct.data.pipeline import evaluation_batches, training_batches
-
-    steps = len(train_data) // batch_size
+def _fit(model: keras.Model, recipe: Recipe, train_batches, eval_batches, folder: RunFolder) -> list[dict[str, float]]:
+    images, _ = train_batches.element_spec
+    steps_per_epoch = int(train_batches.cardinality()) // recipe.total_epochs
     learning_rates = recipe.learning_rates()
-    summary = Summary(folder, num_images=steps * batch_size)
+    summary = Summary(folder, num_images=steps_per_epoch * images.shape[0])
     model.fit(
-        training_batches(train_data, recipe, batch_size),
+        train_batches,
         epochs=recipe.total_epochs,
-        steps_per_epoch=steps,
-        validation_data=evaluation_batches(eval_data, batch_size),
+        steps_per_epoch=steps_per_epoch,
+        validation_data=eval_batches,
         shuffle=False,
         callbacks=[
             keras.callbacks.LearningRateScheduler(lambda epoch: learning_rates[epoch]),

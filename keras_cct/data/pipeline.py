@@ -78,7 +78,9 @@ def training_batches(data: LabelledImages, recipe: Recipe, batch_size: int) -> t
         return indices.map(lambda indices: batch(epoch, indices), num_parallel_calls=tf.data.AUTOTUNE)
 
     epochs = tf.data.Dataset.range(recipe.total_epochs, output_type=tf.int32)
-    return epochs.flat_map(epoch_batches).prefetch(tf.data.AUTOTUNE)
+    num_steps = len(data) // batch_size * recipe.total_epochs
+    batches = epochs.flat_map(epoch_batches).apply(tf.data.experimental.assert_cardinality(num_steps))
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_batches(data: LabelledImages, batch_size: int) -> tf.data.Dataset:
