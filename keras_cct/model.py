@@ -10,8 +10,8 @@ def build_model(config: ModelConfig) -> keras.Model:
     """Returns a functional model with fresh weights.
 
     Its layers are, in this order: `images`, `normalization`, `tokenizer`, `observability_tokens`, `class_token` (vit),
-    `position_embedding`, `dropout`, `block_0` and on, `norm`, `sequence_pool` or `class_token_pool` (vit), `head`. A part that the config
-    leaves out is not there.
+    `position_embedding`, `dropout`, `block_0` and on, `norm`, `sequence_pool` or `class_token_pool` (vit), `head`. A
+    part that the config leaves out is not there.
 
     Args:
         config: The architecture.

@@ -1,7 +1,8 @@
 """The published variants: their sizes, the grammar of their names, and the config behind each name.
 
 Names are `[relative_]family_L_PxC_size[_sine][_dataset]`: L blocks, patch or kernel size P, C convolution layers (cct
-only), images of size x size pixels; the relatives `manifold` and `grassmanian` attend on manifolds. Needs no Keras, so that listing them is quick.
+only), images of size x size pixels; the relatives `manifold` and `grassmanian` attend on manifolds.
+Needs no Keras, so that listing them is quick.
 """
 
 import dataclasses

@@ -64,7 +64,9 @@ class SelfAttention(keras.layers.Layer):
         if drops_attention or return_attention_weights:
             query, key, value = self.split_heads(tokens)
             keys_transposed = ops.transpose(key, (0, 1, 3, 2))  # (batch, heads, head_dim, tokens)
-            scores = ops.matmul(query * (1 / math.sqrt(query.shape[-1])), keys_transposed)  # (batch, heads, tokens, tokens)
+            scores = ops.matmul(
+                query * (1 / math.sqrt(query.shape[-1])), keys_transposed
+            )  # (batch, heads, tokens, tokens)
             weights = ops.softmax(scores)
             x = self.merge_heads(ops.matmul(self.attention_dropout(weights, training=training), value))
         else:

@@ -69,8 +69,8 @@ class EncoderBlock(keras.layers.Layer):
         dropout_rate: Dropout of projection and MLP, 0 to below 1.
         attention_dropout_rate: Dropout of the attention weights, 0 to below 1.
         stochastic_depth_rate: Probability to drop each of the two branches for a sample, 0 to below 1.
-        attention_type: "softmax" (`SelfAttention`), "all", "gm" or "spd" (`ManifoldAttention` on all three manifolds, on
-            the Euclidean and the Grassmann one, or on the Euclidean and the SPD one), or "grassmann"
+        attention_type: "softmax" (`SelfAttention`); "all", "gm" or "spd" (`ManifoldAttention` on all three manifolds,
+            on the Euclidean and the Grassmann one, or on the Euclidean and the SPD one); or "grassmann"
             (`GrassmannAttention`).
         map_normalization: Whether a `ManifoldAttention` normalizes its maps.
 
@@ -101,7 +101,9 @@ class EncoderBlock(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         if attention_type not in ATTENTION_TYPES:
-            raise InputError(f"attention_type={attention_type!r} is unknown. Choose one of {', '.join(ATTENTION_TYPES)}.")
+            raise InputError(
+                f"attention_type={attention_type!r} is unknown. Choose one of {', '.join(ATTENTION_TYPES)}."
+            )
         self.num_heads = num_heads
         self.mlp_ratio = mlp_ratio
         self.dropout_rate = dropout_rate

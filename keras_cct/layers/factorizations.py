@@ -1,14 +1,17 @@
-"""Matrix factorizations in float32 whose gradients stay finite where the textbook's divide by zero.
+"""Matrix factorizations whose gradients stay finite where the textbook's divide by zero.
 
 The gradients are the exact ones as long as the matrix has full rank and its eigenvalues differ. What divides by a pivot
 or by a difference of eigenvalues that is zero to rounding is left out, because no direction is defined there.
 """
 
+import keras
 import numpy as np
 from keras import ops
 
-_EPSILON = float(np.finfo("float32").eps)
 _HUGE = 1e30
+
+SUPPORTS_JIT = keras.backend.backend() != "tensorflow"
+"""Whether layers that factorize may be compiled: under TensorFlow, XLA would factorize in slow loops of its own."""
 
 
 @ops.custom_gradient
@@ -18,10 +21,10 @@ def orthonormal_basis(x):
     They are those of LAPACK's `geqrf`: the diagonal of R is not made positive.
 
     Args:
-        x: Float32 tensor of shape (..., rows, columns) with at least as many rows as columns.
+        x: Float32 or float64 tensor of shape (..., rows, columns) with at least as many rows as columns.
 
     Returns:
-        Float32 tensor of the same shape.
+        Float32 or float64 tensor of the same shape.
     """
     basis, _ = ops.qr(x)
 
@@ -43,10 +46,10 @@ def eigenvectors(x):
     Of the two signs each column has the one that makes its entry of largest magnitude positive.
 
     Args:
-        x: Float32 tensor of shape (..., n, n).
+        x: Float32 or float64 tensor of shape (..., n, n).
 
     Returns:
-        Float32 tensor of shape (..., n, n), one eigenvector per column.
+        Float32 or float64 tensor of shape (..., n, n), one eigenvector per column.
     """
     values, vectors = ops.eigh(x)
     values, vectors = ops.flip(values, -1), ops.flip(vectors, -1)
@@ -57,7 +60,7 @@ def eigenvectors(x):
         gaps = values[..., None, :] - values[..., :, None]  # (..., n, n)
         largest = ops.max(ops.abs(values), axis=-1)[..., None, None]
         rotation = ops.matmul(_transpose(vectors), _upstream(arguments, upstream))
-        rotation = rotation * _safe_reciprocal(gaps, _rank_limit(x.shape[-1], largest))
+        rotation = rotation * _safe_reciprocal(gaps, _zero_limit(largest, x.shape[-1]))
         return _symmetric(ops.matmul(ops.matmul(vectors, rotation), _transpose(vectors)))
 
     return vectors, gradient
@@ -70,20 +73,25 @@ def pseudo_inverse(x):
     Eigenvalues up to n times the rounding unit times the largest one count as zero, as in `torch.linalg.pinv`.
 
     Args:
-        x: Float32 tensor of shape (..., n, n).
+        x: Float32 or float64 tensor of shape (..., n, n).
 
     Returns:
-        Float32 tensor of shape (..., n, n). Its gradient is that of the inverse.
+        Float32 or float64 tensor of shape (..., n, n). Its gradient is that of the inverse.
     """
     values, vectors = ops.eigh(x)
     largest = ops.max(ops.abs(values), axis=-1, keepdims=True)
-    reciprocals = _safe_reciprocal(values, _rank_limit(x.shape[-1], largest))
+    reciprocals = _safe_reciprocal(values, _zero_limit(largest, x.shape[-1]))
     inverse = ops.matmul(vectors * reciprocals[..., None, :], _transpose(vectors))
 
     def gradient(*arguments, upstream=None):
         return -ops.matmul(ops.matmul(inverse, _symmetric(_upstream(arguments, upstream))), inverse)
 
     return inverse, gradient
+
+
+def in_full_precision(x):
+    """Returns a tensor of half precision as float32, any other as it is; the factorizations know no half precision."""
+    return x if keras.backend.standardize_dtype(x.dtype) == "float64" else ops.cast(x, "float32")
 
 
 def _upstream(arguments, upstream):
@@ -95,12 +103,13 @@ def _invertible_triangle(x, size: int):
     """Returns the upper triangle with its zero pivots made so large that a division by them gives zero."""
     is_diagonal = ops.eye(x.shape[-1], dtype="bool")
     pivots = ops.max(ops.abs(ops.where(is_diagonal, x, 0.0)), axis=-1, keepdims=True)  # (..., columns, 1)
-    is_zero = pivots <= _rank_limit(size, ops.max(pivots, axis=-2, keepdims=True))
+    is_zero = pivots <= _zero_limit(ops.max(pivots, axis=-2, keepdims=True), size)
     return ops.where(ops.logical_and(is_diagonal, is_zero), _HUGE, ops.triu(x))
 
 
-def _rank_limit(size: int, largest):
-    return size * _EPSILON * largest
+def _zero_limit(largest, size: int):
+    """Returns up to where a pivot or eigenvalue is zero to rounding, beside the largest of a matrix of this size."""
+    return largest * (size * float(np.finfo(keras.backend.standardize_dtype(largest.dtype)).eps))
 
 
 def _safe_reciprocal(x, limit):

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_cct.layers.attention import SelfAttention
+from keras_cct.layers.factorizations import SUPPORTS_JIT
 from keras_cct.layers.manifold import check_num_tokens, map_norm, token_basis
 
 
@@ -37,6 +38,10 @@ class GrassmannAttention(SelfAttention):
     """
 
     has_query_key_value_bias = True
+
+    def __init__(self, num_heads: int, attention_dropout_rate: float = 0.1, dropout_rate: float = 0.0, **kwargs):
+        super().__init__(num_heads, attention_dropout_rate, dropout_rate, **kwargs)
+        self.supports_jit = SUPPORTS_JIT
 
     def build(self, input_shape):
         super().build(input_shape)

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_cct.errors import InputError
 from keras_cct.layers.attention import SelfAttention
-from keras_cct.layers.factorizations import orthonormal_basis
+from keras_cct.layers.factorizations import SUPPORTS_JIT, in_full_precision, orthonormal_basis
 
 
 def euclidean_scores(query, key):
@@ -57,7 +57,7 @@ def grassmann_scores(query, key):
 
 
 def token_basis(x):
-    """Returns the orthonormal basis of what the columns of the tokens span, computed in float32.
+    """Returns the orthonormal basis of what the columns of the tokens span, computed in full precision.
 
     Args:
         x: Float tensor of shape (..., tokens, head_dim).
@@ -66,7 +66,7 @@ def token_basis(x):
         Float tensor of shape (..., tokens, min(tokens, head_dim)).
     """
     rank = min(x.shape[-2:])
-    return ops.cast(orthonormal_basis(ops.cast(x[..., :rank], "float32")), x.dtype)
+    return ops.cast(orthonormal_basis(in_full_precision(x[..., :rank])), x.dtype)
 
 
 _SCORES = {"euclidean": euclidean_scores, "spd": spd_scores, "grassmann": grassmann_scores}
@@ -120,6 +120,7 @@ class ManifoldAttention(SelfAttention):
             raise InputError(f"manifolds={manifolds!r} is not allowed. Give some of {', '.join(self.MANIFOLDS)}.")
         self.manifolds = [name for name in self.MANIFOLDS if name in manifolds]
         self.map_normalization = map_normalization
+        self.supports_jit = SUPPORTS_JIT or "grassmann" not in self.manifolds
 
     def build(self, input_shape):
         super().build(input_shape)

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_cct.errors import InputError
-from keras_cct.layers.factorizations import eigenvectors, pseudo_inverse
+from keras_cct.layers.factorizations import SUPPORTS_JIT, eigenvectors, in_full_precision, pseudo_inverse
 from keras_cct.layers.initializers import normal
 
 
@@ -39,6 +39,7 @@ class ObservabilityTokens(keras.layers.Layer):
             raise InputError(f"num_blocks={num_blocks} is not allowed. Give a whole number of at least 2.")
         self.num_signals = num_signals
         self.num_blocks = num_blocks
+        self.supports_jit = SUPPORTS_JIT
 
     def build(self, input_shape):
         dim = input_shape[-1]
@@ -53,7 +54,7 @@ class ObservabilityTokens(keras.layers.Layer):
 
     def call(self, tokens):
         num_tokens, dim = tokens.shape[1:]
-        x = ops.cast(self.norm(tokens), "float32")
+        x = in_full_precision(self.norm(tokens))
         x = ops.reshape(x, (-1, num_tokens, dim // self.num_signals, self.num_signals))
         signals = ops.flip(ops.swapaxes(x, -1, -2), -1)  # (batch, tokens, signals, times)
         x = observability_matrix(signals, self.num_blocks)  # (batch, tokens, signals, blocks * signals)
@@ -74,11 +75,11 @@ def observability_matrix(signals, num_blocks: int):
     `CA = C (Z2 Z1^T) pinv(Z1 Z1^T)` with `Z = C^T Y` the shorter `(Y2 Y1^T) pinv(Y1 Y1^T) C`.
 
     Args:
-        signals: Float32 tensor of shape (..., signals, times).
+        signals: Float32 or float64 tensor of shape (..., signals, times).
         num_blocks: Number of blocks, at least 2.
 
     Returns:
-        Float32 tensor of shape (..., signals, num_blocks * signals).
+        Float tensor of shape (..., signals, num_blocks * signals).
     """
     centred = signals - ops.mean(signals, axis=-1, keepdims=True)
     # The matrix does not depend on the scale, and the squares of tiny signals would underflow.

@@ -35,7 +35,7 @@ class Entry:
     def to_torch(self) -> np.ndarray:
         """Returns the variable's value as a contiguous array in PyTorch's layout."""
         value = keras.ops.convert_to_numpy(self.variable.value)
-        return np.ascontiguousarray(np.transpose(value, np.argsort(self.axes)))
+        return np.array(np.transpose(value, np.argsort(self.axes)), order="C")
 
 
 def torch_entries(model: keras.Model) -> list[Entry]:
