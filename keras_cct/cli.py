@@ -125,11 +125,12 @@ def _models(options: argparse.Namespace) -> None:
     names = list_models(options.pattern)
     if not names:
         raise InputError(f"no variant matches {options.pattern!r}. 'keras_cct models' lists all.")
-    print(f"{'variant':24} {'pixels':>7} {'classes':>7}  data set")
+    width = max(24, *map(len, names))
+    print(f"{'variant':{width}} {'pixels':>7} {'classes':>7}  data set")
     for name in names:
         config = variant_config(name)
         height, width, _ = config.input_shape
-        print(f"{name:24} {f'{height}x{width}':>7} {config.num_classes:7}  {variant_dataset(name)}")
+        print(f"{name:{width}} {f'{height}x{width}':>7} {config.num_classes:7}  {variant_dataset(name)}")
 
 
 def _load_frameworks() -> None:
