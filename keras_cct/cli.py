@@ -147,9 +147,10 @@ def _models(options: argparse.Namespace) -> None:
     if options.pretrained:
         _print_checkpoints(names)
         return
-    print(f"{'variant':24} {'pixels':>7} {'classes':>7}  data set")
+    width = max(24, *map(len, names))
+    print(f"{'variant':{width}} {'pixels':>7} {'classes':>7}  data set")
     for name in names:
-        print(f"{name:24} {_image_size(name):>7} {variant_config(name).num_classes:7}  {variant_dataset(name)}")
+        print(f"{name:{width}} {_image_size(name):>7} {variant_config(name).num_classes:7}  {variant_dataset(name)}")
 
 
 def _print_checkpoints(names: list[str]) -> None:

@@ -38,8 +38,8 @@ def create_model(
             "dataset" is the published data set's, averaged over the channels where there are not three; sizes,
             published for none, have (0.5, 0.5).
         **overrides: Any other field of `ModelConfig`: `num_layers, num_heads, dim, mlp_ratio, kernel_size,
-            num_conv_layers, patch_size, dropout_rate, attention_dropout_rate, stochastic_depth_rate, include_top,
-            class_names`, and `name`, the Keras model's.
+            num_conv_layers, patch_size, attention_type, map_normalization, observability, dropout_rate,
+            attention_dropout_rate, stochastic_depth_rate, include_top, class_names`, and `name`, the Keras model's.
 
     Returns:
         A functional model from pixels (0..255, any dtype) to logits; with `include_top=False` to pooled features.

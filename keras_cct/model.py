@@ -9,9 +9,9 @@ from keras_cct.model_config import ModelConfig
 def build_model(config: ModelConfig) -> keras.Model:
     """Returns a functional model with fresh weights.
 
-    Its layers are, in this order: `images`, `normalization`, `tokenizer`, `class_token` (vit), `position_embedding`,
-    `dropout`, `block_0` and on, `norm`, `sequence_pool` or `class_token_pool` (vit), `head`. A part that the config
-    leaves out is not there.
+    Its layers are, in this order: `images`, `normalization`, `tokenizer`, `observability_tokens`, `class_token` (vit),
+    `position_embedding`, `dropout`, `block_0` and on, `norm`, `sequence_pool` or `class_token_pool` (vit), `head`. A
+    part that the config leaves out is not there.
 
     Args:
         config: The architecture.
@@ -41,6 +41,8 @@ def _chain(config: ModelConfig) -> list[keras.layers.Layer]:
     else:
         tokenizer = layers.PatchTokenizer(config.dim, config.patch_size, name="tokenizer")
     chain.append(tokenizer)
+    if config.observability is not None:
+        chain.append(layers.ObservabilityTokens(*config.observability, name="observability_tokens"))
     if config.uses_class_token:
         chain.append(layers.ClassToken(name="class_token"))
     if config.position_embedding != "none":
@@ -53,6 +55,8 @@ def _chain(config: ModelConfig) -> list[keras.layers.Layer]:
             dropout_rate=config.dropout_rate,
             attention_dropout_rate=config.attention_dropout_rate,
             stochastic_depth_rate=rate,
+            attention_type=config.attention_type,
+            map_normalization=config.normalizes_maps,
             name=f"block_{index}",
         )
         chain.append(block)

@@ -8,6 +8,8 @@ from keras_cct.errors import InputError
 
 FAMILIES = ("cct", "cvt", "vit")
 POSITION_EMBEDDINGS = ("learnable", "sine", "none")
+ATTENTION_TYPES = ("softmax", "all", "gm", "spd", "grassmann")
+MANIFOLD_TYPES = ("all", "gm", "spd")
 
 Normalization = tuple[float | Sequence[float], float | Sequence[float]]
 
@@ -29,6 +31,12 @@ class ModelConfig:
         num_conv_layers: Number of convolutions in the tokenizer (cct only).
         patch_size: Side of a patch in pixels; divides height and width (cvt and vit only).
         position_embedding: "learnable", "sine" or "none".
+        attention_type: "softmax"; on manifolds "all" (Euclidean, SPD and Grassmann), "gm" (Euclidean and Grassmann) or
+            "spd" (Euclidean and SPD; "riem" is another name for it); or "grassmann", the Grassmann manifold without
+            softmax.
+        map_normalization: Whether the maps of "all", "gm" or "spd" are normalized together, which ties the model to one
+            image size; None is as published: only those of "spd" are not.
+        observability: (num_signals, num_blocks) of the `ObservabilityTokens` after the tokenizer, or None for none.
         dropout_rate: Dropout of embeddings, projections and MLP, 0 to below 1.
         attention_dropout_rate: Dropout of the attention weights, 0 to below 1.
         stochastic_depth_rate: Rate of the last block, 0 to below 1; the first block has 0, those between grow linearly.
@@ -55,6 +63,9 @@ class ModelConfig:
     num_conv_layers: int | None = None
     patch_size: int | None = None
     position_embedding: str = "learnable"
+    attention_type: str = "softmax"
+    map_normalization: bool | None = None
+    observability: tuple[int, int] | None = None
     dropout_rate: float = 0.0
     attention_dropout_rate: float = 0.1
     stochastic_depth_rate: float = 0.1
@@ -80,6 +91,7 @@ class ModelConfig:
             )
         if not is_number(self.mlp_ratio) or int(self.dim * self.mlp_ratio) < 1:
             raise InputError(f"mlp_ratio={self.mlp_ratio!r} leaves the MLP no hidden width. Give a positive number.")
+        self._check_attention()
         self._check_normalization()
         if self.class_names is not None:
             self._set("class_names", check_class_names(self.class_names, self.num_classes))
@@ -91,6 +103,11 @@ class ModelConfig:
     def uses_class_token(self) -> bool:
         """Whether the tokens start with a class token, which is then the pooled feature."""
         return self.family == "vit"
+
+    @property
+    def normalizes_maps(self) -> bool:
+        """Whether the maps of attention on manifolds are normalized together."""
+        return self.attention_type != "spd" if self.map_normalization is None else self.map_normalization
 
     def stochastic_depth_rates(self) -> list[float]:
         """Returns one rate per block, linear from 0 in the first to `stochastic_depth_rate` in the last."""
@@ -106,6 +123,32 @@ class ModelConfig:
                 raise InputError(f"{field} means nothing to the {self.family} family. It takes {' and '.join(wanted)}.")
         for field in wanted:
             self._set(field, check_count(field, getattr(self, field)))
+
+    def _check_attention(self) -> None:
+        if self.attention_type == "riem":
+            self._set("attention_type", "spd")
+        _check_choice("attention_type", self.attention_type, ATTENTION_TYPES)
+        if self.map_normalization is not None and self.attention_type not in MANIFOLD_TYPES:
+            raise InputError(
+                f"map_normalization means nothing to attention_type={self.attention_type!r}. "
+                f"It belongs to {', '.join(MANIFOLD_TYPES)}."
+            )
+        if self.map_normalization not in (None, True, False):
+            raise InputError(f"map_normalization={self.map_normalization!r} is unknown. Give True, False or None.")
+        if self.observability is None:
+            return
+        try:
+            num_signals, num_blocks = (check_count("size", size) for size in self.observability)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"observability={self.observability!r} is not (num_signals, num_blocks). Give two positive integers."
+            ) from error
+        if self.dim % num_signals or num_blocks < 2:
+            raise InputError(
+                f"observability={self.observability!r} does not fit dim={self.dim}. "
+                f"num_signals must divide it, and num_blocks be at least 2."
+            )
+        self._set("observability", (num_signals, num_blocks))
 
     def _check_input_shape(self) -> None:
         try:

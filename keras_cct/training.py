@@ -102,10 +102,10 @@ def create_training_model(recipe: Recipe, data: LabelledImages) -> keras.Model:
 
 
 def create_optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Optimizer:
-    """Returns AdamW that decays neither biases nor norms, the weights with one axis."""
+    """Returns AdamW that decays neither biases, those of attention maps included, nor norms with one axis."""
     optimizer = AdamW(recipe.lr, weight_decay=recipe.weight_decay)
     optimizer.exclude_from_weight_decay(
-        var_list=[weight for weight in model.trainable_weights if len(weight.shape) == 1]
+        var_list=[weight for weight in model.trainable_weights if len(weight.shape) == 1 or weight.name == "beta"]
     )
     return optimizer
 

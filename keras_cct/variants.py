@@ -1,7 +1,8 @@
 """The published variants: their sizes, the grammar of their names, and the config behind each name.
 
-Names are `family_L_PxC_size[_sine][_dataset]`: L blocks, patch or kernel size P, C convolution layers (cct only),
-images of size x size pixels. Needs no Keras, so that listing them is quick.
+Names are `[relative_]family_L_PxC_size[_sine][_dataset]`: L blocks, patch or kernel size P, C convolution layers (cct
+only), images of size x size pixels; the relatives `manifold` and `grassmanian` attend on manifolds.
+Needs no Keras, so that listing them is quick.
 """
 
 import dataclasses
@@ -21,10 +22,15 @@ SIZES = {
     14: {"num_layers": 14, "num_heads": 6, "dim": 384, "mlp_ratio": 3.0},
 }
 
+RELATIVES = {"": ("cct", "cvt", "vit"), "manifold_": ("cct", "cvt", "vit"), "grassmanian_": ("cct", "vit")}
+"""How the names of a family's relatives start, and which families have them; the spelling is the original's."""
+
 FAMILY_SIZES = {
-    f"{family}_{size}": family
+    f"{relative}{family}_{size}": family
+    for relative, families in RELATIVES.items()
     for family, sizes in {"cct": (2, 4, 6, 7, 14), "cvt": (2, 4, 6, 7, 8), "vit": (2, 4, 6, 7)}.items()
     for size in sizes
+    if family in families
 }
 """The sizes offered without a fixed tokenizer, e.g. "cct_14", and the family of each."""
 
@@ -51,7 +57,7 @@ DATASETS = {
     "imagenet": Dataset(1000, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
 
-_DATASET_OF_VARIANT = {
+_DATASET_OF_VISION_VARIANT = {
     **{
         f"{family}_{size}_4_32{suffix}": "cifar10"
         for family in ("vit", "cvt")
@@ -72,8 +78,16 @@ _DATASET_OF_VARIANT = {
     "cct_14_7x2_384_fl": "flowers102",
 }
 
+_DATASET_OF_VARIANT = {
+    f"{relative}{name}": dataset
+    for relative, families in RELATIVES.items()
+    for name, dataset in _DATASET_OF_VISION_VARIANT.items()
+    if name.startswith(families)
+}
+
 _NAME = re.compile(
-    r"(?P<family>cct|cvt|vit)_(?P<size>\d+)_(?P<kernel>\d+)(x(?P<convolutions>\d+))?_(?P<image>\d+)(?P<sine>_sine)?(_c100|_fl)?"
+    r"(?P<relative>manifold_|grassmanian_)?(?P<family>cct|cvt|vit)_(?P<size>\d+)"
+    r"(_(?P<kernel>\d+)(x(?P<convolutions>\d+))?_(?P<image>\d+)(?P<sine>_sine)?(_c100|_fl)?)?"
 )
 
 
@@ -119,25 +133,23 @@ def variant_config(name: str, /, **overrides) -> ModelConfig:
         raise InputError(
             f"family={overrides['family']!r} does not belong to {name!r}. Take CCT, CVT or ViTLite for that."
         )
-    if isinstance(name, str) and name in FAMILY_SIZES:
-        family, size = name.split("_")
-        fields = {"family": family, **SIZES[int(size)], "name": name, **default_tokenizer(family)}
-        return make_config(fields | overrides)
-    dataset = DATASETS[variant_dataset(name)]
+    is_size = isinstance(name, str) and name in FAMILY_SIZES
+    dataset = None if is_size else DATASETS[variant_dataset(name)]
     match = _NAME.fullmatch(name)
-    family, kernel, image_size = match["family"], int(match["kernel"]), int(match["image"])
+    family = match["family"]
+    fields = {"family": family, **SIZES[int(match["size"])], **_attention(match["relative"], family), "name": name}
+    if is_size:
+        return make_config(fields | default_tokenizer(family) | overrides)
+    kernel, image_size = int(match["kernel"]), int(match["image"])
     if family == "cct":
         tokenizer = {"kernel_size": kernel, "num_conv_layers": int(match["convolutions"])}
     else:
         tokenizer = {"patch_size": kernel}
-    fields = {
-        "family": family,
-        **SIZES[int(match["size"])],
+    fields |= {
         **tokenizer,
         "input_shape": (image_size, image_size, 3),
         "num_classes": dataset.num_classes,
         "position_embedding": "sine" if match["sine"] else "learnable",
-        "name": name,
     } | overrides
     if "normalization" in overrides:
         return make_config(fields)
@@ -145,6 +157,16 @@ def variant_config(name: str, /, **overrides) -> ModelConfig:
     if config.input_shape[-1] == 3:
         return dataclasses.replace(config, normalization=(dataset.mean, dataset.std))
     return dataclasses.replace(config, normalization=(sum(dataset.mean) / 3, sum(dataset.std) / 3))
+
+
+def _attention(relative: str | None, family: str) -> dict[str, object]:
+    """Returns the fields in which a relative differs from its family."""
+    if relative == "manifold_":
+        rates = {"attention_dropout_rate": 0.0, "stochastic_depth_rate": 0.0} if family == "cct" else {}
+        return {"attention_type": "all", **rates}
+    if relative == "grassmanian_":
+        return {"attention_type": "grassmann", "observability": (4, 4) if family == "cct" else (8, 3)}
+    return {}
 
 
 def default_tokenizer(family: str) -> dict[str, int]:

@@ -85,7 +85,7 @@ def test_models_of_other_channels_are_served_from_pixels(tmp_path):
     assert keras_cct.load_predictor(tmp_path / "saved_model").image_shape == (12, 16, 5)
 
 
-@pytest.mark.parametrize("family", ["cvt_2_4_32", "vit_2_4_32"])
+@pytest.mark.parametrize("family", ["cvt_2_4_32", "vit_2_4_32", "manifold_cct_2_3x2_32", "grassmanian_vit_2_4_32"])
 def test_other_families_export(family, tmp_path):
     keras_cct.export_saved_model(keras_cct.create_model(family), tmp_path / "saved_model")
     assert keras_cct.load_predictor(tmp_path / "saved_model").class_names is None

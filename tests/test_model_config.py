@@ -34,6 +34,14 @@ import keras_cct
         ({"mlp_ratio": float("nan")}, "mlp_ratio=nan leaves the MLP no hidden width"),
         ({"include_top": "no"}, "include_top='no' is unknown. Choose one of True, False."),
         ({"class_names": 3}, "class_names=3 is not a list of names"),
+        (
+            {"attention_type": "flat"},
+            "attention_type='flat' is unknown. Choose one of softmax, all, gm, spd, grassmann.",
+        ),
+        ({"map_normalization": True}, "map_normalization means nothing to attention_type='softmax'"),
+        ({"attention_type": "gm", "map_normalization": "no"}, "map_normalization='no' is unknown"),
+        ({"observability": (4,)}, r"observability=\(4,\) is not \(num_signals, num_blocks\)"),
+        ({"observability": (5, 3)}, r"observability=\(5, 3\) does not fit dim=256"),
         ({"class_names": "catdogbird"}, "class_names='catdogbird' is not a list of names"),
     ],
 )
@@ -47,6 +55,15 @@ def test_impossible_values_are_refused(fields, message):
 def test_stochastic_depth_grows_linearly_to_the_last_block():
     config = keras_cct.ModelConfig("cvt", num_layers=5, patch_size=4, stochastic_depth_rate=0.2)
     assert config.stochastic_depth_rates() == pytest.approx([0, 0.05, 0.1, 0.15, 0.2])
+
+
+def test_maps_are_normalized_as_published():
+    def normalizes_maps(**fields) -> bool:
+        return keras_cct.ModelConfig("cvt", patch_size=4, **fields).normalizes_maps
+
+    assert [normalizes_maps(attention_type=kind) for kind in ("all", "gm", "spd", "riem")] == [True, True, False, False]
+    assert normalizes_maps(attention_type="spd", map_normalization=True)
+    assert not normalizes_maps(attention_type="all", map_normalization=False)
 
 
 def test_a_single_block_has_no_stochastic_depth():

@@ -1,11 +1,30 @@
+import dataclasses
+
 import pytest
 
 import keras_cct
 from keras_cct.variants import variant_config
 
 
-def test_there_are_35_variants():
-    assert len(keras_cct.list_models()) == 35
+def test_there_are_35_variants_and_their_relatives():
+    vision = [name for family in ("cct", "cvt", "vit") for name in keras_cct.list_models(f"{family}_*")]
+    assert len(vision) == 35
+    assert set(keras_cct.list_models("manifold_*")) == {f"manifold_{name}" for name in vision}
+    grassmannian = {f"grassmanian_{name}" for name in vision if not name.startswith("cvt")}
+    assert set(keras_cct.list_models("grassmanian_*")) == grassmannian
+    assert len(keras_cct.list_models()) == 35 + 35 + len(grassmannian)
+
+
+def test_relatives_differ_from_their_family_in_attention_and_rates():
+    def fields(name: str) -> dict:
+        ours, family = (dataclasses.asdict(variant_config(key)) for key in (name, name.partition("_")[2]))
+        return {field: value for field, value in ours.items() if value != family[field] and field != "name"}
+
+    rates = {"attention_dropout_rate": 0.0, "stochastic_depth_rate": 0.0}
+    assert fields("manifold_cct_7_3x2_32_sine") == {"attention_type": "all", **rates}
+    assert fields("manifold_cvt_8") == {"attention_type": "all"}
+    assert fields("grassmanian_cct_14_7x2_224") == {"attention_type": "grassmann", "observability": (4, 4)}
+    assert fields("grassmanian_vit_6_4_32") == {"attention_type": "grassmann", "observability": (8, 3)}
 
 
 def test_wildcards_select_and_numbers_sort_as_numbers():

@@ -6,8 +6,18 @@ import keras
 from keras import ops
 
 from keras_cct.checks import check_count, check_rate
+from keras_cct.errors import InputError
 from keras_cct.layers.attention import SelfAttention
+from keras_cct.layers.grassmann import GrassmannAttention
 from keras_cct.layers.initializers import normal
+from keras_cct.layers.manifold import ManifoldAttention
+
+MANIFOLDS_OF_TYPE = {
+    "all": ("euclidean", "spd", "grassmann"),
+    "gm": ("euclidean", "grassmann"),
+    "spd": ("euclidean", "spd"),
+}
+ATTENTION_TYPES = ("softmax", *MANIFOLDS_OF_TYPE, "grassmann")
 
 
 @keras.saving.register_keras_serializable("keras_cct")
@@ -60,6 +70,10 @@ class EncoderBlock(keras.layers.Layer):
         dropout_rate: Dropout of projection and MLP, 0 to below 1.
         attention_dropout_rate: Dropout of the attention weights, 0 to below 1.
         stochastic_depth_rate: Probability to drop each of the two branches for a sample, 0 to below 1.
+        attention_type: "softmax" (`SelfAttention`); "all", "gm" or "spd" (`ManifoldAttention` on all three manifolds,
+            on the Euclidean and the Grassmann one, or on the Euclidean and the SPD one); or "grassmann"
+            (`GrassmannAttention`).
+        map_normalization: Whether a `ManifoldAttention` normalizes its maps.
 
     Call arguments:
         tokens: Float tensor of shape (batch, tokens, dim).
@@ -68,6 +82,9 @@ class EncoderBlock(keras.layers.Layer):
     Returns:
         Float tensor of shape (batch, tokens, dim); with `return_attention_weights` a pair of it and the attention
         weights of shape (batch, heads, tokens, tokens).
+
+    Raises:
+        InputError: The attention type is unknown, or the attention does not fit the tokens.
 
     Reference: Hassani et al. 2021, arXiv:2104.05704, section 3.1, as its authors' code computes it.
     """
@@ -79,23 +96,29 @@ class EncoderBlock(keras.layers.Layer):
         dropout_rate: float = 0.0,
         attention_dropout_rate: float = 0.1,
         stochastic_depth_rate: float = 0.0,
+        attention_type: str = "softmax",
+        map_normalization: bool = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if attention_type not in ATTENTION_TYPES:
+            raise InputError(
+                f"attention_type={attention_type!r} is unknown. Choose one of {', '.join(ATTENTION_TYPES)}."
+            )
         self.num_heads = check_count("num_heads", num_heads)
         self.mlp_ratio = mlp_ratio
         self.dropout_rate = check_rate("dropout_rate", dropout_rate)
         self.attention_dropout_rate = check_rate("attention_dropout_rate", attention_dropout_rate)
         self.stochastic_depth_rate = check_rate("stochastic_depth_rate", stochastic_depth_rate)
+        self.attention_type = attention_type
+        self.map_normalization = map_normalization
 
     def build(self, input_shape):
         dim = input_shape[-1]
         dtype = self.dtype_policy
         hidden_dim = int(dim * self.mlp_ratio)
         self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=dtype, name="attention_norm")
-        self.attention = SelfAttention(
-            self.num_heads, self.attention_dropout_rate, self.dropout_rate, dtype=dtype, name="attention"
-        )
+        self.attention = self._make_attention()
         self.mlp_norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=dtype, name="mlp_norm")
         self.mlp_in = keras.layers.Dense(hidden_dim, kernel_initializer=normal(0.02), dtype=dtype, name="mlp_in")
         self.mlp_out = keras.layers.Dense(dim, kernel_initializer=normal(0.02), dtype=dtype, name="mlp_out")
@@ -104,6 +127,21 @@ class EncoderBlock(keras.layers.Layer):
         for layer in (self.attention_norm, self.attention, self.mlp_norm, self.mlp_in):
             layer.build(input_shape)
         self.mlp_out.build((*input_shape[:-1], hidden_dim))
+
+    def _make_attention(self) -> SelfAttention:
+        arguments = {
+            "num_heads": self.num_heads,
+            "attention_dropout_rate": self.attention_dropout_rate,
+            "dropout_rate": self.dropout_rate,
+            "dtype": self.dtype_policy,
+            "name": "attention",
+        }
+        if self.attention_type == "softmax":
+            return SelfAttention(**arguments)
+        if self.attention_type == "grassmann":
+            return GrassmannAttention(**arguments)
+        manifolds = MANIFOLDS_OF_TYPE[self.attention_type]
+        return ManifoldAttention(manifolds=manifolds, map_normalization=self.map_normalization, **arguments)
 
     def call(self, tokens, training=None, return_attention_weights=False):
         x = self.attention_norm(tokens)
@@ -132,6 +170,8 @@ class EncoderBlock(keras.layers.Layer):
             "dropout_rate": self.dropout_rate,
             "attention_dropout_rate": self.attention_dropout_rate,
             "stochastic_depth_rate": self.stochastic_depth_rate,
+            "attention_type": self.attention_type,
+            "map_normalization": self.map_normalization,
         }
 
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_cct.errors import InputError
+from keras_cct.layers import GrassmannAttention, ManifoldAttention
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Entry:
     def to_torch(self) -> np.ndarray:
         """Returns the variable's value as a contiguous float32 array in PyTorch's layout."""
         value = keras.ops.convert_to_numpy(keras.ops.cast(self.variable.value, "float32"))
-        return np.ascontiguousarray(np.transpose(value, np.argsort(self.axes)))
+        return np.array(np.transpose(value, np.argsort(self.axes)), order="C")
 
 
 def torch_entries(model: keras.Model) -> list[Entry]:
@@ -68,12 +69,29 @@ def _tokenizer_entries(layer: keras.layers.Layer) -> list[Entry]:
 def _block_entries(key: str, block: keras.layers.Layer) -> list[Entry]:
     return [
         *_norm_entries(f"{key}.pre_norm", block.attention_norm),
-        *_linear_entries(f"{key}.self_attn.qkv", block.attention.query_key_value),
-        *_linear_entries(f"{key}.self_attn.proj", block.attention.projection),
+        *_attention_entries(f"{key}.self_attn", block.attention),
         *_norm_entries(f"{key}.norm1", block.mlp_norm),
         *_linear_entries(f"{key}.linear1", block.mlp_in),
         *_linear_entries(f"{key}.linear2", block.mlp_out),
     ]
+
+
+def _attention_entries(key: str, attention: keras.layers.Layer) -> list[Entry]:
+    entries = [
+        *_linear_entries(f"{key}.qkv", attention.query_key_value),
+        *_linear_entries(f"{key}.proj", attention.projection),
+    ]
+    if isinstance(attention, GrassmannAttention):
+        entries += [Entry(f"{key}.scale", attention.scale, ()), *_norm_entries(f"{key}.norm", attention.map_norm)]
+    if isinstance(attention, ManifoldAttention):
+        for manifold, scale in zip(attention.manifolds, attention.scales, strict=True):
+            entries.append(Entry(f"{key}.{_SCALE_OF_MANIFOLD[manifold]}", scale, ()))
+        if attention.map_normalization:
+            entries += _norm_entries(f"{key}.conv_attn.0", attention.map_norm)
+        convolution = f"{key}.conv_attn.{int(attention.map_normalization)}"
+        entries.append(Entry(f"{convolution}.weight", attention.mix_kernel, (2, 3, 1, 0)))
+        entries.append(Entry(f"{convolution}.bias", attention.mix_bias, (0,)))
+    return entries
 
 
 def _linear_entries(key: str, dense: keras.layers.Dense) -> list[Entry]:
@@ -82,11 +100,20 @@ def _linear_entries(key: str, dense: keras.layers.Dense) -> list[Entry]:
 
 
 def _norm_entries(key: str, norm: keras.layers.LayerNormalization) -> list[Entry]:
-    return [Entry(f"{key}.weight", norm.gamma, (0,)), Entry(f"{key}.bias", norm.beta, (0,))]
+    axes = tuple(range(len(norm.gamma.shape)))
+    return [Entry(f"{key}.weight", norm.gamma, axes), Entry(f"{key}.bias", norm.beta, axes)]
+
+
+def _observability_entries(layer: keras.layers.Layer) -> list[Entry]:
+    return [*_norm_entries("om_layer.0", layer.norm), *_linear_entries("om_layer.2", layer.projection)]
+
+
+_SCALE_OF_MANIFOLD = {"euclidean": "scale", "spd": "riem_scale", "grassmann": "grassman_scale"}
 
 
 _ENTRIES_OF_LAYER = {
     "tokenizer": _tokenizer_entries,
+    "observability_tokens": _observability_entries,
     "class_token": lambda layer: [Entry("classifier.class_emb", layer.token, (0, 1, 2))],
     "position_embedding": lambda layer: [Entry("classifier.positional_emb", layer.embedding, (0, 1, 2))],
     "norm": lambda layer: _norm_entries("classifier.norm", layer),

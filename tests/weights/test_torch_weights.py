@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
-from fixtures.golden import CASES, VISION_CASES, golden_model, state_dict_of
+from fixtures.golden import CASES, MANIFOLD_CASES, VISION_CASES, golden_model, state_dict_of
 
 import keras_cct
 
 SMALL_CASES = [name for name in VISION_CASES if "_2_" in name]
+CASES_ON_MANIFOLDS = [name for name in MANIFOLD_CASES if "_224" not in name]
 
 
-@pytest.mark.parametrize("name", SMALL_CASES)
+@pytest.mark.parametrize("name", SMALL_CASES + CASES_ON_MANIFOLDS)
 def test_weights_survive_the_way_there_and_back_bit_for_bit(name):
     expected = state_dict_of(CASES[name])
     exported = keras_cct.export_torch_weights(golden_model(name))

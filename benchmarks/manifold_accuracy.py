@@ -1,0 +1,80 @@
+"""Compares kinds of attention by the accuracy that the same training buys on the bundled sample.
+
+Trains CCT-2/3x2 by the sample's recipe with each kind of attention and several seeds, and prints each kind's best top-1
+on the test images as a Markdown table. The models differ in nothing but their attention.
+
+    python benchmarks/manifold_accuracy.py --seeds 3
+"""
+
+import argparse
+import statistics
+import sys
+
+from keras_cct.errors import InputError
+from keras_cct.recipe import Recipe, load_recipe
+
+VARIANT = "cct_2_3x2_32"
+ATTENTION_TYPES = {"Euclidean": "softmax", "SPD": "spd", "GM": "gm", "all": "all"}
+
+
+def main() -> int:
+    """Trains all models and prints the table; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Accuracy of attention on manifolds on the bundled sample.")
+    parser.add_argument("--epochs", type=int, help="epochs of each training (default: those of the recipe)")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind (default 3)")
+    options = parser.parse_args()
+    overrides = {} if options.epochs is None else {"epochs": options.epochs}
+    try:
+        recipes = [load_recipe("sample", model=VARIANT, seed=seed, **overrides) for seed in range(options.seeds)]
+        if not recipes:
+            raise InputError(f"--seeds {options.seeds} trains nothing. Give at least 1.")
+    except InputError as error:
+        print(f"manifold_accuracy: {error}", file=sys.stderr)
+        return 2
+    print("| attention | parameters | top-1 in %, mean (lowest .. highest) |\n|---|---|---|")
+    for kind, attention_type in ATTENTION_TYPES.items():
+        runs = [train(recipe, attention_type) for recipe in recipes]
+        (num_params, *_), accuracies = zip(*runs, strict=True)
+        spread = f"{statistics.mean(accuracies):.2f} ({min(accuracies):.2f} .. {max(accuracies):.2f})"
+        print(f"| {kind} | {num_params:,} | {spread} |", flush=True)
+    return 0
+
+
+def train(recipe: Recipe, attention_type: str) -> tuple[int, float]:
+    """Trains one model by the recipe and returns its number of parameters and its best top-1 in percent."""
+    import keras
+
+    from keras_cct.data import load_sample
+    from keras_cct.data.pipeline import evaluation_batches, training_batches
+    from keras_cct.factory import create_model
+    from keras_cct.training import create_optimizer
+
+    train_data, eval_data = load_sample("train"), load_sample("test")
+    keras.utils.set_random_seed(recipe.seed)
+    model = create_model(
+        recipe.model,
+        input_shape=train_data.image_shape,
+        num_classes=len(train_data.class_names),
+        normalization=(recipe.mean, recipe.std),
+        attention_type=attention_type,
+    )
+    model.compile(
+        optimizer=create_optimizer(recipe, model),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+        weighted_metrics=[keras.metrics.CategoricalAccuracy(name="top1")],
+    )
+    learning_rates = recipe.learning_rates()
+    history = model.fit(
+        training_batches(train_data, recipe, recipe.batch_size),
+        epochs=recipe.total_epochs,
+        steps_per_epoch=len(train_data) // recipe.batch_size,
+        validation_data=evaluation_batches(eval_data, recipe.batch_size),
+        shuffle=False,
+        callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: learning_rates[epoch])],
+        verbose=0,
+    )
+    return model.count_params(), 100 * max(history.history["val_top1"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""Matrix factorizations whose gradients stay finite where the textbook's divide by zero.
+
+The gradients are the exact ones as long as the matrix has full rank and its eigenvalues differ. What divides by a pivot
+or by a difference of eigenvalues that is zero to rounding is left out, because no direction is defined there.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+_HUGE = 1e30
+
+SUPPORTS_JIT = keras.backend.backend() != "tensorflow"
+"""Whether layers that factorize may be compiled: under TensorFlow, XLA would factorize in slow loops of its own."""
+
+
+@ops.custom_gradient
+def orthonormal_basis(x):
+    """Returns the orthonormal factor of the reduced QR decomposition, with Householder's signs.
+
+    They are those of LAPACK's `geqrf`: the diagonal of R is not made positive.
+
+    Args:
+        x: Float32 or float64 tensor of shape (..., rows, columns) with at least as many rows as columns.
+
+    Returns:
+        Float32 or float64 tensor of the same shape.
+    """
+    basis, _ = ops.qr(x)
+
+    def gradient(*arguments, upstream=None):
+        upstream = _upstream(arguments, upstream)
+        product = ops.matmul(_transpose(upstream), basis)  # (..., columns, columns)
+        symmetric = ops.tril(product) + _transpose(ops.tril(product, -1))
+        projected = upstream - ops.matmul(basis, symmetric)  # (..., rows, columns)
+        triangle = _invertible_triangle(ops.matmul(_transpose(basis), x), max(x.shape[-2:]))
+        return _transpose(ops.solve_triangular(triangle, _transpose(projected)))
+
+    return basis, gradient
+
+
+@ops.custom_gradient
+def eigenvectors(x):
+    """Returns the eigenvectors of symmetric matrices in the order of falling eigenvalues.
+
+    Of the two signs each column has the one that makes its entry of largest magnitude positive.
+
+    Args:
+        x: Float32 or float64 tensor of shape (..., n, n).
+
+    Returns:
+        Float32 or float64 tensor of shape (..., n, n), one eigenvector per column.
+    """
+    values, vectors = ops.eigh(x)
+    values, vectors = ops.flip(values, -1), ops.flip(vectors, -1)
+    extremes = ops.max(vectors, axis=-2, keepdims=True) + ops.min(vectors, axis=-2, keepdims=True)
+    vectors = ops.where(extremes < 0, -vectors, vectors)
+
+    def gradient(*arguments, upstream=None):
+        gaps = values[..., None, :] - values[..., :, None]  # (..., n, n)
+        largest = ops.max(ops.abs(values), axis=-1)[..., None, None]
+        rotation = ops.matmul(_transpose(vectors), _upstream(arguments, upstream))
+        rotation = rotation * _safe_reciprocal(gaps, _zero_limit(largest, x.shape[-1]))
+        return _symmetric(ops.matmul(ops.matmul(vectors, rotation), _transpose(vectors)))
+
+    return vectors, gradient
+
+
+@ops.custom_gradient
+def pseudo_inverse(x):
+    """Returns the pseudo-inverses of symmetric positive semi-definite matrices.
+
+    Eigenvalues up to n times the rounding unit times the largest one count as zero, as in `torch.linalg.pinv`.
+
+    Args:
+        x: Float32 or float64 tensor of shape (..., n, n).
+
+    Returns:
+        Float32 or float64 tensor of shape (..., n, n). Its gradient is that of the inverse.
+    """
+    values, vectors = ops.eigh(x)
+    largest = ops.max(ops.abs(values), axis=-1, keepdims=True)
+    reciprocals = _safe_reciprocal(values, _zero_limit(largest, x.shape[-1]))
+    inverse = ops.matmul(vectors * reciprocals[..., None, :], _transpose(vectors))
+
+    def gradient(*arguments, upstream=None):
+        return -ops.matmul(ops.matmul(inverse, _symmetric(_upstream(arguments, upstream))), inverse)
+
+    return inverse, gradient
+
+
+def in_full_precision(x):
+    """Returns a tensor of half precision as float32, any other as it is; the factorizations know no half precision."""
+    return x if keras.backend.standardize_dtype(x.dtype) == "float64" else ops.cast(x, "float32")
+
+
+def _upstream(arguments, upstream):
+    """The backends hand the gradient over in two ways: PyTorch by name, the others by position."""
+    return arguments[0] if upstream is None else upstream
+
+
+def _invertible_triangle(x, size: int):
+    """Returns the upper triangle with its zero pivots made so large that a division by them gives zero."""
+    is_diagonal = ops.eye(x.shape[-1], dtype="bool")
+    pivots = ops.max(ops.abs(ops.where(is_diagonal, x, 0.0)), axis=-1, keepdims=True)  # (..., columns, 1)
+    is_zero = pivots <= _zero_limit(ops.max(pivots, axis=-2, keepdims=True), size)
+    return ops.where(ops.logical_and(is_diagonal, is_zero), _HUGE, ops.triu(x))
+
+
+def _zero_limit(largest, size: int):
+    """Returns up to where a pivot or eigenvalue is zero to rounding, beside the largest of a matrix of this size."""
+    return largest * (size * float(np.finfo(keras.backend.standardize_dtype(largest.dtype)).eps))
+
+
+def _safe_reciprocal(x, limit):
+    is_safe = ops.abs(x) > limit
+    return ops.where(is_safe, 1 / ops.where(is_safe, x, 1.0), 0.0)
+
+
+def _symmetric(x):
+    return (x + _transpose(x)) / 2
+
+
+def _transpose(x):
+    return ops.swapaxes(x, -1, -2)

@@ -1,0 +1,215 @@
+"""Softmax attention whose scores mix similarities on several manifolds."""
+
+import math
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+from keras_cct.errors import InputError
+from keras_cct.layers.attention import SelfAttention
+from keras_cct.layers.factorizations import SUPPORTS_JIT, in_full_precision, orthonormal_basis
+
+
+def euclidean_scores(query, key):
+    """Returns the inner products of queries and keys.
+
+    Args:
+        query: Float tensor of shape (..., tokens, head_dim).
+        key: Float tensor of the same shape.
+
+    Returns:
+        Float tensor of shape (..., tokens, tokens), one row per query.
+    """
+    return ops.matmul(query, _transpose(key))  # (..., tokens, tokens)
+
+
+def spd_scores(query, key):
+    """Returns the magnitudes of the product of the tokens' two covariance matrices, points of the SPD manifold.
+
+    A constant added to a token changes nothing. The product is taken through the small (head_dim, head_dim) matrix in
+    the middle; the covariance matrices themselves are never made.
+
+    Args:
+        query: Float tensor of shape (..., tokens, head_dim).
+        key: Float tensor of the same shape.
+
+    Returns:
+        Float tensor of shape (..., tokens, tokens), one row per query.
+    """
+    query = query - ops.mean(query, axis=-1, keepdims=True)
+    key = key - ops.mean(key, axis=-1, keepdims=True)
+    middle = ops.matmul(_transpose(query), key) * (query.shape[-1] - 1) ** -2  # (..., head_dim, head_dim)
+    return ops.abs(ops.matmul(ops.matmul(query, middle), _transpose(key)))  # (..., tokens, tokens)
+
+
+def grassmann_scores(query, key):
+    """Returns the squared inner products of the rows of two orthonormal bases, points of the Grassmann manifold.
+
+    Args:
+        query: Float tensor of shape (..., tokens, head_dim).
+        key: Float tensor of the same shape.
+
+    Returns:
+        Float tensor of shape (..., tokens, tokens), one row per query.
+    """
+    return ops.square(ops.matmul(token_basis(query), _transpose(token_basis(key))))  # (..., tokens, tokens)
+
+
+def token_basis(x):
+    """Returns the orthonormal basis of what the columns of the tokens span, computed in full precision.
+
+    Args:
+        x: Float tensor of shape (..., tokens, head_dim).
+
+    Returns:
+        Float tensor of shape (..., tokens, min(tokens, head_dim)).
+    """
+    rank = min(x.shape[-2:])
+    return ops.cast(orthonormal_basis(in_full_precision(x[..., :rank])), x.dtype)
+
+
+_SCORES = {"euclidean": euclidean_scores, "spd": spd_scores, "grassmann": grassmann_scores}
+
+
+@keras.saving.register_keras_serializable("keras_cct")
+class ManifoldAttention(SelfAttention):
+    """Multi-head self-attention that compares queries and keys on several manifolds.
+
+    Each manifold gives one map per head, times a learned number. A learned combination of all maps of all heads, one
+    for each head, then takes the place of the scores. The projection to queries, keys and values has a bias here.
+
+    Args:
+        num_heads: Number of heads; divides the width of the tokens.
+        manifolds: Which of "euclidean", "spd" and "grassmann" to use, at least one.
+        map_normalization: Whether all maps together pass a layer normalization before they are combined. Its weights,
+            one gain and one bias for each entry, tie the layer to the number of tokens it was built for.
+        attention_dropout_rate: Dropout of the attention weights, 0 to below 1; with all three manifolds also of the
+            SPD map.
+        dropout_rate: Dropout of the output, 0 to below 1.
+
+    Call arguments:
+        tokens: Float tensor of shape (batch, tokens, dim).
+        return_attention_weights: Whether to return the attention weights too.
+
+    Returns:
+        Float tensor of shape (batch, tokens, dim); with `return_attention_weights` a pair of it and the weights before
+        dropout, of shape (batch, heads, tokens, tokens): one row per query, each row sums to 1.
+
+    Raises:
+        InputError: A manifold is unknown, `num_heads` does not divide the width, or the number of tokens is not the one
+            that the normalization was built for.
+
+    Reference: Konstantinidis et al. 2023, IEEE Access 11:123433, arXiv:2207.08569, as its authors' code computes it.
+    """
+
+    MANIFOLDS = tuple(_SCORES)
+    has_query_key_value_bias = True
+
+    def __init__(
+        self,
+        num_heads: int,
+        manifolds: Sequence[str] = MANIFOLDS,
+        map_normalization: bool = True,
+        attention_dropout_rate: float = 0.1,
+        dropout_rate: float = 0.0,
+        **kwargs,
+    ):
+        super().__init__(num_heads, attention_dropout_rate, dropout_rate, **kwargs)
+        if isinstance(manifolds, str) or not manifolds or not set(manifolds) <= set(self.MANIFOLDS):
+            raise InputError(f"manifolds={manifolds!r} is not allowed. Give some of {', '.join(self.MANIFOLDS)}.")
+        self.manifolds = [name for name in self.MANIFOLDS if name in manifolds]
+        self.map_normalization = map_normalization
+        self.supports_jit = SUPPORTS_JIT or "grassmann" not in self.manifolds
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        _, num_tokens, dim = input_shape
+        num_maps = len(self.manifolds) * self.num_heads
+        initial_scale = keras.initializers.Constant(1 / math.sqrt(dim // self.num_heads))
+        self.scales = [
+            self.add_weight(shape=(), initializer=initial_scale, name=f"{name}_scale") for name in self.manifolds
+        ]
+        if self.map_normalization:
+            self.map_norm = map_norm(num_maps, num_tokens, dtype=self.dtype_policy)
+        # PyTorch's initial values of a convolution, which the original leaves as they are.
+        uniform = keras.initializers.RandomUniform(-1 / math.sqrt(num_maps), 1 / math.sqrt(num_maps))
+        kernel_shape = (1, 1, num_maps, self.num_heads)
+        self.mix_kernel = self.add_weight(shape=kernel_shape, initializer=uniform, name="mix_kernel")
+        self.mix_bias = self.add_weight(shape=(self.num_heads,), initializer=uniform.clone(), name="mix_bias")
+
+    def call(self, tokens, training=None, return_attention_weights=False):
+        if self.map_normalization:
+            check_num_tokens(self.map_norm, tokens.shape[1])
+        query, key, value = self.split_heads(tokens)  # 3 x (batch, heads, tokens, head_dim)
+        maps = self._scaled_maps(query, key)
+        if len(maps) == len(self.MANIFOLDS):
+            maps["spd"] = self.attention_dropout(maps["spd"], training=training)
+        x = ops.concatenate(list(maps.values()), axis=1)  # (batch, manifolds * heads, tokens, tokens)
+        if self.map_normalization:
+            x = self.map_norm(x)
+        weights = ops.softmax(self._mix(x))
+        x = self.merge_heads(ops.matmul(self.attention_dropout(weights, training=training), value))
+        x = self.dropout(self.projection(x), training=training)
+        return (x, weights) if return_attention_weights else x
+
+    def manifold_maps(self, tokens) -> dict:
+        """Returns the map of each manifold, before normalization and combination.
+
+        Args:
+            tokens: Float tensor of shape (batch, tokens, dim).
+
+        Returns:
+            Names of manifolds to float tensors of shape (batch, heads, tokens, tokens).
+        """
+        query, key, _ = self.split_heads(tokens)
+        return self._scaled_maps(query, key)
+
+    def _scaled_maps(self, query, key) -> dict:
+        return {
+            name: _SCORES[name](query, key) * ops.cast(scale, query.dtype)
+            for name, scale in zip(self.manifolds, self.scales, strict=True)
+        }
+
+    def _mix(self, maps):
+        """Combines (batch, maps, tokens, tokens) to (batch, heads, tokens, tokens)."""
+        num_maps, num_tokens = maps.shape[1:3]
+        x = ops.reshape(maps, (-1, num_maps, num_tokens**2))  # (batch, maps, tokens * tokens)
+        kernel = ops.transpose(ops.cast(self.mix_kernel, x.dtype)[0, 0])  # (heads, maps)
+        x = ops.matmul(kernel, x)  # (batch, heads, tokens * tokens)
+        x = ops.reshape(x, (-1, self.num_heads, num_tokens, num_tokens))
+        return x + ops.cast(self.mix_bias, x.dtype)[:, None, None]
+
+    def get_config(self):
+        return {**super().get_config(), "manifolds": self.manifolds, "map_normalization": self.map_normalization}
+
+
+def map_norm(num_maps: int, num_tokens: int, dtype: keras.DTypePolicy) -> keras.layers.LayerNormalization:
+    """Returns a built layer normalization over all entries of all maps of a sample.
+
+    Args:
+        num_maps: Number of maps.
+        num_tokens: Rows and columns of a map.
+        dtype: Precision.
+    """
+    norm = keras.layers.LayerNormalization(axis=(1, 2, 3), epsilon=1e-5, dtype=dtype, name="map_norm")
+    norm.build((None, num_maps, num_tokens, num_tokens))
+    return norm
+
+
+def check_num_tokens(norm: keras.layers.LayerNormalization, num_tokens: int) -> None:
+    """Refuses another number of tokens than the normalization of the maps was built for.
+
+    Raises:
+        InputError: The number is another.
+    """
+    built_for = norm.gamma.shape[-1]
+    if num_tokens != built_for:
+        raise InputError(
+            f"{num_tokens} tokens do not fit an attention whose map normalization was built for {built_for}. "
+            f"Such a model is tied to one image size: make another for this one."
+        )
+
+
+def _transpose(x):
+    return ops.swapaxes(x, -1, -2)
