@@ -67,11 +67,12 @@ def parse_policy(policy: str) -> RandAugment:
             raise InputError(f"unknown part {part!r} in policy {policy!r}. Choose from {POLICY_HELP}.")
         field, read, is_allowed, _ = POLICY_PARTS[key]
         try:
-            values[field] = read(part[len(key) :])
+            value = read(part[len(key) :])
         except ValueError:
-            values[field] = None
-        if values[field] is None or not is_allowed(values[field]):
+            value = math.nan  # within no range
+        if not is_allowed(value):
             raise InputError(f"part {part!r} of policy {policy!r} is out of range. Allowed: {POLICY_HELP}.")
+        values[field] = value
     if "is_increasing" in values:
         values["is_increasing"] = bool(values["is_increasing"])
     return RandAugment(**values)
