@@ -1,23 +1,29 @@
-"""Races our models against `vit_pytorch/cct.py`, an independent PyTorch implementation, on the processor's cores.
+"""Races our models against PyTorch implementations on the processor's cores.
 
-Both get the same weights and must give the same logits before they race. Then they take turns, first at inference, then
-at training, each as its users run it:
+The vision models race against `vit_pytorch/cct.py`, an independent implementation; those on manifolds against the
+folder of their original, https://github.com/iliasprc/Compact-Transformers. Both sides get the same weights and must
+give the same logits before they race. Then they take turns, first at inference, then at training, each as its users
+run it:
 
 * ours: `model.predict_on_batch`, and `model.train_on_batch` of a compiled model, on the Keras backend in use;
 * theirs: `model(images)` in `torch.inference_mode`, and forward, backward and optimizer step, without `torch.compile`.
 
-Both train with AdamW, attention dropout 0.1 and stochastic depth 0.1. Both live in one process: measured, that changes
+Both train with AdamW and the variant's own dropout rates. Both live in one process: measured, that changes
 the rate of neither, because a side that waits uses no core.
 
     python benchmarks/model_race.py --reference path/to/vit_pytorch/cct.py
+    python benchmarks/model_race.py --reference path/to/Compact-Transformers
 """
 
 import argparse
+import contextlib
 import importlib.util
+import io
 import json
 import os
 import platform
 import statistics
+import sys
 import time
 import types
 from collections.abc import Callable
@@ -30,6 +36,7 @@ from keras_cct.model_config import ModelConfig
 from keras_cct.variants import variant_config
 
 BATCH_SIZES = {"cct_2_3x2_32": 128, "cct_7_3x1_32": 64, "cct_14_7x2_224": 8}
+MANIFOLD_BATCH_SIZES = {"manifold_cct_7_3x2_32": 32, "manifold_cct_7_7x2_224": 8, "grassmanian_vit_6_4_32": 32}
 LOGITS_TOLERANCE = 1e-5
 WARMUP_STEPS = 2
 LEARNING_RATE, WEIGHT_DECAY = 5e-4, 0.03
@@ -45,32 +52,38 @@ class Parser(argparse.ArgumentParser):
 
 def main() -> None:
     """Runs the races and prints their table."""
-    parser = Parser(description="Race keras_cct against vit_pytorch/cct.py in images per second.")
-    parser.add_argument("--reference", required=True, metavar="FILE", help="vit_pytorch/cct.py; needs torch and einops")
-    parser.add_argument("--models", nargs="+", default=list(BATCH_SIZES), metavar="MODEL", help=", ".join(BATCH_SIZES))
+    parser = Parser(description="Race keras_cct against PyTorch in images per second.")
+    parser.add_argument(
+        "--reference", required=True, metavar="PATH", help="vit_pytorch/cct.py, or the folder of Compact-Transformers"
+    )
+    parser.add_argument("--models", nargs="+", metavar="MODEL", help="default: all the reference has")
     parser.add_argument("--threads", type=int, default=_num_cores(), help="cores to use (default: all)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side (default 5)")
     parser.add_argument("--seconds", type=float, default=3.0, help="least length of a turn (default 3)")
     parser.add_argument("--json", metavar="FILE", help="write all rates to this file")
     options = parser.parse_args()
+    batch_sizes = MANIFOLD_BATCH_SIZES if Path(options.reference).is_dir() else BATCH_SIZES
+    options.models = options.models or list(batch_sizes)
     try:
-        _check_options(options)
+        _check_options(options, batch_sizes)
         _use_cores(options.threads)
         reference = load_reference(options.reference)
     except InputError as error:
         parser.error(str(error))
     machine = machine_facts(options.threads)
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
-    print(f"{'model':16}{'batch':>6}  {'step':10}{'ours':>10}{'theirs':>10}  ratio (lowest .. highest of a round)")
-    results = [result for name in options.models for result in race(name, reference, options.rounds, options.seconds)]
+    print(f"{'model':24}{'batch':>6}  {'step':10}{'ours':>10}{'theirs':>10}  ratio (lowest .. highest of a round)")
+    results = []
+    for name in options.models:
+        results += race(name, batch_sizes[name], reference, options)
     if options.json:
         Path(options.json).write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
 
 
-def _check_options(options: argparse.Namespace) -> None:
+def _check_options(options: argparse.Namespace, batch_sizes: dict[str, int]) -> None:
     for name in options.models:
-        if name not in BATCH_SIZES:
-            raise InputError(f"unknown model {name!r}. Choose from {', '.join(BATCH_SIZES)}.")
+        if name not in batch_sizes:
+            raise InputError(f"the reference has no model {name!r}. Choose from {', '.join(batch_sizes)}.")
     if not 1 <= options.threads <= _num_cores():
         raise InputError(f"--threads {options.threads} is not from 1 to {_num_cores()}, the cores there are.")
     if options.rounds < 1 or not 0 <= options.seconds <= 3600:
@@ -93,13 +106,18 @@ def _use_cores(num_cores: int) -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:num_cores])
 
 
-def load_reference(path: str) -> types.ModuleType:
-    """Returns the file `cct.py` of vit_pytorch as a module.
+def load_reference(path: str) -> Callable:
+    """Returns a function from the config of one of our models to the reference's PyTorch model.
+
+    Args:
+        path: The file `cct.py` of vit_pytorch, or the folder of Compact-Transformers.
 
     Raises:
-        InputError: There is no such file, it is another one, or a package it needs is not installed.
+        InputError: There is no such file or folder, it is another one, or a package it needs is not installed.
     """
-    advice = "Give the path of vit_pytorch/cct.py."
+    if Path(path).is_dir():
+        return load_original(Path(path))
+    advice = "Give the path of vit_pytorch/cct.py, or of the folder of Compact-Transformers."
     if not path.endswith(".py") or not Path(path).is_file():
         raise InputError(f"there is no Python file at {path!r}. {advice}")
     spec = importlib.util.spec_from_file_location("vit_pytorch_cct", path)
@@ -112,11 +130,43 @@ def load_reference(path: str) -> types.ModuleType:
         raise InputError(f"{path!r} is not a Python file: {error}. {advice}") from error
     if not all(hasattr(reference, _reference_function(name)) for name in BATCH_SIZES):
         raise InputError(f"{path!r} has no functions cct_2, cct_7 and cct_14. {advice}")
-    return reference
+    return lambda config: getattr(reference, _reference_function(config.name))(
+        img_size=config.input_shape[:2],
+        kernel_size=config.kernel_size,
+        n_conv_layers=config.num_conv_layers,
+        num_classes=config.num_classes,
+        positional_embedding=config.position_embedding,
+    )
+
+
+def load_original(folder: Path) -> Callable:
+    """Returns a function from the config of one of our models on manifolds to the model of Compact-Transformers.
+
+    Raises:
+        InputError: The folder is another one, or a package it needs is not installed.
+    """
+    # The packages' own start imports every model it has, with packages that these need not.
+    for name in ("src", "src.utils"):
+        sys.modules[name] = types.ModuleType(name)
+        sys.modules[name].__path__ = [str(folder / name.replace(".", "/"))]
+    try:
+        modules = {name: importlib.import_module(f"src.{_reference_function(name)}") for name in MANIFOLD_BATCH_SIZES}
+    except ImportError as error:
+        raise InputError(
+            f"{str(folder)!r} cannot be imported: {error}. Give the folder of Compact-Transformers; "
+            f"install: pip install torch einops"
+        ) from error
+
+    def make_model(config: ModelConfig):
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints a banner
+            function = getattr(modules[config.name], config.name)
+            return function() if config.attention_type == "grassmann" else function(attention_type="all")
+
+    return make_model
 
 
 def _reference_function(name: str) -> str:
-    return "_".join(name.split("_")[:2])  # cct_7_3x1_32 -> cct_7
+    return "_".join(name.split("_")[:2])  # cct_7_3x1_32 -> cct_7, manifold_cct_7_3x2_32 -> manifold_cct
 
 
 def machine_facts(num_threads: int) -> dict[str, str | int]:
@@ -137,30 +187,31 @@ def machine_facts(num_threads: int) -> dict[str, str | int]:
     }
 
 
-def race(name: str, reference: types.ModuleType, rounds: int, seconds: float) -> list[dict]:
+def race(name: str, batch_size: int, reference: Callable, options: argparse.Namespace) -> list[dict]:
     """Prints and returns the rates of one variant at inference and at training.
 
     Raises:
         SystemExit: The two models do not compute the same.
     """
-    config, batch_size = variant_config(name), BATCH_SIZES[name]
+    config = variant_config(name)
     random = np.random.default_rng(0)
     images = random.normal(size=(batch_size, *config.input_shape)).astype("float32")
     labels = random.integers(config.num_classes, size=batch_size)
     weights, *our_steps = our_side(name, images, labels)
     their_steps = their_side(reference, weights, config, images, labels)
     difference = float(np.abs(our_steps[0]() - their_steps[0]()).max())
-    if not difference <= LOGITS_TOLERANCE:
+    # The signs of singular vectors, which the original leaves open, show in the logits of Grassmannian models.
+    if config.attention_type != "grassmann" and not difference <= LOGITS_TOLERANCE:
         raise SystemExit(f"{name}: the logits of the two models differ by {difference:.1e}; there is nothing to race.")
     results = []
     for step, ours, theirs in zip(("inference", "training"), our_steps, their_steps, strict=True):
         for _ in range(WARMUP_STEPS):
             ours(), theirs()
-        turns = [(_rate(ours, batch_size, seconds), _rate(theirs, batch_size, seconds)) for _ in range(rounds)]
+        turns = [_turn(ours, theirs, batch_size, options.seconds) for _ in range(options.rounds)]
         our_rate, their_rate = (statistics.median(rates) for rates in zip(*turns, strict=True))
         ratios = [our_turn / their_turn for our_turn, their_turn in turns]
         spread = f"{our_rate / their_rate:.2f} ({min(ratios):.2f} .. {max(ratios):.2f})"
-        print(f"{name:16}{batch_size:6}  {step:10}{our_rate:10.1f}{their_rate:10.1f}  {spread}", flush=True)
+        print(f"{name:24}{batch_size:6}  {step:10}{our_rate:10.1f}{their_rate:10.1f}  {spread}", flush=True)
         result = {"model": name, "batch_size": batch_size, "step": step, "logits_difference": difference}
         result |= {"ours": our_rate, "theirs": their_rate, "ratio": our_rate / their_rate, "turns": turns}
         results.append(result)
@@ -184,18 +235,12 @@ def our_side(name: str, images: np.ndarray, labels: np.ndarray) -> tuple[dict, C
 
 
 def their_side(
-    reference: types.ModuleType, weights: dict, config: ModelConfig, images: np.ndarray, labels: np.ndarray
+    reference: Callable, weights: dict, config: ModelConfig, images: np.ndarray, labels: np.ndarray
 ) -> tuple[Callable, Callable]:
     """Returns a step of inference and one of training, from the given weights."""
     import torch
 
-    model = getattr(reference, _reference_function(config.name))(
-        img_size=config.input_shape[:2],
-        kernel_size=config.kernel_size,
-        n_conv_layers=config.num_conv_layers,
-        num_classes=config.num_classes,
-        positional_embedding=config.position_embedding,
-    )
+    model = reference(config)
     model.load_state_dict({key: torch.from_numpy(array) for key, array in weights.items()}, strict=True)
     images = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))  # (batch, channels, height, width)
     labels = torch.from_numpy(labels)
@@ -215,6 +260,10 @@ def their_side(
         return loss.item()
 
     return infer, train
+
+
+def _turn(ours: Callable, theirs: Callable, batch_size: int, seconds: float) -> tuple[float, float]:
+    return _rate(ours, batch_size, seconds), _rate(theirs, batch_size, seconds)
 
 
 def _rate(step: Callable, batch_size: int, seconds: float) -> float:
