@@ -1,5 +1,7 @@
 """The `tf.data` pipelines that feed training and evaluation, under every backend."""
 
+import dataclasses
+
 import tensorflow as tf
 
 from keras_cct.data.augment import Augmentation, augment_batch
@@ -21,30 +23,17 @@ def recipe_augmentation(recipe: Recipe, img_size: tuple[int, int], batch_size: i
     Raises:
         InputError: A key is unknown or out of range, or an odd batch is to be mixed.
     """
-    mixing = Mixing(
-        mixup=recipe.mixup,
-        cutmix=recipe.cutmix,
-        mixup_prob=recipe.mixup_prob,
-        mixup_switch_prob=recipe.mixup_switch_prob,
-        mixup_mode=recipe.mixup_mode,
-        mixup_off_epoch=recipe.mixup_off_epoch,
-    )
+    mixing = Mixing(**_keys_of(Mixing, recipe))
     if mixing.is_active:
         check_batch_size(batch_size)
-    return Augmentation(
-        img_size,
-        recipe.mean,
-        recipe.std,
-        scale=recipe.scale,
-        ratio=recipe.ratio,
-        hflip=recipe.hflip,
-        vflip=recipe.vflip,
-        aa=recipe.aa,
-        color_jitter=recipe.color_jitter,
-        train_interpolation=recipe.train_interpolation,
-        mixing=mixing,
-        erasing=Erasing(recipe.reprob, recipe.remode, recipe.recount),
-    )
+    erasing = Erasing(**_keys_of(Erasing, recipe))
+    return Augmentation(img_size, mixing=mixing, erasing=erasing, **_keys_of(Augmentation, recipe))
+
+
+def _keys_of(kind: type, recipe: Recipe) -> dict[str, object]:
+    """Returns the recipe's keys that have the name of a field."""
+    names = [field.name for field in dataclasses.fields(kind)]
+    return {name: getattr(recipe, name) for name in names if hasattr(recipe, name)}
 
 
 def training_batches(data: LabelledImages, recipe: Recipe, batch_size: int) -> tf.data.Dataset:
