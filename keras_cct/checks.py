@@ -9,7 +9,12 @@ from keras_cct.errors import InputError
 
 def is_number(value: object) -> bool:
     """Returns whether a value is a finite number, NumPy's included; booleans are none."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def check_count(name: str, value: object) -> int:

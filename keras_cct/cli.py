@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from keras_cct.checks import check_count
 from keras_cct.errors import InputError
 from keras_cct.recipe import Recipe, load_recipe
 from keras_cct.variants import list_models, variant_config, variant_dataset
@@ -45,7 +46,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser that answers a mistake with one line."""
 
     def error(self, message):
-        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message}. See {self.prog} --help\n")
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message}. See keras_cct COMMAND --help\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,8 +118,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    if options.top < 1:
-        raise InputError(f"--top {options.top} names no class. Give at least 1.")
+    check_count("--top", options.top)
     _load_frameworks()
     from keras_cct.evaluation import load_predictor, predict_files
 

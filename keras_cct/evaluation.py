@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_cct.checks import check_count
 from keras_cct.data import LabelledImages
 from keras_cct.errors import InputError
 from keras_cct.predictor import KerasPredictor, Predictor
@@ -43,8 +44,9 @@ def predict_files(
     """
     from keras_cct.data.preprocess import read_images
 
+    check_count("top", top)
     for images in read_images(list(paths), predictor.image_shape):
-        (probabilities,) = predictor.probabilities(images)
+        (probabilities,) = _probabilities(predictor, images)
         names = predictor.class_names or [str(index) for index in range(len(probabilities))]
         best = np.argsort(-probabilities, kind="stable")[:top]
         yield [(names[index], float(probabilities[index])) for index in best]
@@ -69,9 +71,10 @@ def evaluate(predictor: Predictor, data: LabelledImages, batch_size: int = 128) 
             f"the model takes images of {predictor.image_shape}, not {data.image_shape}. "
             f"Give another model or data set."
         )
+    check_count("batch_size", batch_size)
     ranks = []
     for start in range(0, len(data), batch_size):
-        probabilities = predictor.probabilities(data.images[start : start + batch_size])  # (batch, classes)
+        probabilities = _probabilities(predictor, data.images[start : start + batch_size])  # (batch, classes)
         labels = data.labels[start : start + batch_size]
         if probabilities.shape[1] != len(data.class_names):
             raise InputError(f"the model knows {probabilities.shape[1]} classes, the data set {len(data.class_names)}.")
@@ -79,3 +82,10 @@ def evaluate(predictor: Predictor, data: LabelledImages, batch_size: int = 128) 
         ranks.append(np.argmax(order == labels[:, None], axis=1))
     ranks = np.concatenate(ranks)
     return {"top1": 100 * float(np.mean(ranks < 1)), "top5": 100 * float(np.mean(ranks < 5))}
+
+
+def _probabilities(predictor: Predictor, images: np.ndarray) -> np.ndarray:
+    probabilities = predictor.probabilities(images)
+    if not np.isfinite(probabilities).all():
+        raise InputError("the model answers NaN; its weights are broken. Give an earlier one.")
+    return probabilities

@@ -51,7 +51,10 @@ def export_saved_model(model: keras.Model, path: str | PathLike, class_names: Se
     expected = keras.ops.convert_to_numpy(keras.ops.softmax(model.predict_on_batch(images)))
     if not np.isfinite(expected).all():
         raise InputError(f"model {model.name!r} answers NaN; its weights are broken. Export an earlier one.")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{str(path)!r} cannot be written: {error.strerror}. Give another folder.") from error
     with replacing(path) as temporary:
         if keras.backend.backend() == "tensorflow":
             from keras_cct.saved_model import write_saved_model
@@ -82,4 +85,6 @@ def _write_in_tensorflow_process(model: keras.Model, path: Path, class_names: Se
         command = [sys.executable, "-m", "keras_cct.saved_model", str(file), str(path), *class_names]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RuntimeError(f"TensorFlow could not write the SavedModel: {done.stderr.strip().splitlines()[-1]}")
+            raise RuntimeError(
+                f"TensorFlow could not write the SavedModel: {(done.stderr.strip() or 'no message').splitlines()[-1]}"
+            )

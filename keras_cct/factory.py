@@ -6,6 +6,7 @@ from os import PathLike
 
 import keras
 
+from keras_cct.errors import InputError
 from keras_cct.model import build_model
 from keras_cct.model_config import ModelConfig, Normalization
 from keras_cct.variants import FAMILY_SIZES, list_models, make_config, variant_config
@@ -109,8 +110,10 @@ def ViTLite(*, patch_size: int = 4, **fields) -> keras.Model:
     return build_model(_family_config("vit", patch_size=patch_size, **fields))
 
 
-def _family_config(family: str, **fields) -> ModelConfig:
-    return make_config({"name": family, **fields, "family": family})
+def _family_config(own_family: str, **fields) -> ModelConfig:
+    if "family" in fields:
+        raise InputError(f"family={fields['family']!r} is not for this function. Take CCT, CVT or ViTLite.")
+    return make_config({"name": own_family, "family": own_family, **fields})
 
 
 def model_function(name: str) -> Callable[..., keras.Model]:

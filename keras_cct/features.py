@@ -33,6 +33,8 @@ def features(model: keras.Model, layers: Sequence[str] = (POOLED,)) -> keras.Mod
     """
     own = {POOLED if layer.name in POOLS else layer.name: layer for layer in model.layers}
     choices = [name for name in own if name in (POOLED, "tokenizer", "norm") or name.startswith("block_")]
+    if not choices:
+        raise InputError(f"model {model.name!r} has no features. Give a model made by keras_cct.")
     if isinstance(layers, str) or not layers:
         raise InputError(f"layers={layers!r} is not a list of names. Choose from {', '.join(choices)}.")
     for name in layers:

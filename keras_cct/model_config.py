@@ -1,7 +1,7 @@
 """The description of a model: everything `build_model` needs, checked, without importing Keras."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from keras_cct.checks import check_class_names, check_count, check_rate, is_number
 from keras_cct.errors import InputError
@@ -78,6 +78,8 @@ class ModelConfig:
         _check_choice("family", self.family, FAMILIES)
         _check_choice("position_embedding", self.position_embedding, POSITION_EMBEDDINGS)
         _check_choice("include_top", self.include_top, (True, False))
+        if self.name is not None and (not isinstance(self.name, str) or not self.name or "/" in self.name):
+            raise InputError(f"name={self.name!r} is no name of a model. Give a word without a slash.")
         self._check_tokenizer()
         for field in ("num_classes", "num_layers", "num_heads", "dim"):
             self._set(field, check_count(field, getattr(self, field)))
@@ -133,8 +135,7 @@ class ModelConfig:
                 f"map_normalization means nothing to attention_type={self.attention_type!r}. "
                 f"It belongs to {', '.join(MANIFOLD_TYPES)}."
             )
-        if self.map_normalization not in (None, True, False):
-            raise InputError(f"map_normalization={self.map_normalization!r} is unknown. Give True, False or None.")
+        _check_choice("map_normalization", self.map_normalization, (None, True, False))
         if self.observability is None:
             return
         try:
@@ -167,7 +168,10 @@ class ModelConfig:
         channels = self.input_shape[-1]
         pair = []
         for name, values in zip(("mean", "std"), self.normalization, strict=True):
-            numbers = (values,) if is_number(values) else tuple(values) if isinstance(values, Iterable) else ()
+            try:
+                numbers = (values,) if is_number(values) else tuple(values)
+            except TypeError:
+                numbers = ()
             if len(numbers) not in (1, channels) or not all(is_number(number) for number in numbers):
                 allowed = "1 number" if channels == 1 else f"1 or {channels} numbers"
                 raise InputError(f"normalization {name}={values!r} does not fit {channels} channels. Give {allowed}.")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from keras_cct.errors import InputError
 
+MOST_EPOCHS = 1_000_000
 CONFIGS = Path(__file__).parent / "configs"
 
 
@@ -31,13 +32,13 @@ class Recipe:
         color_jitter: Strength of the jitter of brightness, contrast and saturation; 0 for none.
         mixup: Parameter of the Beta distribution of Mixup's ratio; 0 for no Mixup.
         cutmix: The same for CutMix.
-        mixup_prob: Share of batches that are mixed, 0 to 1.
+        mixup_prob: Share of mixtures that are made, 0 to 1.
         mixup_switch_prob: Share of CutMix where both are on, 0 to 1.
         mixup_mode: What shares one mixture, "batch", "pair" or "elem".
         mixup_off_epoch: First epoch without mixing, from 0; 0 for never.
         reprob: Share of images with a part erased, 0 to 1.
         remode: What fills an erased part, "const", "rand" or "pixel".
-        recount: Parts erased in such an image.
+        recount: Most parts erased in such an image.
         smoothing: Label smoothing, 0 to below 1.
         batch_size: Images per step and device.
         sched: Learning-rate schedule, "cosine" or "step".
@@ -100,7 +101,9 @@ class Recipe:
             self._check(key, getattr(self, key) >= 0, "at least 0")
         self._check("seed", self.seed < 2**31, "below 2147483648")
         self._check("lr", self.lr > 0, "above 0")
-        self._check("decay_rate", self.decay_rate > 0, "above 0")
+        self._check("decay_rate", 0 < self.decay_rate <= 1, "above 0 and at most 1")
+        for key in ("epochs", "cooldown_epochs"):
+            self._check(key, getattr(self, key) <= MOST_EPOCHS, f"at most {MOST_EPOCHS}")
         self._check("smoothing", 0 <= self.smoothing < 1, "from 0 to below 1")
         self._check("std", min(self.std, default=0) > 0, "above 0 for every channel")
 
@@ -195,4 +198,5 @@ def _coerce(key: str, value: object, wanted: type) -> object:
     except (TypeError, ValueError, OverflowError):
         pass
     kinds = {str: "a word", int: "a whole number", float: "a number"}
-    raise InputError(f"recipe key {key}={value!r} is not {kinds.get(wanted, 'a list of numbers')}.")
+    kind = kinds.get(wanted, "a list of numbers")
+    raise InputError(f"recipe key {key}={value!r} is not {kind}. Give one, or leave the key out.")

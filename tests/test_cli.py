@@ -1,6 +1,7 @@
 import dataclasses
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -60,15 +61,17 @@ def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
         (["evaluate", "none.keras"], "no model at 'none.keras'"),
         (["predict", "{model}", "none.png"], "cannot read 'none.png'"),
         (["predict", "{model}", "{folder}/notes.txt"], "is not a PNG, JPEG or GIF image"),
-        (["predict", "{model}", "a.png", "--top", "0"], "--top 0 names no class"),
+        (["predict", "{model}", "a.png", "--top", "0"], "--top=0 is not allowed. Give a whole number of at least 1."),
         (["export", "{folder}/notes.txt", "{folder}/served"], "is not a .keras file"),
         (["export", "{model}", "{folder}"], "exists already"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_path):
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_path, monkeypatch):
     keras_cct.create_model("cct_2_3x2_32").save(tmp_path / "model.keras")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").write_text("not a model")
+    shutil.copytree("examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
     names = {"model": tmp_path / "model.keras", "folder": tmp_path / "folder"}
     before = sorted(tmp_path.rglob("*"))
     assert main([argument.format(**names) for argument in arguments]) == 2
@@ -85,7 +88,7 @@ def test_unknown_words_are_one_line_and_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as error:
         main(arguments)
     assert error.value.code == 2
-    assert re.fullmatch(r"keras_cct.*: .*\. See keras_cct.* --help\n", capsys.readouterr().err)
+    assert re.fullmatch(r"keras_cct.*: .*\. See keras_cct COMMAND --help\n", capsys.readouterr().err)
 
 
 def run_cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess:

@@ -95,3 +95,8 @@ def test_models_without_scores_are_refused(tmp_path):
     keras_cct.create_model("cct_2_3x2_32", include_top=False).save(tmp_path / "features.keras")
     with pytest.raises(keras_cct.InputError, match="does not end in class scores"):
         keras_cct.load_predictor(tmp_path / "features.keras")
+
+
+def test_models_that_answer_nan_are_refused():
+    with pytest.raises(keras_cct.InputError, match="the model answers NaN; its weights are broken"):
+        evaluate(Known([[float("nan")] * 6]), labelled([0]))

@@ -23,7 +23,7 @@ CROP_DRAWS = BOX_DRAWS + 3
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What is done to training images; the keys and defaults are the reference's.
+    """What is done to training images; the keys and defaults are the original's.
 
     Args:
         img_size: Height and width of the result, pixels.
@@ -62,8 +62,10 @@ class Augmentation:
         for key in ("hflip", "vflip"):
             self._check(key, 0 <= getattr(self, key) <= 1, "from 0 to 1")
         for key in ("scale", "ratio"):
-            low, high = getattr(self, key)
-            self._check(key, 0 < low <= high, "two numbers above 0, the lower one first")
+            values = getattr(self, key)
+            is_range = len(values) == 2 and 0 < values[0] <= values[1]
+            self._check(key, is_range, "two numbers above 0, the lower one first")
+        self._check("scale", self.scale[1] <= 1, "at most 1")
         self._check("color_jitter", self.color_jitter >= 0, "at least 0")
         self._check("img_size", min(self.img_size) >= 1, "at least 1")
         if self.aa:

@@ -20,7 +20,7 @@ NOISE_PLACE = 2**24
 
 @dataclasses.dataclass(frozen=True)
 class Erasing:
-    """What to erase, and what to put there; the keys are the reference's.
+    """What to erase, and what to put there; the keys are the original's.
 
     Args:
         reprob: Share of images to erase from, 0 to 1.

@@ -21,7 +21,7 @@ MIX_DRAWS = 6
 
 @dataclasses.dataclass(frozen=True)
 class Mixing:
-    """How to mix; the keys and defaults are the reference's.
+    """How to mix; the keys and defaults are the original's.
 
     Args:
         mixup: Parameter of the Beta distribution of Mixup's ratio; 0 for no Mixup.

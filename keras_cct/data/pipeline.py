@@ -4,6 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from keras_cct.checks import check_setting
 from keras_cct.data.augment import Augmentation, augment_batch
 from keras_cct.data.draws import SampleKeys
 from keras_cct.data.erasing import Erasing
@@ -12,22 +13,26 @@ from keras_cct.data.mixing import Mixing, check_batch_size, soft_targets
 from keras_cct.recipe import Recipe
 
 
-def recipe_augmentation(recipe: Recipe, img_size: tuple[int, int], batch_size: int) -> Augmentation:
+def recipe_augmentation(recipe: Recipe, image_shape: tuple[int, int, int], batch_size: int) -> Augmentation:
     """Returns the augmentation of a recipe.
 
     Args:
         recipe: The recipe.
-        img_size: Height and width of the images that the model takes.
+        image_shape: (height, width, channels) of the images that the model takes.
         batch_size: Images per step, over all devices.
 
     Raises:
-        InputError: A key is unknown or out of range, or an odd batch is to be mixed.
+        InputError: A key is unknown or out of range, does not fit the images, or an odd batch is to be mixed.
     """
+    *img_size, channels = image_shape
+    for key in ("mean", "std"):
+        fits = len(getattr(recipe, key)) in (1, channels)
+        check_setting(key, getattr(recipe, key), fits, f"one number, or one for each channel of the images, {channels}")
     mixing = Mixing(**_keys_of(Mixing, recipe))
     if mixing.is_active:
         check_batch_size(batch_size)
     erasing = Erasing(**_keys_of(Erasing, recipe))
-    return Augmentation(img_size, mixing=mixing, erasing=erasing, **_keys_of(Augmentation, recipe))
+    return Augmentation(tuple(img_size), mixing=mixing, erasing=erasing, **_keys_of(Augmentation, recipe))
 
 
 def _keys_of(kind: type, recipe: Recipe) -> dict[str, object]:
@@ -55,7 +60,7 @@ def training_batches(data: LabelledImages, recipe: Recipe, batch_size: int) -> t
         InputError: A key of the augmentation is unknown or out of range.
     """
     images, labels = tf.constant(data.images), tf.constant(data.labels)
-    augmentation = recipe_augmentation(recipe, data.image_shape[:2], batch_size)
+    augmentation = recipe_augmentation(recipe, data.image_shape, batch_size)
 
     def batch(epoch: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         targets = soft_targets(tf.gather(labels, indices), len(data.class_names), recipe.smoothing)

@@ -1,11 +1,11 @@
 """Downloads a file once: with progress, resumable, whole or not at all, and checked by its hash ever after."""
 
-import contextlib
 import hashlib
 import http.client
 import logging
 import os
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def download(url: str, folder: Path) -> Path:
     Raises:
         InputError: It cannot be had, is a web page, or is another file than the one recorded.
     """
-    target = folder / url.rsplit("/", 1)[-1]
+    target = folder / _local_name(url)
     record = target.with_name(f"{target.name}.sha256")
     try:
         known = record.read_text().strip() if record.is_file() else None
@@ -51,8 +51,10 @@ def download(url: str, folder: Path) -> Path:
                 return target
             log.warning("%s is not the file first downloaded; fetching it again", target)
         if os.environ.get(OFFLINE_VARIABLE, "0") != "0":
-            raise InputError(f"{str(target)!r} is missing, and {OFFLINE_VARIABLE} forbids downloads. Put {url} there.")
-        folder.mkdir(parents=True, exist_ok=True)
+            raise InputError(
+                f"{str(target)!r} is missing or has changed, and {OFFLINE_VARIABLE} forbids downloads. Put {url} there."
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f"{target.name}.part")
         _fetch(url, partial)
         found = _sha256(partial)
@@ -63,9 +65,23 @@ def download(url: str, folder: Path) -> Path:
         _write_record(record, found)
     except urllib.error.URLError as error:
         raise InputError(f"cannot download {url}: {error.reason}. Put the file at {str(target)!r}.") from error
+    except (http.client.HTTPException, ConnectionError, TimeoutError, UnicodeError) as error:
+        raise InputError(f"cannot download {url}: {error}. Put the file at {str(target)!r}.") from error
     except OSError as error:
         raise InputError(f"cannot keep {url} in {str(folder)!r}: {error}. Set KERAS_HOME to another folder.") from error
     return target
+
+
+def _local_name(url: str) -> Path:
+    """Returns host and path of an address, so that files of one name from two places stay apart."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError as error:
+        raise InputError(f"{url!r} is not an address: {error}. Check it.") from error
+    names = [parts.netloc.replace(":", "_"), *parts.path.split("/")[1:]]
+    if not all(names) or {".", ".."} & set(names):
+        raise InputError(f"{url!r} is not the address of a file. Check it.")
+    return Path(*names)
 
 
 def _fetch(url: str, partial: Path) -> None:
@@ -88,18 +104,22 @@ def _fetch(url: str, partial: Path) -> None:
         rest = response.headers.get("Content-Length")
         size = None if rest is None else start + int(rest)
         with partial.open("ab" if start else "wb") as file:
-            _copy(response, file, size)
-    if size is not None and partial.stat().st_size < size:
-        raise InputError(f"{url} broke off at {partial.stat().st_size} of {size} bytes. Run it again to go on.")
+            is_whole = _copy(response, file, size)
+    if not is_whole:
+        total = "unknown" if size is None else size
+        raise InputError(f"{url} broke off at {partial.stat().st_size} of {total} bytes. Run it again to go on.")
 
 
-def _copy(response, file, size: int | None) -> None:
-    """Writes what still arrives; the caller counts it."""
+def _copy(response, file, size: int | None) -> bool:
+    """Writes what still arrives, and returns whether that was all."""
     progress = keras.utils.Progbar(size, unit_name="byte")
-    with contextlib.suppress(ConnectionError, TimeoutError, http.client.HTTPException):
+    try:
         while chunk := response.read(CHUNK_SIZE):
             file.write(chunk)
             progress.update(file.tell())
+    except (ConnectionError, TimeoutError, http.client.HTTPException):
+        return False
+    return size is None or file.tell() == size
 
 
 def _sha256(path: Path) -> str:

@@ -36,10 +36,11 @@ def fit_state_dict(
     """
     fitted = dict(arrays)
     own = {entry.key: entry for entry in torch_entries(model)}
-    if POSITION_KEY in fitted and POSITION_KEY in own:
+    # What has not even the number of axes is left for the check that follows, which lists it.
+    if _has_axes(fitted, POSITION_KEY, 3) and POSITION_KEY in own:
         fitted[POSITION_KEY] = _fit_positions(fitted, own[POSITION_KEY], model, grid)
     _fit_head(fitted, own, model.name)
-    if FIRST_KERNEL_KEY in fitted:
+    if _has_axes(fitted, FIRST_KERNEL_KEY, 4) and fitted[FIRST_KERNEL_KEY].size:
         fitted[FIRST_KERNEL_KEY] = _fit_channels(fitted[FIRST_KERNEL_KEY], own[FIRST_KERNEL_KEY].torch_shape[1])
     return fitted
 
@@ -47,7 +48,8 @@ def fit_state_dict(
 def _fit_positions(arrays: dict, own: Entry, model: keras.Model, grid: tuple[int, int] | None) -> np.ndarray:
     embedding, has_class_token = arrays[POSITION_KEY], CLASS_TOKEN_KEY in arrays
     new_grid = model.get_layer("tokenizer").token_grid(model.input_shape)
-    if embedding.shape == own.torch_shape and grid in (None, new_grid):
+    is_other = embedding.shape[::2] != own.torch_shape[::2]
+    if is_other or (embedding.shape == own.torch_shape and grid in (None, new_grid)):
         return embedding
     if model.get_layer("position_embedding").kind == "sine":
         return own.to_torch()
@@ -62,7 +64,7 @@ def _fit_positions(arrays: dict, own: Entry, model: keras.Model, grid: tuple[int
 
 
 def _fit_head(fitted: dict, own: dict, name: str) -> None:
-    if not all(key in fitted for key in HEAD_KEYS):
+    if not (_has_axes(fitted, HEAD_KEYS[0], 2) and _has_axes(fitted, HEAD_KEYS[1], 1)):
         return
     if HEAD_KEYS[0] not in own:
         for key in HEAD_KEYS:
@@ -75,6 +77,10 @@ def _fit_head(fitted: dict, own: dict, name: str) -> None:
             stacklevel=4,
         )
         fitted.update({key: own[key].to_torch() for key in HEAD_KEYS})
+
+
+def _has_axes(arrays: dict, key: str, num_axes: int) -> bool:
+    return key in arrays and arrays[key].ndim == num_axes
 
 
 def _fit_channels(kernel: np.ndarray, channels: int) -> np.ndarray:

@@ -22,5 +22,5 @@ def read_keras_file(path: str | PathLike) -> keras.Model:
     try:
         return keras.models.load_model(path, compile=False)
     except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{str(path)!r} cannot be loaded as a Keras model: {reason}") from error

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_cct.errors import InputError
-from keras_cct.layers import GrassmannAttention, ManifoldAttention
+from keras_cct.layers import ConvTokenizer, GrassmannAttention, ManifoldAttention, PatchTokenizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +44,8 @@ def torch_entries(model: keras.Model) -> list[Entry]:
     Raises:
         InputError: The model is not one of this package's.
     """
+    if not any(isinstance(layer, ConvTokenizer | PatchTokenizer) for layer in model.layers):
+        raise InputError(f"model {model.name!r} has no tokenizer. Give a model made by keras_cct.")
     entries = []
     for layer in model.layers:
         if layer.name.startswith("block_"):

@@ -70,4 +70,7 @@ def _to_array(value: object) -> np.ndarray:
         value = value.detach().cpu()
         value = value.float() if value.is_floating_point() and value.itemsize < 4 else value
         return value.numpy()
-    return np.asarray(value)
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"the weights hold something that is no array: {error}. Nothing was loaded.") from error

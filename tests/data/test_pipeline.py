@@ -8,7 +8,9 @@ from keras_cct.data.pipeline import evaluation_batches, recipe_augmentation, tra
 from keras_cct.errors import InputError
 from keras_cct.recipe import Recipe
 
-RECIPE = Recipe("cct_2_3x2_32", "sample", epochs=2, scale=(0.8, 1.0), color_jitter=0, smoothing=0.1, seed=5)
+RECIPE = Recipe(
+    "cct_2_3x2_32", "sample", (0.5,), (0.5,), epochs=2, scale=(0.8, 1.0), color_jitter=0, smoothing=0.1, seed=5
+)
 
 
 def numbered(count: int = 10) -> LabelledImages:
@@ -103,7 +105,7 @@ def test_every_key_of_the_augmentation_reaches_it():
     }
     erasing = {"reprob": 0.25, "remode": "pixel", "recount": 2}
     recipe = dataclasses.replace(RECIPE, **values, **mixing, **erasing)
-    augmentation = recipe_augmentation(recipe, (8, 8), batch_size=4)
+    augmentation = recipe_augmentation(recipe, (8, 8, 3), batch_size=4)
     assert {key: getattr(augmentation, key) for key in values} == values
     assert dataclasses.asdict(augmentation.mixing) == mixing
     assert dataclasses.asdict(augmentation.erasing) == erasing
@@ -111,4 +113,23 @@ def test_every_key_of_the_augmentation_reaches_it():
 
 def test_an_odd_batch_cannot_be_mixed():
     with pytest.raises(InputError, match="batch size 5 is odd"):
-        recipe_augmentation(dataclasses.replace(RECIPE, mixup=0.8), (8, 8), batch_size=5)
+        recipe_augmentation(dataclasses.replace(RECIPE, mixup=0.8), (8, 8, 3), batch_size=5)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"scale": (0.5,)}, "scale=(0.5,) is out of range. It must be two numbers above 0, the lower one first."),
+        ({"ratio": ()}, "ratio=() is out of range. It must be two numbers"),
+        ({"scale": (0.5, 3.0)}, "scale=(0.5, 3.0) is out of range. It must be at most 1."),
+        (
+            {"mean": (0.1, 0.2)},
+            "mean=(0.1, 0.2) is out of range. It must be one number, or one for each channel of the images, 3.",
+        ),
+        ({"mean": ()}, "mean=() is out of range"),
+    ],
+)
+def test_keys_that_do_not_fit_are_refused(values, message):
+    with pytest.raises(InputError) as error:
+        recipe_augmentation(dataclasses.replace(RECIPE, **values), (8, 8, 3), batch_size=4)
+    assert message in str(error.value)

@@ -15,7 +15,10 @@ CONTENT = np.random.default_rng(0).bytes(3_000_000)
 class Handler(http.server.BaseHTTPRequestHandler):
     """Serves `server.content` with ranges, and breaks off after `server.most_bytes`."""
 
+    protocol_version = "HTTP/1.1"
+
     def do_GET(self):
+        self.close_connection = True
         self.server.requests.append(self.headers.get("Range"))
         if self.path.startswith("/missing"):
             self.send_error(404)
@@ -28,6 +31,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return
         self.send_response(206 if start else 200)
         self.send_header("Content-Type", self.server.content_type)
+        if self.server.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"%x\r\n" % len(content) + content[: self.server.most_bytes])
+            return
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         self.wfile.write(content[start:][: self.server.most_bytes])
@@ -40,7 +48,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.content, server.content_type, server.most_bytes = CONTENT, "application/octet-stream", None
-    server.requests = []
+    server.requests, server.chunked = [], False
     server.url = f"http://127.0.0.1:{server.server_port}/model.pth"
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -51,7 +59,11 @@ def server():
 
 
 def names(folder) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def local(server, folder):
+    return folder / f"127.0.0.1_{server.server_port}"
 
 
 def test_a_file_is_downloaded_once_and_its_hash_recorded(server, tmp_path):
@@ -59,7 +71,7 @@ def test_a_file_is_downloaded_once_and_its_hash_recorded(server, tmp_path):
         assert download(server.url, tmp_path / "cache").read_bytes() == CONTENT
     assert server.requests == [None]
     assert names(tmp_path / "cache") == ["model.pth", "model.pth.sha256"]
-    recorded = (tmp_path / "cache" / "model.pth.sha256").read_text().strip()
+    recorded = (local(server, tmp_path / "cache") / "model.pth.sha256").read_text().strip()
     assert recorded == hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -74,8 +86,33 @@ def test_an_interrupted_download_goes_on_where_it_stopped(server, tmp_path):
     assert names(tmp_path) == ["model.pth", "model.pth.sha256"]
 
 
+def test_a_break_is_seen_even_where_the_size_is_not_known(server, tmp_path):
+    server.chunked, server.most_bytes = True, 1_000_000
+    with pytest.raises(keras_cct.InputError, match="broke off at .* of unknown bytes. Run it again to go on"):
+        download(server.url, tmp_path)
+    assert names(tmp_path) == ["model.pth.part"]
+
+
+def test_files_of_one_name_from_two_places_stay_apart(server, tmp_path):
+    first = download(server.url.replace("model", "a/model"), tmp_path)
+    server.content = CONTENT[::-1]
+    second = download(server.url.replace("model", "b/model"), tmp_path)
+    assert (first.read_bytes(), second.read_bytes()) == (CONTENT, CONTENT[::-1])
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1/x.pth", "http://127.0.0.1/a b.pth", "http://127.0.0.1/../x.pth", "http://h/"]
+)
+def test_addresses_of_no_file_are_one_line(url, tmp_path):
+    with pytest.raises(keras_cct.InputError) as error:
+        download(url, tmp_path)
+    assert url in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 def test_a_part_that_is_too_long_is_thrown_away(server, tmp_path):
-    (tmp_path / "model.pth.part").write_bytes(bytes(4_000_000))
+    local(server, tmp_path).mkdir()
+    (local(server, tmp_path) / "model.pth.part").write_bytes(bytes(4_000_000))
     assert download(server.url, tmp_path).read_bytes() == CONTENT
 
 
@@ -116,7 +153,8 @@ def test_offline_uses_only_what_is_there(server, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_CCT_OFFLINE", "1")
     with pytest.raises(keras_cct.InputError, match="KERAS_CCT_OFFLINE forbids downloads"):
         download(server.url, tmp_path)
-    (tmp_path / "model.pth").write_bytes(b"by hand")
+    local(server, tmp_path).mkdir()
+    (local(server, tmp_path) / "model.pth").write_bytes(b"by hand")
     assert download(server.url, tmp_path).read_bytes() == b"by hand"
     assert server.requests == []
 

@@ -81,9 +81,8 @@ def test_head_for_other_classes_stays_untrained_with_a_warning():
     with pytest.warns(UserWarning, match="a head for 10 classes, model 'cvt_2_4_32' has 7: its head stays untrained"):
         keras_cct.load_torch_weights(model, weights, fit=True)
     np.testing.assert_array_equal(to_numpy(model.get_layer("head").kernel), before)
-    np.testing.assert_array_equal(
-        keras_cct.export_torch_weights(model)["classifier.norm.weight"], weights["classifier.norm.weight"]
-    )
+    key = "classifier.blocks.0.self_attn.qkv.weight"
+    np.testing.assert_array_equal(keras_cct.export_torch_weights(model)[key], weights[key])
 
 
 def test_a_model_for_features_takes_no_head_and_no_warning():
@@ -119,3 +118,22 @@ def test_what_no_rule_mends_is_an_error_listing_both_sides():
     model = keras_cct.create_model("cvt_4_4_32")
     with pytest.raises(keras_cct.InputError, match=r"missing classifier.blocks.2.pre_norm.weight \(128,\)"):
         keras_cct.load_torch_weights(model, weights, fit=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "shape"),
+    [
+        ("tokenizer.conv_layers.0.0.weight", (5,)),
+        ("tokenizer.conv_layers.0.0.weight", (128, 0, 4, 4)),
+        ("classifier.positional_emb", (64, 128)),
+        ("classifier.positional_emb", (2, 16, 128)),
+        ("classifier.positional_emb", (1, 64, 96)),
+        ("classifier.fc.bias", ()),
+    ],
+)
+def test_misshapen_weights_are_listed_not_fitted(key, shape):
+    model = keras_cct.create_model("cvt_2_4_32")
+    weights = keras_cct.export_torch_weights(model) | {key: np.zeros(shape, "float32")}
+    with pytest.raises(keras_cct.InputError) as error:
+        keras_cct.load_torch_weights(model, weights, fit=True)
+    assert f"{key} is {shape} instead of" in str(error.value)

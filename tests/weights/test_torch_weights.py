@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from fixtures.golden import CASES, MANIFOLD_CASES, VISION_CASES, golden_model, state_dict_of
@@ -41,9 +42,11 @@ def test_every_fault_is_listed_and_nothing_is_loaded():
 
 
 def test_models_from_elsewhere_are_refused():
-    import keras
-
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="somewhere")])
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="somewhere")], name="other")
+    with pytest.raises(keras_cct.InputError, match="model 'other' has no tokenizer. Give a model made by keras_cct"):
+        keras_cct.export_torch_weights(model)
+    tokenizer = keras_cct.PatchTokenizer(dim=4, patch_size=2, name="tokenizer")
+    model = keras.Sequential([keras.Input((4, 4, 1)), tokenizer, keras.layers.Dense(2, name="somewhere")])
     with pytest.raises(keras_cct.InputError, match="layer 'somewhere' has no place in a state dict"):
         keras_cct.export_torch_weights(model)
 
