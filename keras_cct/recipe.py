@@ -6,6 +6,7 @@ import math
 from os import PathLike
 from pathlib import Path
 
+from keras_cct.checks import check_setting
 from keras_cct.errors import InputError
 
 MOST_EPOCHS = 1_000_000
@@ -32,7 +33,7 @@ class Recipe:
         color_jitter: Strength of the jitter of brightness, contrast and saturation; 0 for none.
         mixup: Parameter of the Beta distribution of Mixup's ratio; 0 for no Mixup.
         cutmix: The same for CutMix.
-        mixup_prob: Share of mixtures that are made, 0 to 1.
+        mixup_prob: Chance that a batch, pair or image is mixed, 0 to 1.
         mixup_switch_prob: Share of CutMix where both are on, 0 to 1.
         mixup_mode: What shares one mixture, "batch", "pair" or "elem".
         mixup_off_epoch: First epoch without mixing, from 0; 0 for never.
@@ -108,8 +109,7 @@ class Recipe:
         self._check("std", min(self.std, default=0) > 0, "above 0 for every channel")
 
     def _check(self, key: str, is_good: bool, allowed: str) -> None:
-        if not is_good:
-            raise InputError(f"recipe key {key}={getattr(self, key)!r} is out of range. It must be {allowed}.")
+        check_setting(f"recipe key {key}", getattr(self, key), is_good, allowed)
 
     @property
     def total_epochs(self) -> int:

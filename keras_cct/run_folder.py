@@ -33,7 +33,9 @@ class RunFolder:
                     f"the output folder {str(path)!r} is not empty. Give a new one; nothing is overwritten."
                 )
         except OSError as error:
-            raise InputError(f"the output folder {str(path)!r} cannot be made: {error.strerror}.") from error
+            raise InputError(
+                f"the output folder {str(path)!r} cannot be made: {error.strerror}. Give another."
+            ) from error
         return cls(path)
 
     @property
