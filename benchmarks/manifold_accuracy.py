@@ -10,8 +10,9 @@ import argparse
 import statistics
 import sys
 
+from keras_cct.config_files import load_recipe
 from keras_cct.errors import InputError
-from keras_cct.recipe import Recipe, load_recipe
+from keras_cct.recipe import Recipe
 
 VARIANT = "cct_2_3x2_32"
 ATTENTION_TYPES = {"Euclidean": "softmax", "SPD": "spd", "GM": "gm", "all": "all"}

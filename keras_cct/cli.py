@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from keras_cct.checks import check_count
+from keras_cct.config_files import load_recipe
 from keras_cct.errors import InputError
-from keras_cct.recipe import Recipe, load_recipe
+from keras_cct.recipe import Recipe
 from keras_cct.variants import list_models, variant_config, variant_dataset
 
 EXIT_BAD_INPUT = 2
@@ -84,13 +85,16 @@ def _add_train(commands) -> None:
     train.add_argument("--output", help="folder for the run, new or empty (default runs/TIME-MODEL)")
     recipe = train.add_argument_group("recipe", "Each replaces a key of the config.")
     for field in dataclasses.fields(Recipe):
-        flag = f"--{field.name.replace('_', '-')}"
-        nargs = "+" if field.type == tuple[float, ...] else None
         (description,) = re.findall(rf"^ +{field.name}: (.*)\.$", Recipe.__doc__, flags=re.MULTILINE)
-        help_text = description.replace("%", "%%")
-        recipe.add_argument(
-            flag, nargs=nargs, default=argparse.SUPPRESS, dest=field.name, metavar="VALUE", help=help_text
-        )
+        settings = {"dest": field.name, "default": argparse.SUPPRESS, "help": description.replace("%", "%%")}
+        flag = f"--{field.name.replace('_', '-')}"
+        if field.type is not bool:
+            nargs = None if field.type in (str, int, float) else "+"
+            recipe.add_argument(flag, nargs=nargs, metavar="VALUE", **settings)
+        elif flag.startswith("--no-"):
+            recipe.add_argument(flag, action="store_true", **settings)
+        else:
+            recipe.add_argument(flag, action=argparse.BooleanOptionalAction, **settings)
     train.set_defaults(run=_train)
 
 

@@ -1,16 +1,26 @@
 """The training recipe: the keys of a YAML config, checked."""
 
 import dataclasses
-import difflib
 import math
-from os import PathLike
-from pathlib import Path
 
 from keras_cct.checks import check_setting
-from keras_cct.errors import InputError
+from keras_cct.recipe_values import coerce
 
 MOST_EPOCHS = 1_000_000
-CONFIGS = Path(__file__).parent / "configs"
+CHOICES = {
+    "attention_type": ("", "all", "gm", "spd", "riem"),
+    "interpolation": ("bilinear", "bicubic"),
+    "clip_mode": ("norm", "value"),
+    "amp_dtype": ("", "float16", "bfloat16"),
+    "sched": ("cosine", "step"),
+    "eval_metric": ("top1", "top5", "loss"),
+}
+AT_LEAST_0 = (
+    "num_classes img_size opt_eps clip_grad weight_decay cooldown_epochs warmup_epochs warmup_lr min_lr seed "
+    "recovery_interval checkpoint_hist"
+)
+AT_LEAST_1 = "batch_size validation_batch_size_multiplier workers grad_accum_steps epochs decay_epochs"
+LEAST = dict.fromkeys(AT_LEAST_0.split(), 0) | dict.fromkeys(AT_LEAST_1.split(), 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,15 +31,31 @@ class Recipe:
 
     Args:
         model: Name of a variant.
-        dataset: Where the images come from: "sample".
+        attention_type: Manifolds of a manifold variant's attention, "all", "gm" or "spd"; empty for the variant's own.
+        num_classes: Number of classes, to be checked; 0 for that of the data.
+        img_size: Height and width of the images that the model takes; 0 for that of the data, or the variant's.
+        pretrained: Whether to start from the variant's published weights.
+        initial_checkpoint: Tag, file or address of weights to start from; empty for random ones.
+        freeze: Whether to train the classifier head only.
+        freeze_until: First layer to train, e.g. "block_5", with all behind it; empty for all layers.
+        layer_decay: Factor on the learning rate from each block to the one before it, above 0 to 1.
+        dataset: Where the images come from: "sample", "tfds/NAME", "keras/NAME", or any name with a `data_dir`.
+        data_dir: Folder of images, folder of IDX files, or .npz file; for "tfds/NAME" where it was prepared.
+        class_map: Text file with a folder name per line, in the order of the classes; empty for natural order.
+        train_split: Split or folder of the training images.
+        val_split: Split or folder of the evaluation images.
         mean: Mean of each channel in units of 0..1.
         std: Standard deviation of each channel in units of 0..1.
+        no_aug: Whether to train on images that are only resized and cut at the centre.
         scale: Least and largest share of an image's area that a random crop keeps.
         ratio: Least and largest width over height of the crop.
         hflip: Share of images mirrored left to right, 0 to 1.
         vflip: Share of images mirrored top to bottom, 0 to 1.
         train_interpolation: Resampling of crops, "bilinear", "bicubic" or "random", which is either.
-        aa: RandAugment policy, e.g. "rand-m9-mstd0.5-inc1"; empty for colour jitter instead.
+        crop_pct: Share of a resized image's short side that evaluation keeps, above 0 to 1.
+        interpolation: Resampling for evaluation, "bilinear" or "bicubic".
+        aa: Policy, e.g. "rand-m9-mstd0.5-inc1", or a layer "keras.NAME", "keras_cv.NAME"; empty for colour jitter.
+        aa_args: Arguments of the layer that `aa` names, as name=value.
         color_jitter: Strength of the jitter of brightness, contrast and saturation; 0 for none.
         mixup: Parameter of the Beta distribution of Mixup's ratio; 0 for no Mixup.
         cutmix: The same for CutMix.
@@ -42,6 +68,20 @@ class Recipe:
         recount: Most parts erased in such an image.
         smoothing: Label smoothing, 0 to below 1.
         batch_size: Images per step and device.
+        validation_batch_size_multiplier: Images per step of an evaluation, in training batches.
+        workers: Threads that prepare images.
+        opt: Optimizer, "sgd", "adamw" or the name of a Keras optimizer.
+        momentum: Momentum of "sgd".
+        opt_eps: Epsilon of the optimizer; 0 for its own.
+        opt_betas: Decay rates of Adam's two means; empty for its own.
+        weight_decay: Weight decay of everything but biases and norms.
+        clip_grad: Largest gradient; 0 for any.
+        clip_mode: What `clip_grad` bounds: the global "norm", or each "value".
+        grad_accum_steps: Steps whose gradients are averaged into one update.
+        model_ema: Whether to keep an exponential moving average of the weights, and to evaluate it.
+        model_ema_decay: Share of the average that stays at an update, 0 to below 1.
+        amp: Whether to compute in half precision where that is faster.
+        amp_dtype: "float16" or "bfloat16" for `amp`; empty for what suits the device.
         sched: Learning-rate schedule, "cosine" or "step".
         epochs: Epochs of the schedule.
         cooldown_epochs: Epochs after a cosine, at `min_lr`.
@@ -51,7 +91,9 @@ class Recipe:
         lr: Learning rate that the schedule starts from.
         warmup_lr: Learning rate of the first epoch, if there is a warm-up.
         min_lr: Learning rate that a cosine ends at.
-        weight_decay: Decoupled weight decay of everything but biases and norms.
+        eval_metric: What the best epoch is best in, "top1", "top5" or "loss".
+        checkpoint_hist: Number of best epochs whose weights are kept.
+        recovery_interval: Steps between two states saved within an epoch; 0 for none.
         seed: Seed of weights, order, augmentation and dropout.
 
     Raises:
@@ -60,14 +102,30 @@ class Recipe:
 
     model: str
     dataset: str
+    attention_type: str = ""
+    num_classes: int = 0
+    img_size: int = 0
+    pretrained: bool = False
+    initial_checkpoint: str = ""
+    freeze: bool = False
+    freeze_until: str = ""
+    layer_decay: float = 1.0
+    data_dir: str = ""
+    class_map: str = ""
+    train_split: str = "train"
+    val_split: str = "validation"
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    no_aug: bool = False
     scale: tuple[float, ...] = (0.08, 1.0)
     ratio: tuple[float, ...] = (3 / 4, 4 / 3)
     hflip: float = 0.5
     vflip: float = 0.0
     train_interpolation: str = "random"
+    crop_pct: float = 0.875
+    interpolation: str = "bicubic"
     aa: str = ""
+    aa_args: dict[str, object] = dataclasses.field(default_factory=dict)
     color_jitter: float = 0.4
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -80,6 +138,20 @@ class Recipe:
     recount: int = 1
     smoothing: float = 0.1
     batch_size: int = 32
+    validation_batch_size_multiplier: int = 1
+    workers: int = 4
+    opt: str = "sgd"
+    momentum: float = 0.9
+    opt_eps: float = 0.0
+    opt_betas: tuple[float, ...] = ()
+    weight_decay: float = 1e-4
+    clip_grad: float = 0.0
+    clip_mode: str = "norm"
+    grad_accum_steps: int = 1
+    model_ema: bool = False
+    model_ema_decay: float = 0.9998
+    amp: bool = False
+    amp_dtype: str = ""
     sched: str = "step"
     epochs: int = 200
     cooldown_epochs: int = 10
@@ -89,23 +161,29 @@ class Recipe:
     lr: float = 0.01
     warmup_lr: float = 1e-4
     min_lr: float = 1e-5
-    weight_decay: float = 1e-4
+    eval_metric: str = "top1"
+    checkpoint_hist: int = 10
+    recovery_interval: int = 0
     seed: int = 42
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, _coerce(field.name, getattr(self, field.name), field.type))
-        self._check("sched", self.sched in ("cosine", "step"), "cosine or step")
-        for key in ("batch_size", "epochs", "decay_epochs"):
-            self._check(key, getattr(self, key) >= 1, "at least 1")
-        for key in ("cooldown_epochs", "warmup_epochs", "seed", "warmup_lr", "min_lr", "weight_decay"):
-            self._check(key, getattr(self, key) >= 0, "at least 0")
-        self._check("seed", self.seed < 2**31, "below 2147483648")
-        self._check("lr", self.lr > 0, "above 0")
-        self._check("decay_rate", 0 < self.decay_rate <= 1, "above 0 and at most 1")
+            value = coerce(field.name, getattr(self, field.name), field.type)
+            object.__setattr__(self, field.name, value)
+        for key, choices in CHOICES.items():
+            self._check(key, getattr(self, key) in choices, " or ".join(choice or "empty" for choice in choices))
+        for key, least in LEAST.items():
+            self._check(key, getattr(self, key) >= least, f"at least {least}")
+        for key in ("layer_decay", "crop_pct", "decay_rate"):
+            self._check(key, 0 < getattr(self, key) <= 1, "above 0 and at most 1")
+        for key in ("smoothing", "momentum", "model_ema_decay"):
+            self._check(key, 0 <= getattr(self, key) < 1, "from 0 to below 1")
         for key in ("epochs", "cooldown_epochs"):
             self._check(key, getattr(self, key) <= MOST_EPOCHS, f"at most {MOST_EPOCHS}")
-        self._check("smoothing", 0 <= self.smoothing < 1, "from 0 to below 1")
+        is_pair = len(self.opt_betas) in (0, 2) and all(0 <= beta < 1 for beta in self.opt_betas)
+        self._check("opt_betas", is_pair, "two numbers from 0 to below 1, or none")
+        self._check("seed", self.seed < 2**31, "below 2147483648")
+        self._check("lr", self.lr > 0, "above 0")
         self._check("std", min(self.std, default=0) > 0, "above 0 for every channel")
 
     def _check(self, key: str, is_good: bool, allowed: str) -> None:
@@ -139,64 +217,3 @@ class Recipe:
         values = dataclasses.asdict(self)
         plain = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
         return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None)
-
-
-def load_recipe(name_or_path: str | PathLike, **overrides) -> Recipe:
-    """Returns the recipe of a config.
-
-    Args:
-        name_or_path: Name of a config of this package, e.g. "sample", or the path of a YAML file.
-        **overrides: Keys of `Recipe` to replace.
-
-    Raises:
-        InputError: There is no such config, or it has an unknown key or an impossible value.
-    """
-    import yaml
-
-    path = _find_config(name_or_path)
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{str(path)!r} is not a YAML file: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{str(path)!r} is not a list of `key: value` lines.")
-    values |= overrides
-    known = [field.name for field in dataclasses.fields(Recipe)]
-    for key in values:
-        if key not in known:
-            nearest = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Choose from {', '.join(known)}."
-            raise InputError(f"unknown recipe key {key!r} in {str(path)!r}. {hint}")
-    for key in ("model", "dataset"):
-        if key not in values:
-            raise InputError(f"recipe key {key!r} is missing in {str(path)!r}. Add it.")
-    return Recipe(**values)
-
-
-def _find_config(name_or_path: str | PathLike) -> Path:
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    shipped = {config.stem: config for config in sorted(CONFIGS.rglob("*.yml"))}
-    if str(name_or_path) in shipped:
-        return shipped[str(name_or_path)]
-    raise InputError(f"no config {str(name_or_path)!r}. Give the path of a YAML file or one of {', '.join(shipped)}.")
-
-
-def _coerce(key: str, value: object, wanted: type) -> object:
-    """Returns the value in the type of its field; YAML 1.1 reads 55e-5 as a string."""
-    try:
-        if wanted is str and isinstance(value, str):
-            return value
-        if wanted is int and not isinstance(value, bool) and (isinstance(value, str) or value == int(value)):
-            return int(value)
-        if wanted is float and not isinstance(value, bool) and math.isfinite(float(value)):
-            return float(value)
-        if wanted == tuple[float, ...]:
-            values = value if isinstance(value, list | tuple) else [value]
-            return tuple(_coerce(key, item, float) for item in values)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    kinds = {str: "a word", int: "a whole number", float: "a number"}
-    kind = kinds.get(wanted, "a list of numbers")
-    raise InputError(f"recipe key {key}={value!r} is not {kind}. Give one, or leave the key out.")

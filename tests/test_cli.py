@@ -116,4 +116,4 @@ def test_every_recipe_key_has_a_flag_with_help(capsys):
         main(["train", "--help"])
     text = " ".join(capsys.readouterr().out.split())
     for field in dataclasses.fields(keras_cct.Recipe):
-        assert re.search(rf"--{field.name.replace('_', '-')} VALUE (\[VALUE ...\] )?[A-Z]", text)
+        assert re.search(rf"--{field.name.replace('_', '-')}( VALUE|, --no-)?\S* .*?[A-Z]", text)
