@@ -32,7 +32,8 @@ def recipe_augmentation(recipe: Recipe, image_shape: tuple[int, int, int], batch
     if mixing.is_active:
         check_batch_size(batch_size)
     erasing = Erasing(**_keys_of(Erasing, recipe))
-    return Augmentation(tuple(img_size), mixing=mixing, erasing=erasing, **_keys_of(Augmentation, recipe))
+    keys = _keys_of(Augmentation, recipe) | {"img_size": tuple(img_size)}
+    return Augmentation(mixing=mixing, erasing=erasing, **keys)
 
 
 def _keys_of(kind: type, recipe: Recipe) -> dict[str, object]:
