@@ -29,6 +29,7 @@ _HOME = {
     "KerasPredictor": "predictor",
     "Predictor": "predictor",
     "Recipe": "recipe",
+    "SGD": "optimizers",
     "SelfAttention": "layers",
     "SequencePool": "layers",
     "StochasticDepth": "layers",
@@ -45,6 +46,7 @@ _HOME = {
     "load_sample": "data",
     "load_torch_weights": "weights",
     "predict_files": "evaluation",
+    "resume": "training",
     "train": "training",
     **dict.fromkeys([*FAMILY_SIZES, *list_models()], "factory"),
 }

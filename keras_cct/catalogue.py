@@ -89,3 +89,16 @@ def find_checkpoint(variant: str, tag: str) -> Checkpoint:
     raise InputError(
         f"{variant} has no published weights {tag!r}. {with_weights} have some; or give the path of a file."
     )
+
+
+def published_tag(variant: str) -> str:
+    """Returns the tag of a variant's first checkpoint.
+
+    Raises:
+        InputError: The variant has none.
+    """
+    for checkpoint in CHECKPOINTS:
+        if checkpoint.variant == variant:
+            return checkpoint.tag
+    with_weights = ", ".join(dict.fromkeys(checkpoint.variant for checkpoint in CHECKPOINTS))
+    raise InputError(f"{variant} has no published weights. {with_weights} have some; or give the path of a file.")

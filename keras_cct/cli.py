@@ -1,23 +1,19 @@
 """The command line: `keras_cct COMMAND ...`. Arguments and printing only; the work is done elsewhere."""
 
 import argparse
-import contextlib
-import dataclasses
 import logging
 import os
-import re
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from keras_cct.checks import check_count
-from keras_cct.config_files import load_recipe
+from keras_cct.cli_train import add_train
 from keras_cct.errors import InputError
-from keras_cct.recipe import Recipe
+from keras_cct.frameworks import load_frameworks, silent_stderr
 from keras_cct.variants import list_models, variant_config, variant_dataset
 
 EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `keras_cct`; those of the process if not given.
 
     Returns:
-        The exit code: 0, or 2 where the input or the file system cannot be used.
+        The exit code: 0; 2 where the input or the file system cannot be used; 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
@@ -40,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InputError, OSError) as error:
         print(f"keras_cct {options.command}: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print(f"keras_cct {options.command}: stopped. A run goes on with --resume RUN.", file=sys.stderr)
+        return EXIT_INTERRUPTED
     return 0
 
 
@@ -53,7 +52,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="keras_cct", description="Compact transformers for Keras 3.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_train(commands)
+    add_train(commands)
 
     evaluate = commands.add_parser("evaluate", help="report top-1 and top-5 on the bundled sample's test images")
     evaluate.add_argument("artefact", help=".keras file or folder of a SavedModel")
@@ -77,42 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_train(commands) -> None:
-    train = commands.add_parser("train", help="train a model by a recipe")
-    train.add_argument(
-        "-c", "--config", default="sample", help="name of a shipped config, or path of a YAML file (default sample)"
-    )
-    train.add_argument("--output", help="folder for the run, new or empty (default runs/TIME-MODEL)")
-    recipe = train.add_argument_group("recipe", "Each replaces a key of the config.")
-    for field in dataclasses.fields(Recipe):
-        (description,) = re.findall(rf"^ +{field.name}: (.*)\.$", Recipe.__doc__, flags=re.MULTILINE)
-        settings = {"dest": field.name, "default": argparse.SUPPRESS, "help": description.replace("%", "%%")}
-        flag = f"--{field.name.replace('_', '-')}"
-        if field.type is not bool:
-            nargs = None if field.type in (str, int, float) else "+"
-            recipe.add_argument(flag, nargs=nargs, metavar="VALUE", **settings)
-        elif flag.startswith("--no-"):
-            recipe.add_argument(flag, action="store_true", **settings)
-        else:
-            recipe.add_argument(flag, action=argparse.BooleanOptionalAction, **settings)
-    train.set_defaults(run=_train)
-
-
-def _train(options: argparse.Namespace) -> None:
-    overrides = {key: value for key, value in vars(options).items() if key in Recipe.__dataclass_fields__}
-    recipe = load_recipe(options.config, **overrides)
-    variant_config(recipe.model)
-    default = Path("runs", f"{time.strftime('%Y%m%d-%H%M%S')}-{recipe.model}")
-    output = default if options.output is None else options.output
-
-    _load_frameworks()
-    from keras_cct.training import train
-
-    train(recipe, output)
-
-
 def _evaluate(options: argparse.Namespace) -> None:
-    _load_frameworks()
+    load_frameworks()
     from keras_cct.data import load_sample
     from keras_cct.evaluation import evaluate, load_predictor
 
@@ -123,11 +88,11 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _predict(options: argparse.Namespace) -> None:
     check_count("--top", options.top)
-    _load_frameworks()
+    load_frameworks()
     from keras_cct.evaluation import load_predictor, predict_files
 
     predictor = load_predictor(options.artefact)
-    with _silent_stderr():  # TensorFlow's decoders write there before they raise.
+    with silent_stderr():  # TensorFlow's decoders write there before they raise.
         predictions = list(predict_files(predictor, options.images, options.top))
     for path, classes in zip(options.images, predictions, strict=True):
         print(path)
@@ -136,7 +101,7 @@ def _predict(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    _load_frameworks()
+    load_frameworks()
     from keras_cct.export import export_saved_model
     from keras_cct.weights import read_keras_file
 
@@ -171,36 +136,6 @@ def _print_checkpoints(names: list[str]) -> None:
 def _image_size(name: str) -> str:
     height, width, _ = variant_config(name).input_shape
     return f"{height}x{width}"
-
-
-def _load_frameworks() -> None:
-    """Imports Keras and TensorFlow without their start-up notes, which no log level of TensorFlow 2.21 turns off."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    backend = os.environ.get("KERAS_BACKEND", "")
-    with _silent_stderr():
-        try:
-            import keras  # noqa: F401
-        except (ImportError, ValueError) as error:
-            raise InputError(
-                f"KERAS_BACKEND={backend!r} cannot be loaded: {error}. Install it, or choose tensorflow, jax or torch."
-            ) from error
-        import tensorflow
-
-        tensorflow.config.list_physical_devices()
-
-
-@contextlib.contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Drops what the process, C++ libraries included, writes to standard error."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from keras_cct.errors import InputError
+from keras_cct.original_keys import MEANINGLESS
 from keras_cct.recipe import Recipe
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -26,6 +27,8 @@ def load_recipe(name_or_path: str | PathLike, **overrides) -> Recipe:
     values = _read_keys(path) | overrides
     known = [field.name for field in dataclasses.fields(Recipe)]
     for key in values:
+        if key in MEANINGLESS:
+            raise InputError(f"recipe key {key!r} means nothing here: {MEANINGLESS[key]}. Leave it out.")
         if key not in known:
             raise InputError(f"unknown recipe key {key!r} in {str(path)!r}. {_hint(str(key), known)}")
     for key in ("model", "dataset"):

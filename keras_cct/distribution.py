@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Callable
 
 import keras
 
@@ -11,13 +12,15 @@ class Distribution:
     """A way to train on several devices of one machine.
 
     Args:
-        scope: Context in which to make, compile and fit the model.
+        scope: Returns a context in which to make, compile and fit the model.
         num_devices: Devices that each take a batch per step.
+        device_kind: "CPU", "GPU" or "TPU".
         description: What it is, for the log.
     """
 
-    scope: contextlib.AbstractContextManager
+    scope: Callable[[], contextlib.AbstractContextManager]
     num_devices: int
+    device_kind: str
     description: str
 
 
@@ -31,11 +34,17 @@ def local_distribution() -> Distribution:
     if backend == "tensorflow":
         return _mirrored()
     _hide_accelerators_from_tensorflow()
-    devices = keras.distribution.list_devices() if backend == "jax" else []
-    if len(devices) > 1:
-        parallel = keras.distribution.DataParallel(devices=devices)
-        return Distribution(parallel.scope(), len(devices), f"DataParallel on {', '.join(devices)}")
-    return Distribution(contextlib.nullcontext(), 1, f"one device of {backend}")
+    if backend == "torch":
+        import torch
+
+        kind = "GPU" if torch.cuda.is_available() else "CPU"
+        return Distribution(contextlib.nullcontext, 1, kind, f"one {kind} of PyTorch")
+    devices = keras.distribution.list_devices()
+    kind = devices[0].split(":")[0].upper()
+    if len(devices) == 1:
+        return Distribution(contextlib.nullcontext, 1, kind, f"one {kind} of JAX")
+    parallel = keras.distribution.DataParallel(devices=devices)
+    return Distribution(parallel.scope, len(devices), kind, f"DataParallel on {', '.join(devices)}")
 
 
 def _mirrored() -> Distribution:
@@ -44,7 +53,8 @@ def _mirrored() -> Distribution:
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
     names = ", ".join(device.name.removeprefix("/device:") for device in devices)
-    return Distribution(strategy.scope(), strategy.num_replicas_in_sync, f"MirroredStrategy on {names}")
+    kind = devices[0].device_type
+    return Distribution(strategy.scope, strategy.num_replicas_in_sync, kind, f"MirroredStrategy on {names}")
 
 
 def _hide_accelerators_from_tensorflow() -> None:

@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from keras_cct.atomic import replacing
+from keras_cct.atomic import remove_partial, replacing
 from keras_cct.errors import InputError
 
 
@@ -38,6 +38,18 @@ class RunFolder:
             ) from error
         return cls(path)
 
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Returns the folder of a run that has begun.
+
+        Raises:
+            InputError: It is none.
+        """
+        folder = cls(path)
+        if not folder.recipe.is_file():
+            raise InputError(f"{str(path)!r} is no folder of a run: it has no recipe.yml. Give one that train wrote.")
+        return folder
+
     @property
     def recipe(self) -> Path:
         """The recipe in effect."""
@@ -49,9 +61,19 @@ class RunFolder:
         return self.path / "summary.csv"
 
     @property
+    def state(self) -> Path:
+        """All that training needs to go on."""
+        return self.path / "state.npz"
+
+    @property
     def best_model(self) -> Path:
-        """The model of the epoch with the highest top-1."""
+        """The model of the best epoch."""
         return self.path / "best.keras"
+
+    @property
+    def last_model(self) -> Path:
+        """The model of the last epoch."""
+        return self.path / "last.keras"
 
     @property
     def curves(self) -> Path:
@@ -62,6 +84,20 @@ class RunFolder:
     def saved_model(self) -> Path:
         """The best model as a SavedModel."""
         return self.path / "saved_model"
+
+    @property
+    def events(self) -> Path:
+        """The metrics for TensorBoard."""
+        return self.path / "tensorboard"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The models of the best epochs."""
+        return self.path / "checkpoints"
+
+    def checkpoint(self, epoch: int) -> Path:
+        """The model of an epoch, from 0."""
+        return self.checkpoints / f"epoch-{epoch:04d}.keras"
 
     def write_recipe(self, text: str) -> None:
         """Writes the recipe."""
@@ -74,3 +110,8 @@ class RunFolder:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
+
+    def remove_partial_files(self) -> None:
+        """Removes what a killed run was writing."""
+        for folder in (self.path, self.checkpoints):
+            remove_partial(folder)

@@ -1,69 +1,244 @@
 """One training run, from a recipe to a folder with the model in it."""
 
+import contextlib
+import dataclasses
 import logging
-import sys
+import shutil
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
 import keras
 
-from keras_cct.callbacks import BestModel, Summary
+from keras_cct.callbacks import AverageEvaluation, FiniteLoss, StateSaver, Summary
+from keras_cct.checkpoints import Checkpoints, best_epochs
+from keras_cct.config_files import load_recipe
 from keras_cct.curves import draw_curves
 from keras_cct.data import LabelledImages, load_sample
 from keras_cct.data.pipeline import evaluation_batches, training_batches
-from keras_cct.distribution import local_distribution
+from keras_cct.distribution import Distribution, local_distribution
 from keras_cct.errors import InputError
+from keras_cct.event_files import event_writer
 from keras_cct.export import export_saved_model
 from keras_cct.factory import create_model
-from keras_cct.optimizers import AdamW
+from keras_cct.fine_tuning import freeze_layers, initial_weights
+from keras_cct.optimization import create_optimizer
+from keras_cct.precision import choose_precision
+from keras_cct.progress import Progress
 from keras_cct.recipe import Recipe
 from keras_cct.run_folder import RunFolder
+from keras_cct.run_state import Row, RunState
 from keras_cct.weights import read_keras_file
+from keras_cct.weights_and_biases import check_wandb, wandb_writer
 
 log = logging.getLogger(__name__)
 
-PROGRESS_BAR, LINE_PER_EPOCH = 1, 2
-"""Keras's names of what `fit` shows."""
+CHANGEABLE = ("epochs", "cooldown_epochs", "data_dir", "workers", "checkpoint_hist", "recovery_interval")
+"""Keys whose values may change while a run is stopped."""
 
 
-def train(recipe: Recipe, output: str | PathLike) -> RunFolder:
+def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> RunFolder:
     """Trains a model on all devices of this machine, evaluates it every epoch, and exports the best one.
 
     Args:
         recipe: What to train, on what and how.
         output: Folder for the run, new or empty.
+        log_wandb: Whether to send the metrics to Weights & Biases.
 
     Returns:
-        The run folder, with recipe.yml, summary.csv, best.keras, curves.png and saved_model.
+        The run folder: recipe.yml, summary.csv, best.keras, last.keras, checkpoints, state.npz, tensorboard,
+        curves.png and saved_model.
 
     Raises:
-        InputError: The recipe or the folder cannot be used; nothing has been trained then.
+        InputError: The recipe or the folder cannot be used, and nothing has been trained then; or the loss is no
+            number any more, or the disk is full, and `resume` goes on from what was saved before.
     """
-    train_data, eval_data = load_data(recipe.dataset)
-    distribution = local_distribution()
-    batch_size = recipe.batch_size * distribution.num_devices
-    if batch_size > len(train_data):
-        raise InputError(
-            f"a batch of {batch_size} images is larger than the {len(train_data)} of the set. Lower batch_size."
-        )
-    batches = training_batches(train_data, recipe, batch_size), evaluation_batches(eval_data, batch_size)
-    keras.utils.set_random_seed(recipe.seed)
-    with distribution.scope:
-        model = create_training_model(recipe, train_data)
-        folder = RunFolder.create(Path(output))
+    if log_wandb:
+        check_wandb()
+    run = _Run.prepare(recipe)
+    folder = RunFolder.create(Path(output))
+    folder.write_recipe(recipe.to_yaml())
+    return _finish(recipe, run.fit(folder, None, log_wandb), folder)
+
+
+def resume(path: str | PathLike, log_wandb: bool = False, **overrides) -> RunFolder:
+    """Goes on with a run that was stopped, from the last state that it saved.
+
+    On a processor the result is that of a run that was never stopped, to the last bit.
+
+    Args:
+        path: The run folder.
+        log_wandb: Whether to send the metrics to Weights & Biases.
+        **overrides: Keys of the recipe to change: epochs, cooldown_epochs, data_dir, workers, checkpoint_hist,
+            recovery_interval.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        InputError: The folder is of no run, of another model or finished, or a key cannot be changed.
+    """
+    if log_wandb:
+        check_wandb()
+    folder = RunFolder.open(Path(path))
+    recipe = _changed_recipe(folder, overrides)
+    state = RunState.read(folder.state)
+    if state.epoch >= recipe.total_epochs and folder.saved_model.exists():
+        raise InputError(f"the run in {str(path)!r} has finished its {state.epoch} epochs. Give more epochs.")
+    folder.remove_partial_files()
+    rows = state.rows
+    if state.epoch < recipe.total_epochs:
+        run = _Run.prepare(recipe)
+        state.restore(run.model)
         folder.write_recipe(recipe.to_yaml())
-        log.info(
-            "training %s (%s parameters) on %s", recipe.model, f"{model.count_params():,}", distribution.description
-        )
-        log.info("%d images per step; learning rate up to %g; writing to %s", batch_size, recipe.lr, folder.path)
-        rows = _fit(model, recipe, *batches, folder)
-    best = max(rows, key=lambda row: row["eval_top1"])
+        rows = run.fit(folder, state, log_wandb)
+    return _finish(recipe, rows, folder)
+
+
+def _changed_recipe(folder: RunFolder, overrides: dict[str, object]) -> Recipe:
+    before, recipe = load_recipe(folder.recipe), load_recipe(folder.recipe, **overrides)
+    for key in dataclasses.asdict(recipe).keys() - set(CHANGEABLE):
+        old, new = getattr(before, key), getattr(recipe, key)
+        if old != new:
+            raise InputError(
+                f"the run in {str(folder.path)!r} has {key}={old!r} and cannot go on with {new!r}. Leave {key} out, "
+                f"or begin a new run."
+            )
+    return recipe
+
+
+def _finish(recipe: Recipe, rows: list[Row], folder: RunFolder) -> RunFolder:
+    best = next(row for row in rows if row["epoch"] == best_epochs(rows, recipe.eval_metric)[0])
     draw_curves(rows, f"{recipe.model} on {recipe.dataset}", folder.curves)
+    if folder.saved_model.exists():
+        shutil.rmtree(folder.saved_model)
     export_saved_model(read_keras_file(folder.best_model), folder.saved_model)
     log.info(
         "best top-1 %.2f %% in epoch %d; SavedModel in %s", best["eval_top1"], best["epoch"] + 1, folder.saved_model
     )
     return folder
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """A run that is ready to train, before its folder is made."""
+
+    recipe: Recipe
+    train_data: LabelledImages
+    eval_data: LabelledImages
+    distribution: Distribution
+    model: keras.Model
+    portrait: keras.Model
+
+    @classmethod
+    def prepare(cls, recipe: Recipe) -> "_Run":
+        train_data, eval_data = load_data(recipe.dataset)
+        distribution = local_distribution()
+        precision = choose_precision(recipe, distribution)
+        if precision.reason:
+            log.info("%s", precision.reason)
+        portrait = create_recipe_model(recipe, train_data)
+        keras.utils.set_random_seed(recipe.seed)
+        with distribution.scope(), _dtype_policy(precision.policy):
+            model = create_training_model(recipe, train_data)
+        run = cls(recipe, train_data, eval_data, distribution, model, portrait)
+        if run.batch_size > len(train_data):
+            raise InputError(
+                f"a batch of {run.batch_size} images is larger than the {len(train_data)} of the set. Lower batch_size."
+            )
+        training_batches(train_data, recipe, run.batch_size)
+        return run
+
+    @property
+    def batch_size(self) -> int:
+        return self.recipe.batch_size * self.distribution.num_devices
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.train_data) // self.batch_size
+
+    def fit(self, folder: RunFolder, state: RunState | None, log_wandb: bool) -> list[Row]:
+        """Trains from a state, or from the start, and returns the rows of summary.csv."""
+        epoch, step = (0, 0) if state is None else (state.epoch, state.step)
+        self._log_start(folder, epoch, step)
+        summary = self._summary(folder, state, log_wandb)
+        callbacks = self._callbacks(folder, state, summary)
+        with self.distribution.scope(), _explained_write_errors(folder):
+            if step > 0:
+                self._fit_epochs(epoch, epoch + 1, step, callbacks)
+                epoch += 1
+            self._fit_epochs(epoch, self.recipe.total_epochs, 0, callbacks)
+        return summary.rows
+
+    def _fit_epochs(self, epoch: int, end: int, step: int, callbacks: list[keras.callbacks.Callback]) -> None:
+        first_step = epoch * self.steps_per_epoch + step
+        eval_batch_size = self.batch_size * self.recipe.validation_batch_size_multiplier
+        self.model.fit(
+            training_batches(self.train_data, self.recipe, self.batch_size).skip(first_step),
+            initial_epoch=epoch,
+            epochs=end,
+            steps_per_epoch=self.steps_per_epoch - step,
+            validation_data=evaluation_batches(self.eval_data, eval_batch_size),
+            shuffle=False,
+            callbacks=callbacks,
+            verbose=0,
+        )
+
+    def _summary(self, folder: RunFolder, state: RunState | None, log_wandb: bool) -> Summary:
+        listeners = [event_writer(folder.events)]
+        if log_wandb:
+            listeners.append(wandb_writer(folder, dataclasses.asdict(self.recipe)))
+        return Summary(folder, self.batch_size, [] if state is None else state.rows, listeners)
+
+    def _callbacks(self, folder: RunFolder, state: RunState | None, summary: Summary) -> list[keras.callbacks.Callback]:
+        """Returns what happens at the end of steps and epochs, in this order."""
+        recipe, num_steps = self.recipe, self.steps_per_epoch
+        learning_rates = recipe.learning_rates()
+        eval_batches = evaluation_batches(self.eval_data, self.batch_size * recipe.validation_batch_size_multiplier)
+        averages = [AverageEvaluation(eval_batches)] if recipe.model_ema else []
+        interval = recipe.recovery_interval
+        return [
+            FiniteLoss(folder),
+            keras.callbacks.LearningRateScheduler(lambda epoch: learning_rates[epoch]),
+            *averages,
+            summary,
+            Checkpoints(folder, summary, self.portrait, recipe.eval_metric, recipe.checkpoint_hist),
+            Progress(recipe.total_epochs, num_steps, self.batch_size, 0 if state is None else state.step),
+            StateSaver(folder, summary, range(interval, num_steps, interval) if interval else range(0), state),
+        ]
+
+    def _log_start(self, folder: RunFolder, epoch: int, step: int) -> None:
+        recipe, model = self.recipe, self.model
+        log.info(
+            "training %s (%s parameters) on %s",
+            recipe.model,
+            f"{model.count_params():,}",
+            self.distribution.description,
+        )
+        log.info("%d images per step; learning rate up to %g; writing to %s", self.batch_size, recipe.lr, folder.path)
+        if (epoch, step) != (0, 0):
+            log.info("going on after %d epochs and %d steps", epoch, step)
+
+
+@contextlib.contextmanager
+def _dtype_policy(name: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@contextlib.contextmanager
+def _explained_write_errors(folder: RunFolder) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot write {str(error.filename or folder.path)!r}: {error.strerror or error}. What was saved before is "
+            f"whole; make room, then go on with --resume {folder.path}."
+        ) from error
 
 
 def load_data(dataset: str) -> tuple[LabelledImages, LabelledImages]:
@@ -78,18 +253,13 @@ def load_data(dataset: str) -> tuple[LabelledImages, LabelledImages]:
 
 
 def create_training_model(recipe: Recipe, data: LabelledImages) -> keras.Model:
-    """Returns the recipe's model for these images, compiled.
+    """Returns the recipe's model for these images, with its first weights, compiled.
 
     Raises:
-        InputError: The variant is unknown or does not fit the images.
+        InputError: The variant is unknown or does not fit the images, or weights, layers or optimizer cannot be used.
     """
-    model = create_model(
-        recipe.model,
-        input_shape=data.image_shape,
-        num_classes=len(data.class_names),
-        class_names=data.class_names,
-        normalization=(recipe.mean, recipe.std),
-    )
+    model = create_recipe_model(recipe, data, weights=initial_weights(recipe))
+    freeze_layers(recipe, model)
     model.compile(
         optimizer=create_optimizer(recipe, model),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
@@ -97,35 +267,25 @@ def create_training_model(recipe: Recipe, data: LabelledImages) -> keras.Model:
             keras.metrics.CategoricalAccuracy(name="top1"),
             keras.metrics.TopKCategoricalAccuracy(k=5, name="top5"),
         ],
+        # Under a strategy of `tf.distribute` compiled steps fail; on a processor they are slower in bfloat16.
+        jit_compile=keras.backend.backend() == "jax",
     )
     return model
 
 
-def create_optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Optimizer:
-    """Returns AdamW that decays neither biases, those of attention maps included, nor norms with one axis."""
-    optimizer = AdamW(recipe.lr, weight_decay=recipe.weight_decay)
-    optimizer.exclude_from_weight_decay(
-        var_list=[weight for weight in model.trainable_weights if len(weight.shape) == 1 or weight.name == "beta"]
-    )
-    return optimizer
+def create_recipe_model(recipe: Recipe, data: LabelledImages, weights: str | None = None) -> keras.Model:
+    """Returns the recipe's model for these images.
 
-
-def _fit(model: keras.Model, recipe: Recipe, train_batches, eval_batches, folder: RunFolder) -> list[dict[str, float]]:
-    images, _ = train_batches.element_spec
-    steps_per_epoch = int(train_batches.cardinality()) // recipe.total_epochs
-    learning_rates = recipe.learning_rates()
-    summary = Summary(folder, num_images=steps_per_epoch * images.shape[0])
-    model.fit(
-        train_batches,
-        epochs=recipe.total_epochs,
-        steps_per_epoch=steps_per_epoch,
-        validation_data=eval_batches,
-        shuffle=False,
-        callbacks=[
-            keras.callbacks.LearningRateScheduler(lambda epoch: learning_rates[epoch]),
-            summary,
-            BestModel(folder),
-        ],
-        verbose=PROGRESS_BAR if sys.stdout.isatty() else LINE_PER_EPOCH,
+    Raises:
+        InputError: The variant is unknown or does not fit the images, or the weights cannot be used.
+    """
+    overrides = {"attention_type": recipe.attention_type} if recipe.attention_type else {}
+    return create_model(
+        recipe.model,
+        weights=weights,
+        input_shape=data.image_shape,
+        num_classes=len(data.class_names),
+        class_names=data.class_names,
+        normalization=(recipe.mean, recipe.std),
+        **overrides,
     )
-    return summary.rows

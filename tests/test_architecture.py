@@ -12,19 +12,22 @@ PACKAGE = Path(keras_cct.__file__).parent
 # Each module may import from the lines before its own, and from its own line only itself.
 ORDER = [
     ["errors"],
-    ["atomic", "catalogue", "checks", "recipe_values"],
+    ["atomic", "catalogue", "checks", "original_keys", "recipe_values", "frameworks"],
     ["model_config", "recipe"],
     ["variants", "config_files", "layers", "optimizers", "run_folder"],
     ["data", "model", "features"],
     ["weights"],
     ["factory"],
-    ["saved_model", "curves", "distribution", "predictor"],
-    ["export", "evaluation", "callbacks"],
+    ["saved_model", "curves", "distribution", "predictor", "run_state"],
+    ["export", "evaluation", "precision", "optimization", "fine_tuning", "event_files", "weights_and_biases"],
+    ["callbacks", "progress"],
+    ["checkpoints"],
     ["training"],
+    ["cli_train"],
     ["cli"],
 ]
 RANKS = {module: rank for rank, modules in enumerate(ORDER) for module in modules}
-TENSORFLOW_HOMES = {"data", "saved_model", "distribution", "cli"}
+TENSORFLOW_HOMES = {"data", "saved_model", "distribution", "event_files", "frameworks"}
 
 
 def module_of(path: Path) -> str:

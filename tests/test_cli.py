@@ -116,4 +116,5 @@ def test_every_recipe_key_has_a_flag_with_help(capsys):
         main(["train", "--help"])
     text = " ".join(capsys.readouterr().out.split())
     for field in dataclasses.fields(keras_cct.Recipe):
-        assert re.search(rf"--{field.name.replace('_', '-')}( VALUE|, --no-)?\S* .*?[A-Z]", text)
+        flag = "DATA" if field.name == "data_dir" else f"--{field.name.replace('_', '-')}"
+        assert re.search(rf" {flag}(, --\S+)*( VALUE)*( \[VALUE ...\])? [A-Za-z]", text), flag
