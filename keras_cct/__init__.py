@@ -35,6 +35,7 @@ _HOME = {
     "TokenGrid": "layers",
     "ViTLite": "factory",
     "build_model": "model",
+    "class_names": "labels",
     "create_model": "factory",
     "evaluate": "evaluation",
     "export_saved_model": "export",

@@ -12,8 +12,8 @@ PACKAGE = Path(keras_cct.__file__).parent
 # Each module may import from the lines before its own, and from its own line only itself.
 ORDER = [
     ["errors"],
-    ["atomic", "catalogue", "checks", "recipe_values"],
-    ["model_config", "recipe"],
+    ["atomic", "checks", "labels", "recipe_values"],
+    ["catalogue", "model_config", "recipe"],
     ["variants", "config_files", "layers", "optimizers", "run_folder"],
     ["data", "model", "features"],
     ["weights"],
