@@ -46,6 +46,7 @@ _HOME = {
     "load_sample": "data",
     "load_torch_weights": "weights",
     "predict_files": "evaluation",
+    "save_weights_file": "weights",
     "train": "training",
     **dict.fromkeys([*FAMILY_SIZES, *list_models()], "factory"),
 }

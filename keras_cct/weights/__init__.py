@@ -1,6 +1,7 @@
 """Weights from elsewhere: PyTorch's state dicts in and out, and files by their ending, fitted to the model."""
 
-from keras_cct.weights.files import find_weights, load_weights_file
+from keras_cct.weights.files import load_weights_file, save_weights_file
+from keras_cct.weights.find import find_weights
 from keras_cct.weights.fit import fit_state_dict
 from keras_cct.weights.keras_file import read_keras_file
 from keras_cct.weights.resize import resize_position_embedding
@@ -14,4 +15,5 @@ __all__ = [
     "load_weights_file",
     "read_keras_file",
     "resize_position_embedding",
+    "save_weights_file",
 ]

@@ -1,3 +1,5 @@
+import argparse
+
 import numpy as np
 import pytest
 from fixtures.golden import CASES, golden_model, state_dict_of
@@ -42,6 +44,24 @@ def test_checkpoint_of_a_parallel_training_script_loads(tmp_path):
     prefixed = {f"module.{key}": value for key, value in torch_state_dict().items()}
     torch.save({"epoch": 3, "arch": "cct", "state_dict": prefixed}, tmp_path / "last.pth.tar")
     assert_golden(load(tmp_path / "last.pth.tar"))
+
+
+def test_checkpoint_with_the_arguments_of_its_script_loads(tmp_path):
+    arguments = argparse.Namespace(model="cct_2_3x2_32", lr=5e-4, mean=(0.5, 0.5, 0.5))
+    torch.save({"epoch": 3, "args": arguments, "state_dict": torch_state_dict()}, tmp_path / "last.pth.tar")
+    assert_golden(load(tmp_path / "last.pth.tar"))
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model", "state_dict_ema"])
+def test_a_nested_state_dict_loads(key, tmp_path):
+    torch.save({"epoch": 3, key: torch_state_dict()}, tmp_path / "model.pth")
+    assert_golden(load(tmp_path / "model.pth"))
+
+
+def test_averaged_weights_are_taken_only_where_there_are_no_others(tmp_path):
+    averaged = {key: value + 1 for key, value in torch_state_dict().items()}
+    torch.save({"state_dict_ema": averaged, "state_dict": torch_state_dict()}, tmp_path / "model.pth.tar")
+    assert_golden(load(tmp_path / "model.pth.tar"))
 
 
 def test_tensors_load_without_a_file():
