@@ -36,6 +36,7 @@ _HOME = {
     "ViTLite": "factory",
     "build_model": "model",
     "class_names": "labels",
+    "convert_weights": "convert",
     "create_model": "factory",
     "evaluate": "evaluation",
     "export_saved_model": "export",

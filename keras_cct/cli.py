@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from keras_cct.checks import check_count
+from keras_cct.cli_convert import add_convert
 from keras_cct.config_files import load_recipe
 from keras_cct.errors import InputError
 from keras_cct.model_config import ModelConfig
@@ -70,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("model", help=".keras file")
     export.add_argument("folder", help="folder to make")
     export.set_defaults(run=_export)
+
+    add_convert(commands, _load_frameworks)
 
     models = commands.add_parser("models", help="list the published variants")
     models.add_argument("pattern", nargs="?", default="*", help="wildcard, e.g. 'cct_*_sine'")

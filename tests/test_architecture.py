@@ -18,9 +18,9 @@ ORDER = [
     ["data", "model", "features"],
     ["weights"],
     ["factory"],
-    ["saved_model", "curves", "distribution", "predictor"],
+    ["convert", "saved_model", "curves", "distribution", "predictor"],
     ["export", "evaluation", "callbacks"],
-    ["training"],
+    ["training", "cli_convert"],
     ["cli"],
 ]
 RANKS = {module: rank for rank, modules in enumerate(ORDER) for module in modules}
