@@ -30,6 +30,7 @@ def convert_weights(
 ) -> None:
     """Writes the weights in one file to a file of another kind, told by its ending, and reads it back to compare.
 
+    They are written in float32, which holds half precision exactly and rounds double precision.
     The number of classes and channels, and whether there are a head and a position embedding, are the source's.
 
     Args:

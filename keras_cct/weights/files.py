@@ -30,7 +30,7 @@ def check_ending(path: str | PathLike) -> None:
     """
     name = str(path)
     if not name.endswith(ENDINGS):
-        raise InputError(f"weights={name!r} is no file of weights. Give a name that ends in {', '.join(ENDINGS)}.")
+        raise InputError(f"{name!r} is no file of weights. Give a name that ends in {', '.join(ENDINGS)}.")
     if name.endswith(TORCH_ENDINGS):
         import_torch()
 

@@ -35,7 +35,7 @@ def find_weights(variant: str, weights: str | PathLike) -> Path:
     if name.startswith(("http://", "https://")):
         return _local_copy(name)
     if not Path(name).is_file():
-        raise InputError(f"weights={name!r} does not exist. Give the path of a file of weights.")
+        raise InputError(f"{name!r} does not exist. Give the path of a file of weights.")
     return Path(name)
 
 

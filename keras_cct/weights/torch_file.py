@@ -2,6 +2,7 @@
 
 import argparse
 import pickle
+import struct
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -12,6 +13,19 @@ import numpy as np
 from keras_cct.errors import InputError
 
 _CHECKPOINT_ENDING = ".pth.tar"
+
+# What PyTorch raises for files with flipped or missing bytes; found by flipping and dropping them.
+_BROKEN_FILE_ERRORS = (
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+)
 
 
 def import_torch() -> ModuleType:
@@ -42,8 +56,8 @@ def read_torch_file(path: str | PathLike) -> object:
         # The original's training script keeps its arguments in its checkpoints.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().split("\n")[0]
+    except _BROKEN_FILE_ERRORS as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{str(path)!r} is not a PyTorch file of weights only: {reason}") from error
 
 

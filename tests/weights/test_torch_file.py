@@ -5,6 +5,7 @@ import pytest
 from fixtures.golden import CASES, golden_model, state_dict_of
 
 import keras_cct
+from keras_cct.weights.state_dict_file import read_state_dict
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra")
 
@@ -78,9 +79,10 @@ def test_half_precision_tensors_load():
     assert all(np.array_equal(exported[key], value.float().numpy()) for key, value in halves.items())
 
 
-def test_file_that_wants_to_run_code_is_refused(tmp_path):
+@pytest.mark.parametrize("hide", [lambda code: {"state_dict": code}, lambda code: {"args": argparse.Namespace(x=code)}])
+def test_file_that_wants_to_run_code_is_refused(hide, tmp_path):
     trace = tmp_path / "trace"
-    torch.save({"state_dict": RunsCode(str(trace))}, tmp_path / "evil.pth")
+    torch.save(hide(RunsCode(str(trace))), tmp_path / "evil.pth")
     with pytest.raises(keras_cct.InputError, match="is not a PyTorch file of weights only"):
         load(tmp_path / "evil.pth")
     assert not trace.exists()
@@ -92,6 +94,30 @@ def test_file_of_something_else_is_refused(content, tmp_path):
     with pytest.raises(keras_cct.InputError, match="is not a PyTorch file of weights only") as error:
         load(tmp_path / "model.pth")
     assert "\n" not in str(error.value)
+
+
+def refusal_of(file) -> str:
+    try:
+        read_state_dict(file)
+    except keras_cct.InputError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_files_with_flipped_and_missing_bytes_are_read_or_refused_in_one_line(is_zip, tmp_path):
+    file, random = tmp_path / "model.pth", np.random.default_rng(0)
+    torch.save({"state_dict": {"a": torch.ones(3, 4)}}, file, _use_new_zipfile_serialization=is_zip)
+    content = np.frombuffer(file.read_bytes(), "uint8")
+    refusals = []
+    for _ in range(300):
+        broken = content.copy()
+        broken[random.integers(0, min(len(content), 500), 3)] = random.integers(0, 256, 3)
+        file.write_bytes(broken[: random.integers(len(content) // 2, len(content) + 1)].tobytes())
+        refusals.append(refusal_of(file))
+    assert sum(map(bool, refusals)) > 200
+    assert not [refusal for refusal in refusals if "\n" in refusal]
 
 
 def test_file_without_a_state_dict_is_refused(tmp_path):
