@@ -36,6 +36,8 @@ _HOME = {
     "TokenGrid": "layers",
     "ViTLite": "factory",
     "build_model": "model",
+    "class_names": "labels",
+    "convert_weights": "convert",
     "create_model": "factory",
     "evaluate": "evaluation",
     "export_saved_model": "export",
@@ -47,6 +49,7 @@ _HOME = {
     "load_torch_weights": "weights",
     "predict_files": "evaluation",
     "resume": "training",
+    "save_weights_file": "weights",
     "train": "training",
     **dict.fromkeys([*FAMILY_SIZES, *list_models()], "factory"),
 }

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Sequence
 
 from keras_cct.checks import check_count
+from keras_cct.cli_convert import add_convert
 from keras_cct.cli_train import add_train
 from keras_cct.errors import InputError
 from keras_cct.frameworks import load_frameworks, silent_stderr
+from keras_cct.model_config import ModelConfig
 from keras_cct.variants import list_models, variant_config, variant_dataset
 
 EXIT_BAD_INPUT = 2
@@ -37,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"keras_cct {options.command}: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        print(f"keras_cct {options.command}: stopped. A run goes on with --resume RUN.", file=sys.stderr)
+        hint = " Its run goes on with --resume RUN." if options.command == "train" else ""
+        print(f"keras_cct {options.command}: stopped.{hint}", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
 
@@ -68,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("model", help=".keras file")
     export.add_argument("folder", help="folder to make")
     export.set_defaults(run=_export)
+
+    add_convert(commands)
 
     models = commands.add_parser("models", help="list the published variants")
     models.add_argument("pattern", nargs="?", default="*", help="wildcard, e.g. 'cct_*_sine'")
@@ -119,7 +124,8 @@ def _models(options: argparse.Namespace) -> None:
     width = max(24, *map(len, names))
     print(f"{'variant':{width}} {'pixels':>7} {'classes':>7}  data set")
     for name in names:
-        print(f"{name:{width}} {_image_size(name):>7} {variant_config(name).num_classes:7}  {variant_dataset(name)}")
+        config = variant_config(name)
+        print(f"{name:{width}} {_image_size(config):>7} {config.num_classes:7}  {variant_dataset(name)}")
 
 
 def _print_checkpoints(names: list[str]) -> None:
@@ -128,13 +134,13 @@ def _print_checkpoints(names: list[str]) -> None:
     print(f"{'variant':24} {'weights=':14} {'pixels':>7} {'classes':>7} {'epochs':>8} {'top-1 %':>8} {'MB':>6}")
     for checkpoint in CHECKPOINTS:
         if checkpoint.variant in names:
-            name, classes = checkpoint.variant, variant_config(checkpoint.variant).num_classes
-            facts = f"{_image_size(name):>7} {classes:7} {checkpoint.epochs:>8} {checkpoint.top1:8.2f}"
-            print(f"{name:24} {checkpoint.tag:14} {facts} {4e-6 * checkpoint.num_params:6.1f}")
+            config = variant_config(checkpoint.variant, **checkpoint.model_fields())
+            facts = f"{_image_size(config):>7} {config.num_classes:7} {checkpoint.epochs:>8} {checkpoint.top1:8.2f}"
+            print(f"{checkpoint.variant:24} {checkpoint.tag:14} {facts} {4e-6 * checkpoint.num_params:6.1f}")
 
 
-def _image_size(name: str) -> str:
-    height, width, _ = variant_config(name).input_shape
+def _image_size(config: ModelConfig) -> str:
+    height, width, _ = config.input_shape
     return f"{height}x{width}"
 
 

@@ -7,6 +7,7 @@ import re
 import time
 from pathlib import Path
 
+from keras_cct.cli_convert import add_checkpoint_dir
 from keras_cct.config_files import load_recipe
 from keras_cct.errors import InputError
 from keras_cct.frameworks import load_frameworks
@@ -43,6 +44,7 @@ def add_train(commands) -> None:
     train.add_argument("--print-recipe", action="store_true", help="print the recipe in effect and do nothing")
     train.add_argument("--log-wandb", action="store_true", help="send the metrics to Weights & Biases")
     train.add_argument("--gpu", metavar="LIST", help="numbers of the GPUs to use, e.g. 0 or 0,1 (default all)")
+    add_checkpoint_dir(train)
     _add_recipe_flags(train.add_argument_group("recipe", "Each replaces a key of the config."))
     for key, reason in MEANINGLESS.items():
         flag = f"--{key.replace('_', '-')}"

@@ -6,6 +6,7 @@ from os import PathLike
 
 import keras
 
+from keras_cct.catalogue import find_checkpoint, is_tag
 from keras_cct.errors import InputError
 from keras_cct.model import build_model
 from keras_cct.model_config import ModelConfig, Normalization
@@ -28,16 +29,17 @@ def create_model(
 
     Args:
         name: A variant of `list_models()`, e.g. "cct_7_3x1_32", or a size, e.g. "cct_7".
-        weights: Tag of a published checkpoint ("imagenet", "cifar10", "cifar10-1500"; `keras_cct models --pretrained`
-            lists them), or path or address of a `.keras` file or of a PyTorch state dict (`.pth`, `.pt`, `.pth.tar`) of
-            the same variant, fitted to images of another size or number of channels and to other classes; or of a
-            Keras weights file (`.weights.h5`) of the very model. None gives fresh weights.
+        weights: Tag of a checkpoint ("imagenet", "cifar10", "cifar10-1500"; `keras_cct models --pretrained` lists
+            them), or path or address of a `.keras` file or of a state dict in the original's names (`.safetensors`,
+            `.pth`, `.pt`, `.pth.tar`) of the same variant, fitted to images of another size or number of channels and
+            to other classes; or of a Keras weights file (`.weights.h5`) of the very model. None gives fresh weights.
+            With a tag, what is not given is as the checkpoint was trained, the names of its classes included.
         input_shape: (height, width, channels) of the images; they need not be square.
         num_classes: Number of logits.
         position_embedding: "learnable", "sine" or "none".
         normalization: (mean, std) of the pixels in units of 0..1, or None for inputs that are normalised already.
-            "dataset" is the published data set's, averaged over the channels where there are not three; sizes,
-            published for none, have (0.5, 0.5).
+            "dataset" is that of the data set the variant or the checkpoint was published for, averaged over the
+            channels where there are not three; sizes, published for none, have (0.5, 0.5).
         **overrides: Any other field of `ModelConfig`: `num_layers, num_heads, dim, mlp_ratio, kernel_size,
             num_conv_layers, patch_size, attention_type, map_normalization, observability, dropout_rate,
             attention_dropout_rate, stochastic_depth_rate, include_top, class_names`, and `name`, the Keras model's.
@@ -55,13 +57,24 @@ def create_model(
     overrides |= {field: value for field, value in given.items() if value is not None}
     if not isinstance(normalization, str) or normalization != "dataset":
         overrides["normalization"] = normalization
-    config = variant_config(name, **overrides)
+    config = variant_config(name, **_checkpoint_fields(name, weights, num_classes) | overrides)
     if weights is None:
         return build_model(config)
     file = find_weights(name, weights)
     model = build_model(config)
     load_weights_file(model, file)
     return model
+
+
+def _checkpoint_fields(name: str, weights: str | PathLike | None, num_classes: int | None) -> dict[str, object]:
+    """Returns what a checkpoint of the catalogue knows; for other classes it knows no names."""
+    if weights is None or not is_tag(str(weights)):
+        return {}
+    variant_config(name)  # An unknown variant is told before a checkpoint that it does not have.
+    fields = find_checkpoint(name, str(weights)).model_fields()
+    if num_classes not in (None, fields["num_classes"]):
+        del fields["class_names"]
+    return fields
 
 
 def CCT(*, kernel_size: int = 3, num_conv_layers: int = 1, **fields) -> keras.Model:

@@ -12,17 +12,18 @@ PACKAGE = Path(keras_cct.__file__).parent
 # Each module may import from the lines before its own, and from its own line only itself.
 ORDER = [
     ["errors"],
-    ["atomic", "catalogue", "checks", "original_keys", "recipe_values", "frameworks"],
-    ["model_config", "recipe"],
+    ["atomic", "checks", "labels", "original_keys", "recipe_values", "frameworks"],
+    ["catalogue", "model_config", "recipe"],
     ["variants", "config_files", "layers", "optimizers", "run_folder"],
     ["data", "model", "features"],
     ["weights"],
     ["factory"],
-    ["saved_model", "curves", "distribution", "predictor", "run_state"],
+    ["convert", "saved_model", "curves", "distribution", "predictor", "run_state"],
     ["export", "evaluation", "precision", "optimization", "fine_tuning", "event_files", "weights_and_biases"],
     ["callbacks", "progress"],
     ["checkpoints"],
     ["training"],
+    ["cli_convert"],
     ["cli_train"],
     ["cli"],
 ]

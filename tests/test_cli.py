@@ -27,6 +27,37 @@ def test_models_lists_the_published_weights(capsys):
     assert [line[0] for line in lines[2:]] == ["cct_14_7x2_384", "cct_14_7x2_384_fl"]
 
 
+def test_models_lists_the_weights_in_the_package(capsys):
+    assert main(["models", "cct_2_3x2_32", "--pretrained"]) == 0
+    (_, line) = capsys.readouterr().out.splitlines()
+    assert line.split() == ["cct_2_3x2_32", "fashion_mnist", "28x28", "10", "25", "89.20", "1.1"]
+
+
+def test_convert_and_predict_with_names(capsys, tmp_path):
+    files = [str(tmp_path / name) for name in ("model.keras", "weights.safetensors", "named.keras")]
+    assert main(["convert", "fashion_mnist", files[0], "--model", "cct_2_3x2_32"]) == 0
+    assert main(["convert", *files[:2]]) == 0
+    settings = ["--model", "cct_2_3x2_32", "--img-size", "28", "--mean", "0.286", "--std", "0.353"]
+    assert main(["convert", *files[1:], *settings, "--class-names", "fashion_mnist"]) == 0
+    sizes = ("1.2", "1.1", "1.2")
+    written = [f"wrote {file}, {size} MB" for file, size in zip(files, sizes, strict=True)]
+    assert capsys.readouterr().out.splitlines() == written
+    for file in (files[0], files[2]):
+        assert main(["predict", file, "examples/images/sneaker.png", "--top", "1"]) == 0
+    first, second = re.findall(r"([\d.]+ %  \S+)", capsys.readouterr().out)
+    assert first == second
+    assert first.endswith("sneaker")
+
+
+def test_a_checkpoint_folder_is_named_by_a_flag(capsys, tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="PyTorch is an extra")
+    monkeypatch.setenv("KERAS_CCT_CHECKPOINT_DIR", "")
+    arguments = ["convert", "cifar10", str(tmp_path / "model.keras"), "--model", "cct_7_3x1_32"]
+    assert main([*arguments, "--checkpoint-dir", str(tmp_path)]) == 2
+    missing = tmp_path / "cct_7_3x1_32_cifar10_300epochs.pth"
+    assert f"{str(missing)!r} is missing in the checkpoint folder" in capsys.readouterr().err
+
+
 def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "load_data", small_data)
     run = tmp_path / "run"
@@ -62,6 +93,12 @@ def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
         (["predict", "{model}", "none.png"], "cannot read 'none.png'"),
         (["predict", "{model}", "{folder}/notes.txt"], "is not a PNG, JPEG or GIF image"),
         (["predict", "{model}", "a.png", "--top", "0"], "--top=0 is not allowed. Give a whole number of at least 1."),
+        (["convert", "{model}", "{model}"], "exists already"),
+        (["convert", "{model}", "new.safetensors", "--mean", "0.5"], "--mean and --std belong together"),
+        (["convert", "{model}", "new.safetensors", "--img-size", "8", "8"], "img_size=[8, 8] means nothing to"),
+        (["convert", "none.safetensors", "new.keras"], "does not tell its model"),
+        (["convert", "resnet", "new.keras", "--model", "cvt_2_4_32"], "cvt_2_4_32 has no published weights 'resnet'"),
+        (["convert", "x.pth", "new.keras", "--model", "cvt_2_4_32", "--class-names", "x"], "no class names for"),
         (["export", "{folder}/notes.txt", "{folder}/served"], "is not a .keras file"),
         (["export", "{model}", "{folder}"], "exists already"),
     ],

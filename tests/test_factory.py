@@ -100,7 +100,7 @@ def test_weights_come_from_a_keras_file(tmp_path):
 
 
 def test_weights_that_cannot_be_used_are_refused(tmp_path):
-    with pytest.raises(keras_cct.InputError, match="weights='model.zip' is no file of weights"):
+    with pytest.raises(keras_cct.InputError, match="'model.zip' is no file of weights"):
         keras_cct.create_model("cvt_2_4_32", weights="model.zip")
     with pytest.raises(keras_cct.InputError, match="does not exist"):
         keras_cct.create_model("cvt_2_4_32", weights=tmp_path / "none.pth")

@@ -45,7 +45,7 @@ def download(url: str, folder: Path) -> Path:
     try:
         known = record.read_text().strip() if record.is_file() else None
         if target.is_file():
-            found = _sha256(target)
+            found = sha256_of(target)
             if known in (None, found):
                 _write_record(record, found)
                 return target
@@ -57,7 +57,7 @@ def download(url: str, folder: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f"{target.name}.part")
         _fetch(url, partial)
-        found = _sha256(partial)
+        found = sha256_of(partial)
         if known not in (None, found):
             partial.unlink()
             raise InputError(f"{url} has changed: SHA-256 {found}, not {known}. To accept it, remove {str(record)!r}.")
@@ -122,7 +122,8 @@ def _copy(response, file, size: int | None) -> bool:
     return size is None or file.tell() == size
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_SIZE):

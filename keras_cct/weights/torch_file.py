@@ -1,46 +1,72 @@
-"""Reads PyTorch's own files, weights only: a file that wants to run code is refused."""
+"""Reads and writes PyTorch's own files, weights only: a file that wants to run code is refused."""
 
+import argparse
 import pickle
+import struct
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from types import ModuleType
+
+import numpy as np
 
 from keras_cct.errors import InputError
 
-_NESTING_KEYS = ("state_dict", "model")
-_PARALLEL_PREFIX = "module."
+_CHECKPOINT_ENDING = ".pth.tar"
+
+# What PyTorch raises for files with flipped or missing bytes; found by flipping and dropping them.
+_BROKEN_FILE_ERRORS = (
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+)
 
 
-def read_torch_file(path: str | PathLike) -> Mapping[str, object]:
-    """Returns the state dict in a `.pth`, `.pt` or `.pth.tar` file.
-
-    Training scripts wrap it in a dictionary under `state_dict` or `model`, and data-parallel ones prefix its keys with
-    `module.`; both are undone.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Names to PyTorch tensors on the CPU.
+def import_torch() -> ModuleType:
+    """Returns the module `torch`.
 
     Raises:
-        InputError: PyTorch is not installed, or the file is missing or holds no state dict.
+        InputError: PyTorch is not installed.
     """
-    if not Path(path).is_file():
-        raise InputError(f"no file at {str(path)!r}. Give the path of a PyTorch state dict.")
     try:
         import torch
     except ImportError as error:
-        raise InputError("reading a PyTorch file needs PyTorch. Install it with: pip install torch") from error
+        raise InputError(
+            "a PyTorch file needs PyTorch. Install it with: pip install torch; or give a .safetensors file."
+        ) from error
+    return torch
+
+
+def read_torch_file(path: str | PathLike) -> object:
+    """Returns the content of a `.pth`, `.pt` or `.pth.tar` file, with tensors on the CPU.
+
+    Raises:
+        InputError: PyTorch is not installed, or the file is missing, broken or wants to run code.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"no file at {str(path)!r}. Give the path of a PyTorch state dict.")
+    torch = import_torch()
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().split("\n")[0]
+        # The original's training script keeps its arguments in its checkpoints.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except _BROKEN_FILE_ERRORS as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{str(path)!r} is not a PyTorch file of weights only: {reason}") from error
-    for key in _NESTING_KEYS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-            break
-    if not isinstance(content, Mapping) or not all(torch.is_tensor(value) for value in content.values()):
-        raise InputError(f"{str(path)!r} holds no state dict. Save one with: torch.save(model.state_dict(), path)")
-    return {key.removeprefix(_PARALLEL_PREFIX): value for key, value in content.items()}
+
+
+def write_torch_file(arrays: Mapping[str, np.ndarray], path: str | PathLike) -> None:
+    """Writes a state dict; in a `.pth.tar` file, as the original's training script does, under `state_dict`.
+
+    Raises:
+        InputError: PyTorch is not installed.
+    """
+    torch = import_torch()
+    tensors = {key: torch.from_numpy(array) for key, array in arrays.items()}
+    torch.save({"state_dict": tensors} if str(path).endswith(_CHECKPOINT_ENDING) else tensors, path)

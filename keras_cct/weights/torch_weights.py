@@ -9,7 +9,7 @@ import numpy as np
 from keras_cct.errors import InputError
 from keras_cct.weights.faults import check_shapes
 from keras_cct.weights.fit import fit_state_dict
-from keras_cct.weights.torch_file import read_torch_file
+from keras_cct.weights.state_dict_file import read_state_dict, to_array
 from keras_cct.weights.torch_names import torch_entries
 
 
@@ -20,7 +20,8 @@ def load_torch_weights(
 
     Args:
         model: A model made by this package. Its weights change only if every key of the source fits.
-        source: State dict of names to arrays (or PyTorch tensors), or the path of a file that holds one.
+        source: State dict of names to arrays (or PyTorch tensors), or the path of a file that holds one, as
+            `read_state_dict` says.
         fit: Whether to change the weights for images of another size or number of channels and for other classes,
             as `fit_state_dict` says; the source must come from square images then.
 
@@ -29,8 +30,10 @@ def load_torch_weights(
     """
     if not isinstance(source, Mapping | str | PathLike):
         raise InputError(f"a {type(source).__name__} holds no weights. Give a mapping of names to arrays, or a path.")
-    state_dict = source if isinstance(source, Mapping) else read_torch_file(source)
-    arrays = {key: _to_array(value) for key, value in state_dict.items()}
+    if isinstance(source, Mapping):
+        arrays = {key: to_array(value) for key, value in source.items()}
+    else:
+        arrays = read_state_dict(source)
     assign_state_dict(model, fit_state_dict(arrays, model) if fit else arrays)
 
 
@@ -63,14 +66,3 @@ def export_torch_weights(model: keras.Model) -> dict[str, np.ndarray]:
         InputError: The model is not one of this package's.
     """
     return {entry.key: entry.to_torch() for entry in torch_entries(model)}
-
-
-def _to_array(value: object) -> np.ndarray:
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = value.float() if value.is_floating_point() and value.itemsize < 4 else value
-        return value.numpy()
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise InputError(f"the weights hold something that is no array: {error}. Nothing was loaded.") from error

@@ -1,8 +1,11 @@
+import argparse
+
 import numpy as np
 import pytest
 from fixtures.golden import CASES, golden_model, state_dict_of
 
 import keras_cct
+from keras_cct.weights.state_dict_file import read_state_dict
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra")
 
@@ -44,6 +47,24 @@ def test_checkpoint_of_a_parallel_training_script_loads(tmp_path):
     assert_golden(load(tmp_path / "last.pth.tar"))
 
 
+def test_checkpoint_with_the_arguments_of_its_script_loads(tmp_path):
+    arguments = argparse.Namespace(model="cct_2_3x2_32", lr=5e-4, mean=(0.5, 0.5, 0.5))
+    torch.save({"epoch": 3, "args": arguments, "state_dict": torch_state_dict()}, tmp_path / "last.pth.tar")
+    assert_golden(load(tmp_path / "last.pth.tar"))
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model", "state_dict_ema"])
+def test_a_nested_state_dict_loads(key, tmp_path):
+    torch.save({"epoch": 3, key: torch_state_dict()}, tmp_path / "model.pth")
+    assert_golden(load(tmp_path / "model.pth"))
+
+
+def test_averaged_weights_are_taken_only_where_there_are_no_others(tmp_path):
+    averaged = {key: value + 1 for key, value in torch_state_dict().items()}
+    torch.save({"state_dict_ema": averaged, "state_dict": torch_state_dict()}, tmp_path / "model.pth.tar")
+    assert_golden(load(tmp_path / "model.pth.tar"))
+
+
 def test_tensors_load_without_a_file():
     model = keras_cct.create_model("cct_2_3x2_32")
     keras_cct.load_torch_weights(model, {key: value.requires_grad_() for key, value in torch_state_dict().items()})
@@ -58,9 +79,10 @@ def test_half_precision_tensors_load():
     assert all(np.array_equal(exported[key], value.float().numpy()) for key, value in halves.items())
 
 
-def test_file_that_wants_to_run_code_is_refused(tmp_path):
+@pytest.mark.parametrize("hide", [lambda code: {"state_dict": code}, lambda code: {"args": argparse.Namespace(x=code)}])
+def test_file_that_wants_to_run_code_is_refused(hide, tmp_path):
     trace = tmp_path / "trace"
-    torch.save({"state_dict": RunsCode(str(trace))}, tmp_path / "evil.pth")
+    torch.save(hide(RunsCode(str(trace))), tmp_path / "evil.pth")
     with pytest.raises(keras_cct.InputError, match="is not a PyTorch file of weights only"):
         load(tmp_path / "evil.pth")
     assert not trace.exists()
@@ -72,6 +94,30 @@ def test_file_of_something_else_is_refused(content, tmp_path):
     with pytest.raises(keras_cct.InputError, match="is not a PyTorch file of weights only") as error:
         load(tmp_path / "model.pth")
     assert "\n" not in str(error.value)
+
+
+def refusal_of(file) -> str:
+    try:
+        read_state_dict(file)
+    except keras_cct.InputError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_files_with_flipped_and_missing_bytes_are_read_or_refused_in_one_line(is_zip, tmp_path):
+    file, random = tmp_path / "model.pth", np.random.default_rng(0)
+    torch.save({"state_dict": {"a": torch.ones(3, 4)}}, file, _use_new_zipfile_serialization=is_zip)
+    content = np.frombuffer(file.read_bytes(), "uint8")
+    refusals = []
+    for _ in range(300):
+        broken = content.copy()
+        broken[random.integers(0, min(len(content), 500), 3)] = random.integers(0, 256, 3)
+        file.write_bytes(broken[: random.integers(len(content) // 2, len(content) + 1)].tobytes())
+        refusals.append(refusal_of(file))
+    assert sum(map(bool, refusals)) > 200
+    assert not [refusal for refusal in refusals if "\n" in refusal]
 
 
 def test_file_without_a_state_dict_is_refused(tmp_path):

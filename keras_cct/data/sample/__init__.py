@@ -6,19 +6,8 @@ import numpy as np
 
 from keras_cct.data.labelled_images import LabelledImages
 from keras_cct.errors import InputError
+from keras_cct.labels import class_names
 
-CLASS_NAMES = (
-    "t-shirt",
-    "trouser",
-    "pullover",
-    "dress",
-    "coat",
-    "sandal",
-    "shirt",
-    "sneaker",
-    "bag",
-    "ankle boot",
-)
 SPLITS = ("train", "test")
 
 
@@ -35,4 +24,4 @@ def load_sample(split: str) -> LabelledImages:
         raise InputError(f"split={split!r} is unknown. Choose one of {', '.join(SPLITS)}.")
     with np.load(Path(__file__).with_name("fashion_mnist.npz")) as arrays:
         images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
-    return LabelledImages(images[..., None], labels.astype("int64"), CLASS_NAMES)
+    return LabelledImages(images[..., None], labels.astype("int64"), class_names("fashion_mnist"))

@@ -1,0 +1,120 @@
+import sys
+
+import numpy as np
+import pytest
+from fixtures.weight_files import ENDINGS, assert_same_answers, filled_model, need_torch_for
+
+import keras_cct
+from keras_cct import factory
+from keras_cct.weights import files
+
+SMALL = {"input_shape": (16, 16, 3)}
+MODELS = ["cct_2_3x2_32", "manifold_cct_2_3x2_32"]
+
+
+def assert_one_line(error, *words: str) -> None:
+    assert "\n" not in str(error.value)
+    assert [word for word in words if word not in str(error.value)] == []
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("name", MODELS)
+def test_every_kind_of_file_gives_the_same_answers_back(name, ending, tmp_path):
+    need_torch_for(ending)
+    model = filled_model(name, **SMALL)
+    keras_cct.save_weights_file(model, tmp_path / f"saved{ending}")
+    assert [path.name for path in tmp_path.iterdir()] == [f"saved{ending}"]
+    assert_same_answers(keras_cct.create_model(name, weights=tmp_path / f"saved{ending}", **SMALL), model)
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".pth", ".pth.tar"])
+def test_a_state_dict_has_the_names_and_layout_of_the_original(ending, tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch is an extra")
+    from safetensors.torch import load_file
+
+    model = filled_model("vit_2_4_32")
+    keras_cct.save_weights_file(model, tmp_path / f"saved{ending}")
+    read = load_file if ending == ".safetensors" else torch.load
+    content = read(tmp_path / f"saved{ending}")
+    content = content["state_dict"] if ending == ".pth.tar" else content
+    expected = keras_cct.export_torch_weights(model)
+    assert content.keys() == expected.keys()
+    assert all(np.array_equal(content[key].numpy(), array) for key, array in expected.items())
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_half_a_file_and_a_web_page_are_one_line(ending, tmp_path):
+    need_torch_for(ending)
+    file = tmp_path / f"saved{ending}"
+    keras_cct.save_weights_file(filled_model("cct_2_3x2_32", **SMALL), file)
+    for content in (file.read_bytes()[: file.stat().st_size // 2], b"<!DOCTYPE html><html>404</html>", b""):
+        file.write_bytes(content)
+        with pytest.raises(keras_cct.InputError) as error:
+            keras_cct.create_model("cct_2_3x2_32", weights=file, **SMALL)
+        assert_one_line(error, str(file))
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_weights_of_another_variant_are_one_line(ending, tmp_path):
+    need_torch_for(ending)
+    keras_cct.save_weights_file(filled_model("cvt_2_4_32"), tmp_path / f"saved{ending}")
+    with pytest.raises(keras_cct.InputError) as error:
+        keras_cct.create_model("vit_2_4_32", weights=tmp_path / f"saved{ending}")
+    assert_one_line(error, "the weights do not fit model 'vit_2_4_32': missing", "extra", "Nothing was loaded")
+
+
+def test_images_that_the_patches_do_not_divide_are_one_line(tmp_path):
+    keras_cct.save_weights_file(filled_model("cvt_2_4_32"), tmp_path / "saved.safetensors")
+    with pytest.raises(keras_cct.InputError) as error:
+        keras_cct.create_model("cvt_2_4_32", weights=tmp_path / "saved.safetensors", input_shape=(3, 3, 3))
+    assert_one_line(error, "patch_size=4 does not divide an image of 3x3 pixels")
+
+
+def test_a_missing_pytorch_is_told_before_any_work(tmp_path, monkeypatch):
+    def never(*_):
+        raise AssertionError("work was done")
+
+    (tmp_path / "model.pth").touch()
+    model = filled_model("cvt_2_4_32")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(factory, "build_model", never)
+    monkeypatch.setattr("urllib.request.urlopen", never)
+    monkeypatch.setattr(files, "export_torch_weights", never)
+    for attempt in (
+        lambda: keras_cct.create_model("cvt_2_4_32", weights=tmp_path / "model.pth"),
+        lambda: keras_cct.create_model("cvt_2_4_32", weights="http://127.0.0.1:9/model.pth"),
+        lambda: keras_cct.create_model("cct_7_3x1_32", weights="cifar10"),
+        lambda: keras_cct.save_weights_file(model, tmp_path / "new.pth"),
+    ):
+        with pytest.raises(keras_cct.InputError) as error:
+            attempt()
+        assert_one_line(error, "a PyTorch file needs PyTorch. Install it with: pip install torch")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("there.keras", "exists already. Remove it or give another name."),
+        ("nowhere/new.keras", "nowhere' is no folder to write to"),
+        ("new.onnx", "is no file of weights. Give a name that ends in .keras, .weights.h5, .safetensors, .pth"),
+    ],
+)
+def test_files_that_cannot_be_written_are_refused(name, message, tmp_path):
+    (tmp_path / "there.keras").write_text("precious")
+    with pytest.raises(keras_cct.InputError) as error:
+        keras_cct.save_weights_file(filled_model("cvt_2_4_32"), tmp_path / name)
+    assert_one_line(error, message)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_a_file_that_holds_something_else_is_not_left(tmp_path, monkeypatch):
+    model = filled_model("cvt_2_4_32")
+    write = files.write_state_dict
+
+    def write_wrong(arrays, path):
+        write(arrays | {"classifier.fc.bias": arrays["classifier.fc.bias"] + 1}, path)
+
+    monkeypatch.setattr(files, "write_state_dict", write_wrong)
+    with pytest.raises(RuntimeError, match="holds other weights than the model: classifier.fc.bias. Not kept."):
+        keras_cct.save_weights_file(model, tmp_path / "new.safetensors")
+    assert list(tmp_path.iterdir()) == []
