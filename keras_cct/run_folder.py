@@ -91,6 +91,11 @@ class RunFolder:
         return self.path / "tensorboard"
 
     @property
+    def wandb_id(self) -> Path:
+        """What Weights & Biases knows the run by."""
+        return self.path / "wandb-id.txt"
+
+    @property
     def checkpoints(self) -> Path:
         """The models of the best epochs."""
         return self.path / "checkpoints"

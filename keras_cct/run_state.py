@@ -52,14 +52,12 @@ class RunState:
         """Returns the state in a file.
 
         Raises:
-            InputError: There is no such file, or it is broken.
+            InputError: The file is broken.
         """
         try:
             with path.open("rb") as content, np.load(content) as file:
                 facts = json.loads(str(file["facts"]))
                 arrays = [file[f"array_{place}"] for place in range(len(facts["names"]))]
-        except FileNotFoundError as error:
-            raise InputError(f"{str(path)!r} does not exist: the run saved no state. Begin a new one.") from error
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"{str(path)!r} is no state of a run. Give the folder of another run.") from error
         return cls(arrays=arrays, **facts)

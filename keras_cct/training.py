@@ -62,7 +62,7 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> Ru
 
 
 def resume(path: str | PathLike, log_wandb: bool = False, **overrides) -> RunFolder:
-    """Goes on with a run that was stopped, from the last state that it saved.
+    """Goes on with a run that was stopped, from the last state that it saved, or from its start if it saved none.
 
     On a processor the result is that of a run that was never stopped, to the last bit.
 
@@ -82,17 +82,18 @@ def resume(path: str | PathLike, log_wandb: bool = False, **overrides) -> RunFol
         check_wandb()
     folder = RunFolder.open(Path(path))
     recipe = _changed_recipe(folder, overrides)
-    state = RunState.read(folder.state)
-    if state.epoch >= recipe.total_epochs and folder.saved_model.exists():
+    state = RunState.read(folder.state) if folder.state.exists() else None
+    is_trained = state is not None and state.epoch >= recipe.total_epochs
+    if is_trained and folder.saved_model.exists():
         raise InputError(f"the run in {str(path)!r} has finished its {state.epoch} epochs. Give more epochs.")
     folder.remove_partial_files()
-    rows = state.rows
-    if state.epoch < recipe.total_epochs:
-        run = _Run.prepare(recipe)
+    if is_trained:
+        return _finish(recipe, state.rows, folder)
+    run = _Run.prepare(recipe)
+    if state is not None:
         state.restore(run.model)
-        folder.write_recipe(recipe.to_yaml())
-        rows = run.fit(folder, state, log_wandb)
-    return _finish(recipe, rows, folder)
+    folder.write_recipe(recipe.to_yaml())
+    return _finish(recipe, run.fit(folder, state, log_wandb), folder)
 
 
 def _changed_recipe(folder: RunFolder, overrides: dict[str, object]) -> Recipe:

@@ -1,7 +1,9 @@
 """Metrics for Weights & Biases."""
 
+import uuid
 from collections.abc import Callable
 
+from keras_cct.atomic import replacing
 from keras_cct.errors import InputError
 from keras_cct.run_folder import RunFolder
 from keras_cct.run_state import Row
@@ -18,7 +20,7 @@ def check_wandb() -> None:
 
 
 def wandb_writer(folder: RunFolder, settings: dict[str, object]) -> Callable[[Row], None]:
-    """Returns a function that logs a row of summary.csv; runs of the same folder go on in the same place.
+    """Returns a function that logs a row of summary.csv; a run that goes on in its folder goes on there, too.
 
     Args:
         folder: The run folder, whose name is the run's.
@@ -26,6 +28,15 @@ def wandb_writer(folder: RunFolder, settings: dict[str, object]) -> Callable[[Ro
     """
     import wandb
 
-    name = folder.path.resolve().name
-    run = wandb.init(project="keras_cct", name=name, id=name, resume="allow", config=settings, dir=folder.path)
+    if not folder.wandb_id.exists():
+        with replacing(folder.wandb_id) as temporary:
+            temporary.write_text(uuid.uuid4().hex)
+    run = wandb.init(
+        project="keras_cct",
+        name=folder.path.resolve().name,
+        id=folder.wandb_id.read_text(),
+        resume="allow",
+        config=settings,
+        dir=folder.path,
+    )
     return lambda row: run.log(row, step=row["epoch"])

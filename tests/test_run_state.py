@@ -54,8 +54,3 @@ def test_a_broken_state_is_refused(tmp_path, content):
     (tmp_path / "state.npz").write_bytes(content)
     with pytest.raises(keras_cct.InputError, match="is no state of a run"):
         RunState.read(tmp_path / "state.npz")
-
-
-def test_a_missing_state_is_refused(tmp_path):
-    with pytest.raises(keras_cct.InputError, match="saved no state. Begin a new one."):
-        RunState.read(tmp_path / "state.npz")
