@@ -1,6 +1,7 @@
 """The augmentation of the training recipe, for batches and for single images, from (seed, epoch, index) only."""
 
 import dataclasses
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -10,6 +11,7 @@ from keras_cct.data.color_jitter import JITTER_DRAWS, jitter_colors
 from keras_cct.data.draws import SampleKeys, draw_table
 from keras_cct.data.erasing import Erasing, erase
 from keras_cct.data.mixing import MIX_DRAWS, Mixing, drawing_keys, mix
+from keras_cct.data.preprocess import Fitting, fit_images
 from keras_cct.data.randaugment import is_bicubic, parse_policy, rand_augment
 from keras_cct.data.random_crop import crop_boxes, resize_boxes
 
@@ -33,7 +35,9 @@ class Augmentation:
         ratio: Least and largest width over height of the part kept.
         hflip: Share of images mirrored left to right, 0 to 1.
         vflip: Share of images mirrored top to bottom, 0 to 1.
+        no_aug: Whether images are only resized and cut at the centre, and mixed.
         aa: RandAugment policy, e.g. "rand-m9-mstd0.5-inc1"; empty for colour jitter instead.
+        layer: Function of a batch of uint8 images that is called in place of `aa`; None for none.
         color_jitter: Strength of the jitter of brightness, contrast and saturation; 0 for none.
         train_interpolation: "bilinear", "bicubic" or "random", which is either.
         mixing: How to mix images.
@@ -50,7 +54,9 @@ class Augmentation:
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     hflip: float = 0.5
     vflip: float = 0.0
+    no_aug: bool = False
     aa: str = ""
+    layer: Callable[[tf.Tensor], tf.Tensor] | None = None
     color_jitter: float = 0.4
     train_interpolation: str = "random"
     mixing: Mixing = dataclasses.field(default_factory=Mixing)
@@ -79,6 +85,12 @@ class Augmentation:
         """Value of each channel, 0..255, for pixels that come from outside an image."""
         return tuple(min(255, round(255 * mean)) for mean in self.mean)
 
+    @property
+    def fitting(self) -> Fitting:
+        """How images are resized and cut with `no_aug`."""
+        interpolation = "bilinear" if self.train_interpolation == "random" else self.train_interpolation
+        return Fitting(*self.img_size, interpolation=interpolation)
+
 
 def draw_crops(keys: SampleKeys) -> tf.Tensor:
     """Returns the random numbers of a batch's crops, float32 of shape (batch, 25) from 0 to below 1."""
@@ -96,6 +108,8 @@ def crop_image(image: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation) -
     Returns:
         uint8 tensor of shape (*img_size, channels).
     """
+    if augmentation.no_aug:
+        return tf.cast(fit_images(image[None], augmentation.fitting)[0], tf.uint8)
     sides = tf.shape(image)[:2]
     box = crop_boxes(draws[None], sides[:1], sides[1:], augmentation.scale, augmentation.ratio)
     top, left, height, width = tf.unstack(box[0])
@@ -115,6 +129,8 @@ def crop_batch(images: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation) 
     Returns:
         uint8 tensor of shape (batch, *img_size, channels).
     """
+    if augmentation.no_aug:
+        return tf.cast(fit_images(images, augmentation.fitting), tf.uint8)
     sides = tf.tile(tf.shape(images)[None, 1:3], (tf.shape(images)[0], 1))  # (batch, 2)
     boxes = crop_boxes(draws, sides[:, 0], sides[:, 1], augmentation.scale, augmentation.ratio)
     return _resize_and_flip(images, boxes, draws, augmentation)
@@ -140,18 +156,21 @@ def augment_crops(
     Returns:
         Images of that shape, float32 if some are erased, otherwise uint8; targets of the shape given.
     """
-    images = _change_pixels(images, keys, augmentation)
+    if not augmentation.no_aug:
+        images = _change_pixels(images, keys, augmentation)
     mixing, erasing = augmentation.mixing, augmentation.erasing
     if mixing.is_active:
         mix_draws = draw_table(drawing_keys(keys, mixing.mixup_mode), MIX_PLACE, MIX_DRAWS)
         images, targets = mix(images, targets, mix_draws, keys.epoch, mixing)
-    if erasing.reprob > 0:
+    if erasing.reprob > 0 and not augmentation.no_aug:
         erase_draws = draw_table(keys, ERASE_PLACE, erasing.num_draws)
         images = erase(images, erase_draws, keys, erasing, augmentation.mean, augmentation.std)
     return images, targets
 
 
 def _change_pixels(images: tf.Tensor, keys: SampleKeys, augmentation: Augmentation) -> tf.Tensor:
+    if augmentation.layer is not None:
+        return augmentation.layer(images)
     if augmentation.aa:
         policy = parse_policy(augmentation.aa)
         draws = draw_table(keys, PIXEL_PLACE, policy.num_draws)

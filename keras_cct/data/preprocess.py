@@ -1,5 +1,7 @@
 """From an encoded image of any size to the pixels a model takes, inside TensorFlow graphs and out."""
 
+import dataclasses
+import math
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -11,6 +13,7 @@ from keras_cct.data.pixel_ops import luma
 from keras_cct.errors import InputError
 
 DECODABLE_CHANNELS = (1, 3)
+KERNELS = {"bicubic": "keyscubic", "bilinear": "triangle"}
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8")
 """First bytes of the files that can be read: PNG, JPEG, GIF."""
 
@@ -35,32 +38,66 @@ def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
     return rgb if channels == 3 else luma(rgb)
 
 
-def fit_image(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Resizes an image until it just covers height x width, and cuts out the centre.
+@dataclasses.dataclass(frozen=True)
+class Fitting:
+    """How an image of any size becomes one of the size that a model takes.
 
     Args:
-        image: Tensor of shape (rows, columns, channels), pixels of 0..255.
-        height: Rows wanted.
-        width: Columns wanted.
+        height: Rows of the result.
+        width: Columns of the result.
+        crop_pct: Share of the resized image's short side that the result keeps, above 0 to 1.
+        interpolation: Resampling, "bicubic" or "bilinear", both antialiased.
+    """
+
+    height: int
+    width: int
+    crop_pct: float = 1.0
+    interpolation: str = "bicubic"
+
+    @property
+    def covered_sides(self) -> tuple[int, int]:
+        """Rows and columns that the resized image just covers, before its centre is cut out."""
+        return math.floor(self.height / self.crop_pct), math.floor(self.width / self.crop_pct)
+
+    def leaves(self, image_shape: tf.TensorShape) -> bool:
+        """Returns whether images of this shape, (rows, columns, channels), stay as they are."""
+        return tuple(image_shape[:2]) == self.covered_sides == (self.height, self.width)
+
+    def resized_sides(self, rows: tf.Tensor, columns: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns rows and columns of the resized image, for an image of given rows and columns."""
+        height, width = self.covered_sides
+        is_wide = columns * height > rows * width
+        new_rows = tf.where(is_wide, height, rows * width // columns)
+        return new_rows, tf.where(is_wide, columns * height // rows, width)
+
+    def offsets(self, new_rows: tf.Tensor, new_columns: tf.Tensor) -> tf.Tensor:
+        """Returns first row and column of the result in the resized image, halves rounded to even, float32."""
+        return tf.round(tf.cast([new_rows - self.height, new_columns - self.width], tf.float32) / 2)
+
+
+def fit_images(images: tf.Tensor, fitting: Fitting) -> tf.Tensor:
+    """Resizes images of one size until they just cover the sides wanted, and cuts out the centre.
+
+    Args:
+        images: Tensor of shape (batch, rows, columns, channels), pixels of 0..255.
+        fitting: The size wanted, and how to reach it.
 
     Returns:
-        Float32 tensor of shape (height, width, channels), whole numbers of 0..255 (bicubic, antialiased).
+        Float32 tensor of shape (batch, height, width, channels), whole numbers of 0..255.
     """
-    rows, columns = tf.unstack(tf.shape(image)[:2])
-    is_wide = columns * height > rows * width
-    new_rows = tf.where(is_wide, height, rows * width // columns)
-    new_columns = tf.where(is_wide, columns * height // rows, width)
-    offset = tf.round(tf.cast([new_rows - height, new_columns - width], tf.float32) / 2)
+    rows, columns = tf.unstack(tf.shape(images)[1:3])
+    new_rows, new_columns = fitting.resized_sides(rows, columns)
     # One step for both: the resized image of a very long one would not fit into memory.
     resized = tf.raw_ops.ScaleAndTranslate(
-        images=tf.cast(image, tf.float32)[tf.newaxis],
-        size=(height, width),
+        images=tf.cast(images, tf.float32),
+        size=(fitting.height, fitting.width),
         scale=tf.cast([new_rows / rows, new_columns / columns], tf.float32),
-        translation=-offset,
-        kernel_type="keyscubic",
+        translation=-fitting.offsets(new_rows, new_columns),
+        kernel_type=KERNELS[fitting.interpolation],
         antialias=True,
-    )[0]
-    return tf.ensure_shape(tf.clip_by_value(tf.round(resized), 0, 255), (height, width, image.shape[-1]))
+    )
+    shape = (images.shape[0], fitting.height, fitting.width, images.shape[-1])
+    return tf.ensure_shape(tf.clip_by_value(tf.round(resized), 0, 255), shape)
 
 
 def decode_batch(encoded: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
@@ -75,7 +112,7 @@ def decode_batch(encoded: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Te
     """
     height, width, channels = image_shape
     return tf.map_fn(
-        lambda item: fit_image(decode_image(item, channels), height, width),
+        lambda item: fit_images(decode_image(item, channels)[tf.newaxis], Fitting(height, width))[0],
         encoded,
         fn_output_signature=tf.TensorSpec(image_shape, tf.float32),
     )

@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_cct import InputError
-from keras_cct.data.preprocess import decode_batch, decode_image, fit_image, read_images
+from keras_cct.data.preprocess import Fitting, decode_batch, decode_image, fit_images, read_images
 
 
 def photo(height: int = 37, width: int = 53, mode: str = "RGB") -> Image.Image:
@@ -20,6 +20,10 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind, **options)
     return stream.getvalue()
+
+
+def fit(image: np.ndarray, fitting: Fitting) -> np.ndarray:
+    return fit_images(tf.constant(image)[None], fitting)[0].numpy()
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF"])
@@ -41,13 +45,13 @@ def test_a_very_long_image_needs_no_more_memory_than_its_window():
     # Resized whole it would have 16 * 16 * 200,000 pixels, 600 MB as float32.
     image = np.zeros((1, 200_000, 3), "uint8")
     image[:, 99_998:100_002] = 255
-    fitted = fit_image(tf.constant(image), 16, 16).numpy()
+    fitted = fit(image, Fitting(16, 16))
     assert (fitted[:, 1:-1] == 255).all()
 
 
 def test_an_image_of_the_right_size_stays_as_it_is():
     image = np.array(photo(20, 30))
-    np.testing.assert_array_equal(fit_image(tf.constant(image), 20, 30), image)
+    np.testing.assert_array_equal(fit(image, Fitting(20, 30)), image)
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (16, 24), (24, 16), (50, 50)])
@@ -58,7 +62,7 @@ def test_fitting_equals_resizing_and_cutting_with_pillow(height, width):
     resized = np.array(image.resize((columns, rows), Image.Resampling.BICUBIC), dtype=int)
     top, left = round((rows - height) / 2), round((columns - width) / 2)
     expected = resized[top : top + height, left : left + width]
-    fitted = fit_image(tf.constant(np.array(image)), height, width).numpy()
+    fitted = fit(np.array(image), Fitting(height, width))
     # Pillow rounds to whole greys between its two passes, TensorFlow only at the end.
     assert np.abs(fitted - expected).max() <= 2
     assert np.abs(fitted - expected).mean() < 0.3
@@ -69,7 +73,7 @@ def test_a_batch_of_different_sizes_decodes_inside_a_dataset():
     dataset = tf.data.Dataset.from_tensors(contents).map(lambda batch: decode_batch(batch, (16, 16, 3)))
     in_dataset = next(iter(dataset)).numpy()
     np.testing.assert_array_equal(in_dataset, decode_batch(tf.constant(contents), (16, 16, 3)))
-    np.testing.assert_array_equal(in_dataset[0], fit_image(tf.constant(np.array(photo(37, 53))), 16, 16))
+    np.testing.assert_array_equal(in_dataset[0], fit(np.array(photo(37, 53)), Fitting(16, 16)))
 
 
 def test_files_that_are_no_images_are_refused(tmp_path):
