@@ -66,10 +66,10 @@ def train(recipe: Recipe, attention_type: str) -> tuple[int, float]:
     )
     learning_rates = recipe.learning_rates()
     history = model.fit(
-        training_batches(train_data, recipe, recipe.batch_size),
+        training_batches(train_data, recipe, train_data.image_shape, recipe.batch_size),
         epochs=recipe.total_epochs,
         steps_per_epoch=len(train_data) // recipe.batch_size,
-        validation_data=evaluation_batches(eval_data, recipe.batch_size),
+        validation_data=evaluation_batches(eval_data, recipe, eval_data.image_shape, recipe.batch_size),
         shuffle=False,
         callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: learning_rates[epoch])],
         verbose=0,

@@ -14,8 +14,9 @@ from keras_cct.callbacks import AverageEvaluation, FiniteLoss, StateSaver, Summa
 from keras_cct.checkpoints import Checkpoints, best_epochs
 from keras_cct.config_files import load_recipe
 from keras_cct.curves import draw_curves
-from keras_cct.data import LabelledImages, load_sample
-from keras_cct.data.pipeline import evaluation_batches, training_batches
+from keras_cct.data.pipeline import ImageSet, evaluation_batches, model_image_shape, training_batches
+from keras_cct.data.sources import open_data
+from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.distribution import Distribution, local_distribution
 from keras_cct.errors import InputError
 from keras_cct.event_files import event_writer
@@ -28,6 +29,7 @@ from keras_cct.progress import Progress
 from keras_cct.recipe import Recipe
 from keras_cct.run_folder import RunFolder
 from keras_cct.run_state import Row, RunState
+from keras_cct.variants import variant_config
 from keras_cct.weights import read_keras_file
 from keras_cct.weights_and_biases import check_wandb, wandb_writer
 
@@ -125,15 +127,15 @@ class _Run:
     """A run that is ready to train, before its folder is made."""
 
     recipe: Recipe
-    train_data: LabelledImages
-    eval_data: LabelledImages
+    train_data: ImageSet
+    eval_data: ImageSet
     distribution: Distribution
     model: keras.Model
     portrait: keras.Model
 
     @classmethod
     def prepare(cls, recipe: Recipe) -> "_Run":
-        train_data, eval_data = load_data(recipe.dataset)
+        train_data, eval_data = open_data(recipe)
         distribution = local_distribution()
         precision = choose_precision(recipe, distribution)
         if precision.reason:
@@ -147,7 +149,7 @@ class _Run:
             raise InputError(
                 f"a batch of {run.batch_size} images is larger than the {len(train_data)} of the set. Lower batch_size."
             )
-        training_batches(train_data, recipe, run.batch_size)
+        run.training_batches(first_step=0)
         return run
 
     @property
@@ -158,13 +160,24 @@ class _Run:
     def steps_per_epoch(self) -> int:
         return len(self.train_data) // self.batch_size
 
+    def training_batches(self, first_step: int):
+        """Returns the batches of all epochs from a step on."""
+        image_shape = input_shape(self.recipe, self.train_data)
+        return training_batches(self.train_data, self.recipe, image_shape, self.batch_size, first_step)
+
+    def evaluation_batches(self):
+        """Returns the batches of an evaluation."""
+        batch_size = self.batch_size * self.recipe.validation_batch_size_multiplier
+        return evaluation_batches(self.eval_data, self.recipe, input_shape(self.recipe, self.train_data), batch_size)
+
     def fit(self, folder: RunFolder, state: RunState | None, log_wandb: bool) -> list[Row]:
         """Trains from a state, or from the start, and returns the rows of summary.csv."""
         epoch, step = (0, 0) if state is None else (state.epoch, state.step)
         self._log_start(folder, epoch, step)
         summary = self._summary(folder, state, log_wandb)
         callbacks = self._callbacks(folder, state, summary)
-        with self.distribution.scope(), _explained_write_errors(folder):
+        reading = raising_input_errors(self.train_data, self.eval_data)
+        with self.distribution.scope(), _explained_write_errors(folder), reading:
             if step > 0:
                 self._fit_epochs(epoch, epoch + 1, step, callbacks)
                 epoch += 1
@@ -173,13 +186,12 @@ class _Run:
 
     def _fit_epochs(self, epoch: int, end: int, step: int, callbacks: list[keras.callbacks.Callback]) -> None:
         first_step = epoch * self.steps_per_epoch + step
-        eval_batch_size = self.batch_size * self.recipe.validation_batch_size_multiplier
         self.model.fit(
-            training_batches(self.train_data, self.recipe, self.batch_size).skip(first_step),
+            self.training_batches(first_step),
             initial_epoch=epoch,
             epochs=end,
             steps_per_epoch=self.steps_per_epoch - step,
-            validation_data=evaluation_batches(self.eval_data, eval_batch_size),
+            validation_data=self.evaluation_batches(),
             shuffle=False,
             callbacks=callbacks,
             verbose=0,
@@ -195,8 +207,7 @@ class _Run:
         """Returns what happens at the end of steps and epochs, in this order."""
         recipe, num_steps = self.recipe, self.steps_per_epoch
         learning_rates = recipe.learning_rates()
-        eval_batches = evaluation_batches(self.eval_data, self.batch_size * recipe.validation_batch_size_multiplier)
-        averages = [AverageEvaluation(eval_batches)] if recipe.model_ema else []
+        averages = [AverageEvaluation(self.evaluation_batches())] if recipe.model_ema else []
         interval = recipe.recovery_interval
         return [
             FiniteLoss(folder),
@@ -242,18 +253,16 @@ def _explained_write_errors(folder: RunFolder) -> Iterator[None]:
         ) from error
 
 
-def load_data(dataset: str) -> tuple[LabelledImages, LabelledImages]:
-    """Returns the training and the evaluation images of a recipe's `dataset`.
+def input_shape(recipe: Recipe, data: ImageSet) -> tuple[int, int, int]:
+    """Returns (height, width, channels) of the images that the recipe's model takes.
 
     Raises:
-        InputError: The name is unknown.
+        InputError: The variant is unknown.
     """
-    if dataset != "sample":
-        raise InputError(f"dataset={dataset!r} is unknown. Choose sample.")
-    return load_sample("train"), load_sample("test")
+    return model_image_shape(recipe, data, variant_config(recipe.model).input_shape[:2])
 
 
-def create_training_model(recipe: Recipe, data: LabelledImages) -> keras.Model:
+def create_training_model(recipe: Recipe, data: ImageSet) -> keras.Model:
     """Returns the recipe's model for these images, with its first weights, compiled.
 
     Raises:
@@ -274,7 +283,7 @@ def create_training_model(recipe: Recipe, data: LabelledImages) -> keras.Model:
     return model
 
 
-def create_recipe_model(recipe: Recipe, data: LabelledImages, weights: str | None = None) -> keras.Model:
+def create_recipe_model(recipe: Recipe, data: ImageSet, weights: str | None = None) -> keras.Model:
     """Returns the recipe's model for these images.
 
     Raises:
@@ -284,7 +293,7 @@ def create_recipe_model(recipe: Recipe, data: LabelledImages, weights: str | Non
     return create_model(
         recipe.model,
         weights=weights,
-        input_shape=data.image_shape,
+        input_shape=input_shape(recipe, data),
         num_classes=len(data.class_names),
         class_names=data.class_names,
         normalization=(recipe.mean, recipe.std),

@@ -59,7 +59,7 @@ def test_a_checkpoint_folder_is_named_by_a_flag(capsys, tmp_path, monkeypatch):
 
 
 def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "load_data", small_data)
+    monkeypatch.setattr(training, "open_data", small_data)
     run = tmp_path / "run"
     overrides = ["--epochs", "1", "--warmup-epochs", "0", "--batch-size", "16", "--mean", "0.3", "--std", "0.3"]
     assert main(["train", "--output", str(run), *overrides]) == 0

@@ -20,13 +20,13 @@ GOLDEN = json.loads(Path(__file__).with_name("fixtures").joinpath("golden_recipe
 
 @pytest.fixture(autouse=True)
 def _small_data(monkeypatch):
-    monkeypatch.setattr(training, "load_data", small_data)
+    monkeypatch.setattr(training, "open_data", small_data)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "load_data", small_data)
+        patch.setattr(training, "open_data", small_data)
         return keras_cct.train(small_recipe(), tmp_path_factory.mktemp("runs") / "run")
 
 
@@ -105,8 +105,8 @@ def test_impossible_recipes_are_refused_before_anything_is_written(overrides, me
 
 def test_unknown_data_set_is_refused(monkeypatch):
     monkeypatch.undo()
-    with pytest.raises(keras_cct.InputError, match="dataset='mnist' is unknown. Choose sample."):
-        training.load_data("mnist")
+    with pytest.raises(keras_cct.InputError, match="dataset='frob' is unknown. Choose sample, cifar10"):
+        keras_cct.train(small_recipe(dataset="frob"), "never")
 
 
 @pytest.mark.parametrize("variant", GOLDEN["weight_decay_groups"])

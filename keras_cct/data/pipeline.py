@@ -5,12 +5,32 @@ import dataclasses
 import tensorflow as tf
 
 from keras_cct.checks import check_setting
-from keras_cct.data.augment import Augmentation, augment_batch
+from keras_cct.data.augment import Augmentation, augment_crops, crop_batch, crop_image, draw_crops
 from keras_cct.data.draws import SampleKeys
+from keras_cct.data.encoded_images import EncodedImages, RecordImages
 from keras_cct.data.erasing import Erasing
 from keras_cct.data.labelled_images import LabelledImages
+from keras_cct.data.library_layers import is_library_layer, library_layer
 from keras_cct.data.mixing import Mixing, check_batch_size, soft_targets
+from keras_cct.data.order import shuffled_indices
+from keras_cct.data.preprocess import Fitting, fit_images
 from keras_cct.recipe import Recipe
+
+ImageSet = LabelledImages | EncodedImages | RecordImages
+
+
+def model_image_shape(recipe: Recipe, data: ImageSet, variant_size: tuple[int, int]) -> tuple[int, int, int]:
+    """Returns (height, width, channels) of the images that a recipe's model takes.
+
+    Args:
+        recipe: Its `img_size` decides; where that is 0, the images' own size if they share one, else the variant's.
+        data: The images.
+        variant_size: Height and width that the recipe's variant was published for.
+    """
+    height, width, channels = data.image_shape
+    if recipe.img_size:
+        return recipe.img_size, recipe.img_size, channels
+    return (*variant_size, channels) if height is None else (height, width, channels)
 
 
 def recipe_augmentation(recipe: Recipe, image_shape: tuple[int, int, int], batch_size: int) -> Augmentation:
@@ -31,9 +51,10 @@ def recipe_augmentation(recipe: Recipe, image_shape: tuple[int, int, int], batch
     mixing = Mixing(**_keys_of(Mixing, recipe))
     if mixing.is_active:
         check_batch_size(batch_size)
-    erasing = Erasing(**_keys_of(Erasing, recipe))
     keys = _keys_of(Augmentation, recipe) | {"img_size": tuple(img_size)}
-    return Augmentation(mixing=mixing, erasing=erasing, **keys)
+    if is_library_layer(recipe.aa):
+        keys |= {"aa": "", "layer": library_layer(recipe.aa, recipe.aa_args, recipe.seed, channels)}
+    return Augmentation(mixing=mixing, erasing=Erasing(**_keys_of(Erasing, recipe)), **keys)
 
 
 def _keys_of(kind: type, recipe: Recipe) -> dict[str, object]:
@@ -42,7 +63,9 @@ def _keys_of(kind: type, recipe: Recipe) -> dict[str, object]:
     return {name: getattr(recipe, name) for name in names if hasattr(recipe, name)}
 
 
-def training_batches(data: LabelledImages, recipe: Recipe, batch_size: int) -> tf.data.Dataset:
+def training_batches(
+    data: ImageSet, recipe: Recipe, image_shape: tuple[int, int, int], batch_size: int, first_step: int = 0
+) -> tf.data.Dataset:
     """Returns all epochs of a recipe, one after the other.
 
     What becomes of an image in an epoch depends on (seed, epoch, index of the image) only, and so does its place in
@@ -50,8 +73,10 @@ def training_batches(data: LabelledImages, recipe: Recipe, batch_size: int) -> t
 
     Args:
         data: The training images.
-        recipe: Seed, epochs, augmentation and label smoothing.
+        recipe: Seed, epochs, augmentation, label smoothing and threads.
+        image_shape: (height, width, channels) of the images that the model takes.
         batch_size: Images per step, over all devices; at most the number of images.
+        first_step: Steps to leave out at the start, without decoding their images; what follows is as it would be.
 
     Returns:
         Pairs of images of shape (batch, height, width, channels), pixels of 0..255, and targets, float32 of shape
@@ -60,33 +85,106 @@ def training_batches(data: LabelledImages, recipe: Recipe, batch_size: int) -> t
     Raises:
         InputError: A key of the augmentation is unknown or out of range.
     """
-    images, labels = tf.constant(data.images), tf.constant(data.labels)
-    augmentation = recipe_augmentation(recipe, data.image_shape, batch_size)
-
-    def batch(epoch: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        targets = soft_targets(tf.gather(labels, indices), len(data.class_names), recipe.smoothing)
-        return augment_batch(tf.gather(images, indices), targets, SampleKeys(recipe.seed, epoch, indices), augmentation)
+    augmentation = recipe_augmentation(recipe, image_shape, batch_size)
+    first_epoch, first_batch = divmod(first_step, len(data) // batch_size)
+    cropped = _cropped_arrays if isinstance(data, LabelledImages) else _cropped_files
 
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(data)), [recipe.seed, epoch])
-        indices = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True)
-        return indices.map(lambda indices: batch(epoch, indices), num_parallel_calls=tf.data.AUTOTUNE)
+        first_image = tf.where(epoch == first_epoch, first_batch * batch_size, 0)
 
-    epochs = tf.data.Dataset.range(recipe.total_epochs, output_type=tf.int32)
-    num_steps = len(data) // batch_size * recipe.total_epochs
+        def finish(indices: tf.Tensor, crops: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            targets = soft_targets(labels, len(data.class_names), recipe.smoothing)
+            return augment_crops(crops, targets, SampleKeys(recipe.seed, epoch, indices), augmentation)
+
+        crops = cropped(data, augmentation, SampleKeys(recipe.seed, epoch, first_image), batch_size)
+        return crops.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+
+    epochs = tf.data.Dataset.range(first_epoch, recipe.total_epochs, output_type=tf.int32)
+    num_steps = len(data) // batch_size * recipe.total_epochs - first_step
     batches = epochs.flat_map(epoch_batches).apply(tf.data.experimental.assert_cardinality(num_steps))
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(recipe))
 
 
-def evaluation_batches(data: LabelledImages, batch_size: int) -> tf.data.Dataset:
-    """Returns every image once, in order, unchanged.
+def _cropped_arrays(
+    data: LabelledImages, augmentation: Augmentation, start: SampleKeys, batch_size: int
+) -> tf.data.Dataset:
+    """Returns batches of indices, crops and labels of an epoch, from the image on whose place `start.indices` is."""
+    images, labels = tf.constant(data.images), tf.constant(data.labels)
+
+    def crop(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        draws = draw_crops(SampleKeys(start.seed, start.epoch, indices))
+        return indices, crop_batch(tf.gather(images, indices), draws, augmentation), tf.gather(labels, indices)
+
+    order = shuffled_indices(len(data), start.seed, start.epoch)[start.indices :]
+    batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True)
+    return batches.map(crop, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _cropped_files(
+    data: EncodedImages | RecordImages, augmentation: Augmentation, start: SampleKeys, batch_size: int
+) -> tf.data.Dataset:
+    """Does as `_cropped_arrays` for images that are decoded one by one."""
+
+    def draw(indices: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        # For a batch at once, at the price of one.
+        return draw_crops(SampleKeys(start.seed, start.epoch, indices)), indices, *rest
+
+    def crop(draws: tf.Tensor, index: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        image, label = data.read(index, *rest)
+        return index, crop_image(image, draws, augmentation), label
+
+    batches = data.shuffled(start.seed, start.epoch, start.indices).batch(batch_size, drop_remainder=True)
+    crops = batches.map(draw).unbatch().map(crop, num_parallel_calls=tf.data.AUTOTUNE)
+    return crops.batch(batch_size, drop_remainder=True)
+
+
+def evaluation_batches(
+    data: ImageSet, recipe: Recipe, image_shape: tuple[int, int, int], batch_size: int
+) -> tf.data.Dataset:
+    """Returns every image once, in order, resized and cut at the centre as `crop_pct` and `interpolation` say.
 
     Args:
         data: The images.
+        recipe: Those keys, and threads.
+        image_shape: (height, width, channels) of the images that the model takes.
         batch_size: Images per step, over all devices; the last step may have fewer.
 
     Returns:
-        Pairs as of `training_batches`, targets one-hot.
+        Pairs as of `training_batches`, the images uint8, the targets one-hot.
     """
-    targets = soft_targets(tf.constant(data.labels), len(data.class_names), smoothing=0.0)
-    return tf.data.Dataset.from_tensor_slices((data.images, targets)).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    fitting = Fitting(*image_shape[:2], recipe.crop_pct, recipe.interpolation)
+    pixels = decoded_images(data, fitting)
+
+    def with_targets(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return images, soft_targets(labels, len(data.class_names), smoothing=0.0)
+
+    batches = pixels.batch(batch_size).map(with_targets).prefetch(tf.data.AUTOTUNE)
+    return batches.with_options(_options(recipe))
+
+
+def decoded_images(data: ImageSet, fitting: Fitting | None = None) -> tf.data.Dataset:
+    """Returns every image once, in order.
+
+    Args:
+        data: The images.
+        fitting: The size wanted; None for the images as they are.
+
+    Returns:
+        Pairs of a uint8 tensor of shape (height, width, channels) and its label, a scalar int64 tensor.
+    """
+
+    def fit(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        if fitting is not None and not fitting.leaves(image.shape):
+            image = tf.cast(fit_images(image[tf.newaxis], fitting)[0], tf.uint8)
+        return image, label
+
+    if isinstance(data, LabelledImages):
+        pixels = tf.data.Dataset.from_tensor_slices((data.images, data.labels))
+        return pixels.map(fit, num_parallel_calls=tf.data.AUTOTUNE)
+    return data.in_order().map(lambda *item: fit(*data.read(*item)), num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _options(recipe: Recipe) -> tf.data.Options:
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = recipe.workers
+    return options

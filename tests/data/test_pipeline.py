@@ -9,7 +9,17 @@ from keras_cct.errors import InputError
 from keras_cct.recipe import Recipe
 
 RECIPE = Recipe(
-    "cct_2_3x2_32", "sample", (0.5,), (0.5,), epochs=2, scale=(0.8, 1.0), color_jitter=0, smoothing=0.1, seed=5
+    "cct_2_3x2_32",
+    "sample",
+    mean=(0.5,),
+    std=(0.5,),
+    epochs=2,
+    cooldown_epochs=0,
+    scale=(0.8, 1.0),
+    color_jitter=0,
+    crop_pct=1.0,
+    smoothing=0.1,
+    seed=5,
 )
 
 
@@ -21,7 +31,10 @@ def numbered(count: int = 10) -> LabelledImages:
 
 
 def batches(data, recipe, batch_size):
-    return [(images.numpy(), targets.numpy()) for images, targets in training_batches(data, recipe, batch_size)]
+    return [
+        (images.numpy(), targets.numpy())
+        for images, targets in training_batches(data, recipe, data.image_shape, batch_size)
+    ]
 
 
 def order(found) -> list[int]:
@@ -69,7 +82,9 @@ def test_augmentation_depends_on_the_image_not_on_its_batch():
 
 def test_evaluation_has_every_image_once_in_order_unchanged():
     data = numbered()
-    found = [(images.numpy(), targets.numpy()) for images, targets in evaluation_batches(data, 4)]
+    found = [
+        (images.numpy(), targets.numpy()) for images, targets in evaluation_batches(data, RECIPE, data.image_shape, 4)
+    ]
     assert [len(images) for images, _ in found] == [4, 4, 2]
     np.testing.assert_array_equal(np.concatenate([images for images, _ in found]), data.images)
     np.testing.assert_array_equal(np.concatenate([targets for _, targets in found]), np.eye(3)[data.labels])

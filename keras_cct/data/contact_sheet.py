@@ -1,0 +1,84 @@
+"""A picture of what training does to images."""
+
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from keras_cct.atomic import replacing
+from keras_cct.data.augment import augment_crops, crop_image, draw_crops
+from keras_cct.data.draws import SampleKeys
+from keras_cct.data.labelled_images import LabelledImages
+from keras_cct.data.mixing import soft_targets
+from keras_cct.data.order import shuffled_indices
+from keras_cct.data.pipeline import ImageSet, recipe_augmentation
+from keras_cct.data.preprocess import Fitting, fit_images
+from keras_cct.data.unreadable import raising_input_errors
+from keras_cct.recipe import Recipe
+
+NUM_ROWS, NUM_EPOCHS = 8, 7
+GAP = 2
+"""White pixels between pictures."""
+WHITE = 255
+
+
+def write_contact_sheet(
+    data: ImageSet, recipe: Recipe, image_shape: tuple[int, int, int], path: str | PathLike
+) -> Path:
+    """Writes a PNG file with a row per image: the image, cut at the centre, then what it is in the first epochs.
+
+    Images are mixed with those of the other rows: the first with the last, and so on. Values that erasing puts beyond
+    0..255 are clipped.
+
+    Args:
+        data: Training images.
+        recipe: Its augmentation and seed.
+        image_shape: (height, width, channels) of the images that the model takes.
+        path: File to write.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        InputError: A key of the augmentation is unknown or out of range, or too many images cannot be read.
+    """
+    num_rows = min(NUM_ROWS, len(data))
+    num_rows -= num_rows % 2 if num_rows > 1 else 0  # mixing needs pairs
+    how = recipe_augmentation(recipe, image_shape, num_rows)
+    with raising_input_errors(data):
+        images, indices, labels = _first_images(data, num_rows, recipe.seed)
+    fitting = Fitting(*image_shape[:2])
+    columns = [[fit_images(image[tf.newaxis], fitting)[0].numpy() for image in images]]
+    targets = soft_targets(labels, len(data.class_names), recipe.smoothing)
+    for epoch in range(min(NUM_EPOCHS, recipe.total_epochs)):
+        keys = SampleKeys(recipe.seed, tf.constant(epoch), indices)
+        draws = draw_crops(keys)
+        crops = tf.stack([crop_image(image, draws[row], how) for row, image in enumerate(images)])
+        augmented, _ = augment_crops(crops, targets, keys, how)
+        columns.append(augmented.numpy())
+    path = Path(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(tf.io.encode_png(_grid(np.array(columns))).numpy())
+    return path
+
+
+def _first_images(data: ImageSet, count: int, seed: int) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+    """Returns the first images of the first epoch, their indices and their labels."""
+    if isinstance(data, LabelledImages):
+        indices = shuffled_indices(len(data), seed, tf.constant(0))[:count]
+        return list(tf.gather(data.images, indices)), indices, tf.gather(data.labels, indices)
+    items = list(data.shuffled(seed, tf.constant(0), tf.constant(0)).take(count))
+    images, labels = zip(*(data.read(*item) for item in items), strict=True)
+    return list(images), tf.stack([index for index, *_ in items]), tf.stack(labels)
+
+
+def _grid(columns: np.ndarray) -> np.ndarray:
+    """Returns one picture of pictures, (columns, rows, height, width, channels), with white gaps between them."""
+    num_columns, num_rows, height, width, channels = columns.shape
+    sheet = np.full((num_rows * (height + GAP) - GAP, num_columns * (width + GAP) - GAP, channels), WHITE, "uint8")
+    for place in range(num_columns * num_rows):
+        column, row = place % num_columns, place // num_columns
+        top, left = row * (height + GAP), column * (width + GAP)
+        sheet[top : top + height, left : left + width] = np.clip(np.round(columns[column, row]), 0, 255)
+    return sheet
