@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from keras_cct.checks import check_count
 from keras_cct.cli_convert import add_convert
+from keras_cct.cli_data import add_data
 from keras_cct.cli_train import add_train
 from keras_cct.errors import InputError
 from keras_cct.frameworks import load_frameworks, silent_stderr
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="keras_cct", description="Compact transformers for Keras 3.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_train(commands)
+    add_data(commands)
 
     evaluate = commands.add_parser("evaluate", help="report top-1 and top-5 on the bundled sample's test images")
     evaluate.add_argument("artefact", help=".keras file or folder of a SavedModel")

@@ -12,19 +12,20 @@ from keras_cct.recipe import Recipe
 CONFIGS = Path(__file__).parent / "configs"
 
 
-def load_recipe(name_or_path: str | PathLike, **overrides) -> Recipe:
+def load_recipe(name_or_path: str | PathLike, default_model: str = "", **overrides) -> Recipe:
     """Returns the recipe of a config.
 
     Args:
         name_or_path: Name of a config of this package, e.g. "cifar10", its path in the original, e.g.
             "configs/datasets/cifar10.yml", or the path of a YAML file.
+        default_model: Variant where neither the config nor `overrides` names one; empty for an error.
         **overrides: Keys of `Recipe` to replace.
 
     Raises:
         InputError: There is no such config, or it has an unknown key or an impossible value.
     """
     path = _find_config(name_or_path)
-    values = _read_keys(path) | overrides
+    values = ({"model": default_model} if default_model else {}) | _read_keys(path) | overrides
     known = [field.name for field in dataclasses.fields(Recipe)]
     for key in values:
         if key in MEANINGLESS:

@@ -24,7 +24,7 @@ ORDER = [
     ["checkpoints"],
     ["training"],
     ["cli_convert"],
-    ["cli_train"],
+    ["cli_train", "cli_data"],
     ["cli"],
 ]
 RANKS = {module: rank for rank, modules in enumerate(ORDER) for module in modules}
