@@ -21,6 +21,8 @@ NUM_ROWS, NUM_EPOCHS = 8, 7
 GAP = 2
 """White pixels between pictures."""
 WHITE = 255
+LEAST_SIDE = 96
+"""Smaller pictures are enlarged up to this many pixels, by a whole factor."""
 
 
 def write_contact_sheet(
@@ -59,7 +61,7 @@ def write_contact_sheet(
         columns.append(augmented.numpy())
     path = Path(path)
     with replacing(path) as temporary:
-        temporary.write_bytes(tf.io.encode_png(_grid(np.array(columns))).numpy())
+        temporary.write_bytes(tf.io.encode_png(_grid(_enlarge(np.array(columns)))).numpy())
     return path
 
 
@@ -71,6 +73,11 @@ def _first_images(data: ImageSet, count: int, seed: int) -> tuple[list[tf.Tensor
     items = list(data.shuffled(seed, tf.constant(0), tf.constant(0)).take(count))
     images, labels = zip(*(data.read(*item) for item in items), strict=True)
     return list(images), tf.stack([index for index, *_ in items]), tf.stack(labels)
+
+
+def _enlarge(columns: np.ndarray) -> np.ndarray:
+    factor = max(1, LEAST_SIDE // max(columns.shape[2:4]))
+    return columns.repeat(factor, axis=2).repeat(factor, axis=3)
 
 
 def _grid(columns: np.ndarray) -> np.ndarray:

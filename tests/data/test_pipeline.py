@@ -2,9 +2,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_cct.data import LabelledImages
-from keras_cct.data.pipeline import evaluation_batches, recipe_augmentation, training_batches
+from keras_cct.data.encoded_images import EncodedImages, RecordImages
+from keras_cct.data.pipeline import evaluation_batches, model_image_shape, recipe_augmentation, training_batches
 from keras_cct.errors import InputError
 from keras_cct.recipe import Recipe
 
@@ -21,6 +23,7 @@ RECIPE = Recipe(
     smoothing=0.1,
     seed=5,
 )
+SHAPE = (16, 16, 1)
 
 
 def numbered(count: int = 10) -> LabelledImages:
@@ -30,11 +33,22 @@ def numbered(count: int = 10) -> LabelledImages:
     return LabelledImages(images, np.arange(count) % 3, ("a", "b", "c"))
 
 
+def encoded(data: LabelledImages) -> EncodedImages:
+    contents = [tf.io.encode_png(image).numpy() for image in data.images]
+    return EncodedImages([f"image {n}" for n in range(len(data))], data.labels, data.class_names, contents, channels=1)
+
+
+def records(data: LabelledImages) -> RecordImages:
+    contents = [tf.io.encode_png(image).numpy() for image in data.images]
+    dataset = tf.data.Dataset.from_tensor_slices((contents, tf.constant(data.labels, tf.int64)))
+    return RecordImages(dataset, len(data), 100, data.class_names, "records", channels=1)
+
+
+KINDS = {"arrays": lambda data: data, "encoded": encoded, "records": records}
+
+
 def batches(data, recipe, batch_size):
-    return [
-        (images.numpy(), targets.numpy())
-        for images, targets in training_batches(data, recipe, data.image_shape, batch_size)
-    ]
+    return [(images.numpy(), targets.numpy()) for images, targets in training_batches(data, recipe, SHAPE, batch_size)]
 
 
 def order(found) -> list[int]:
@@ -148,3 +162,73 @@ def test_keys_that_do_not_fit_are_refused(values, message):
     with pytest.raises(InputError) as error:
         recipe_augmentation(dataclasses.replace(RECIPE, **values), (8, 8, 3), batch_size=4)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_resumed_run_has_the_rest_of_the_batches(kind):
+    data, recipe = KINDS[kind](numbered()), dataclasses.replace(RECIPE, mixup=0.8, reprob=0.5, workers=2)
+    whole = list(training_batches(data, recipe, SHAPE, 4))
+    for first_step in (1, 3):
+        rest = training_batches(data, recipe, SHAPE, 4, first_step)
+        assert int(rest.cardinality()) == 4 - first_step
+        for found, expected in zip(rest, whole[first_step:], strict=True):
+            for ours, theirs in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("image_shape", [(16, 16, 1), (12, 20, 1)])
+def test_encoded_images_give_the_batches_of_the_same_images_in_memory(image_shape):
+    data, recipe = numbered(), dataclasses.replace(RECIPE, mixup=0.8)
+    ours, theirs = (list(training_batches(source, recipe, image_shape, 4)) for source in (data, encoded(data)))
+    for (images, targets), (same_images, same_targets) in zip(ours, theirs, strict=True):
+        assert images.shape == (4, *image_shape)
+        np.testing.assert_allclose(np.array(images, int), np.array(same_images, int), atol=1)  # sums in another order
+        np.testing.assert_array_equal(targets, same_targets)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_evaluation_resizes_images_of_another_size(kind):
+    data, recipe = numbered(), dataclasses.replace(RECIPE, crop_pct=0.75)
+    found = [images.numpy() for images, _ in evaluation_batches(KINDS[kind](data), recipe, (6, 6, 1), 4)]
+    assert [images.shape for images in found] == [(4, 6, 6, 1), (4, 6, 6, 1), (2, 6, 6, 1)]
+    # Resized to 8 x 8 and cut to 6 x 6, the frame is gone but for what the resampling leaves of it.
+    assert [int(image[3, 3, 0]) for images in found for image in images] == list(range(1, 11))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_crop_pct_counts_for_images_of_the_right_size_too(kind):
+    data, recipe = numbered(), dataclasses.replace(RECIPE, crop_pct=0.5)
+    for images, _ in evaluation_batches(KINDS[kind](data), recipe, SHAPE, 4):
+        assert (images[:, 1:-1, 1:-1] == images[:, 8:9, 8:9]).numpy().all()  # twice as large, the frame is outside
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_aug_only_resizes_and_cuts(kind):
+    data = numbered()
+    recipe = dataclasses.replace(RECIPE, no_aug=True, reprob=1.0, color_jitter=0.4, vflip=1.0)
+    found = batches(KINDS[kind](data), recipe, 5)
+    for images, _ in found:
+        assert images.dtype == "uint8"
+        for image in images:
+            np.testing.assert_array_equal(image, data.images[image[8, 8, 0] - 1])
+    assert order(found[:2]) != order(found[2:])
+
+
+def test_no_aug_still_mixes():
+    recipe = dataclasses.replace(RECIPE, no_aug=True, mixup=1.0, smoothing=0.0)
+    targets = np.concatenate([targets for _, targets in batches(numbered(), recipe, 4)])
+    assert ((targets > 0) & (targets < 1)).any()
+
+
+@pytest.mark.parametrize(
+    ("img_size", "make", "wanted"),
+    [
+        (0, numbered, (16, 16, 1)),
+        (0, lambda: encoded(numbered()), (48, 64, 1)),
+        (8, numbered, (8, 8, 1)),
+        (8, lambda: encoded(numbered()), (8, 8, 1)),
+    ],
+)
+def test_image_size_is_that_of_the_recipe_or_of_the_images_or_of_the_variant(img_size, make, wanted):
+    recipe = dataclasses.replace(RECIPE, img_size=img_size)
+    assert model_image_shape(recipe, make(), (48, 64)) == wanted

@@ -3,23 +3,12 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
+from fixtures.golden_recipe import GOLDEN
+from fixtures.images import encoded, photo
 from PIL import Image
 
 from keras_cct import InputError
 from keras_cct.data.preprocess import Fitting, decode_batch, decode_image, fit_images, read_images
-
-
-def photo(height: int = 37, width: int = 53, mode: str = "RGB") -> Image.Image:
-    """A smooth picture, as photographs are."""
-    y, x = np.mgrid[:height, :width]
-    channels = [127 + 120 * np.sin(x / 7 + phase) * np.cos(y / 9) for phase in (0, 1, 2)]
-    return Image.fromarray(np.stack(channels, axis=-1).astype("uint8")).convert(mode)
-
-
-def encoded(image: Image.Image, kind: str, **options) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
 
 
 def fit(image: np.ndarray, fitting: Fitting) -> np.ndarray:
@@ -95,3 +84,58 @@ def test_files_that_are_no_images_are_refused(tmp_path):
 def test_models_of_other_channels_take_no_files():
     with pytest.raises(InputError, match="the model takes 5 channels"):
         read_images(["a.png"], (8, 8, 5))
+
+
+@pytest.mark.parametrize(
+    ("kind", "picture"),
+    [
+        ("JPEG", photo(mode="CMYK")),
+        ("PNG", photo(mode="P")),
+        ("PNG", photo(mode="1")),
+        ("PNG", photo(mode="LA")),
+        ("GIF", photo(mode="P")),
+    ],
+    ids=["CMYK", "palette", "one bit", "grey with transparency", "GIF"],
+)
+def test_unusual_images_become_rgb_as_in_pillow(kind, picture):
+    content = encoded(picture, kind)
+    expected = Image.open(io.BytesIO(content)).convert("RGB")
+    np.testing.assert_array_equal(decode_image(tf.constant(content), 3), expected)
+
+
+def test_images_of_16_bits_keep_their_high_byte():
+    pixels = np.arange(40 * 50, dtype="uint16").reshape(40, 50, 1) * 32
+    decoded = decode_image(tf.io.encode_png(pixels), 3)
+    np.testing.assert_array_equal(decoded, np.repeat(pixels >> 8, 3, axis=-1))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_the_first_frame_of_an_animation_counts(kind):
+    frames = [photo(phase=phase) for phase in range(3)]
+    content = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+    expected = Image.open(io.BytesIO(content)).convert("RGB")
+    np.testing.assert_array_equal(decode_image(tf.constant(content), 3), expected)
+
+
+@pytest.mark.parametrize("row", GOLDEN["eval_resize_crop"]["rows"])
+def test_evaluation_resizes_and_cuts_as_the_original(row):
+    img_size, crop_pct, width, height, short, new_width, new_height, left, top = row
+    fitting = Fitting(img_size, img_size, crop_pct)
+    assert fitting.covered_sides == (short, short)
+    sides = fitting.resized_sides(tf.constant(height), tf.constant(width))
+    assert [int(side) for side in sides] == [new_height, new_width]
+    assert fitting.offsets(*sides).numpy().tolist() == [top, left]
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(75, 100), (100, 66), (20, 20)])
+def test_evaluation_has_the_pixels_of_pillow(size, interpolation):
+    fitting = Fitting(45, 45, 0.9, interpolation)
+    image = photo(*size)
+    rows, columns = (int(side) for side in fitting.resized_sides(tf.constant(size[0]), tf.constant(size[1])))
+    top, left = (int(offset) for offset in fitting.offsets(tf.constant(rows), tf.constant(columns)))
+    resized = np.array(image.resize((columns, rows), Image.Resampling[interpolation.upper()]), dtype=int)
+    difference = np.abs(fit(np.array(image), fitting) - resized[top : top + 45, left : left + 45])
+    # Pillow rounds to whole greys between its two passes, TensorFlow only at the end.
+    assert difference.max() <= 1
+    assert difference.mean() < 0.3

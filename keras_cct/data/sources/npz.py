@@ -3,13 +3,12 @@
 import zipfile
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from keras_cct.checks import check_class_names
 from keras_cct.data.labelled_images import LabelledImages
-from keras_cct.data.sources.labels import check_labels, check_lengths, count_classes, names_of_classes
+from keras_cct.data.sources.numbered_labels import check_labels, check_lengths, count_classes, names_of_classes
 from keras_cct.data.sources.source import Source
 from keras_cct.errors import InputError
 
@@ -38,11 +37,14 @@ def open_npz(source: Source) -> tuple[LabelledImages, LabelledImages]:
         InputError: The file is broken, or an array is missing or of another kind.
     """
     path = source.data_dir
+    fault = f"{path!r} is not a whole .npz file of plain arrays. Give another."
+    if not zipfile.is_zipfile(path):
+        raise InputError(fault)
     try:
-        with np.load(Path(path), allow_pickle=False) as file:
+        with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path!r} is not a whole .npz file of plain arrays. Give another.") from error
+        raise InputError(fault) from error
     return images_of_arrays(arrays, source.dataset, path)
 
 

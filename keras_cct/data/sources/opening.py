@@ -56,7 +56,7 @@ def open_source(source: Source) -> tuple[ImageSet, ImageSet]:
 
 def source_named(name: str) -> Source:
     """Returns the source for a name that is a path, where there is such a file or folder, or else a data set."""
-    is_path = Path(name).exists() or "/" in name.removeprefix("tfds/").removeprefix("keras/")
+    is_path = Path(name).exists() or ("/" in name and not name.startswith(("tfds/", "keras/")))
     return Source(Path(name).name, data_dir=name) if is_path else Source(name)
 
 

@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+from fixtures.images import encoded, image_folder, photo, photos_in
+
+from keras_cct.data import LabelledImages
+from keras_cct.data.encoded_images import EncodedImages
+from keras_cct.data.sources import Source, open_source
+from keras_cct.errors import InputError
+
+
+def open_pets(folder, **keys):
+    return open_source(Source("pets", str(folder), **keys))
+
+
+def test_the_layout_of_cifar2png_works_as_it_is(tmp_path):
+    image_folder(tmp_path, {"train/cat": 3, "train/dog": 2, "test/cat": 1, "test/dog": 2}, (32, 32))
+    train, evaluation = open_pets(tmp_path)
+    assert isinstance(train, LabelledImages)
+    assert train.image_shape == (32, 32, 3)
+    assert train.class_names == evaluation.class_names == ("cat", "dog")
+    assert (train.labels.tolist(), evaluation.labels.tolist()) == ([0, 0, 0, 1, 1], [0, 1, 1])
+    np.testing.assert_array_equal(train.images[1], photo(32, 32, phase=1))
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "eval", "evaluation", "test"])
+@pytest.mark.parametrize("train", ["train", "training"])
+def test_splits_have_many_names(train, val, tmp_path):
+    image_folder(tmp_path, {f"{train}/cat": 2, f"{val}/cat": 1})
+    assert [len(data) for data in open_pets(tmp_path)] == [2, 1]
+
+
+def test_the_split_named_goes_before_its_synonyms(tmp_path):
+    image_folder(tmp_path, {"train/cat": 1, "val/cat": 2, "test/cat": 3, "odd/cat": 4, "deep/er/cat": 5})
+    for val_split, count in (("validation", 2), ("test", 3), ("odd", 4), ("deep/er", 5)):
+        assert len(open_pets(tmp_path, val_split=val_split)[1]) == count
+
+
+def test_images_of_different_sizes_stay_encoded(tmp_path):
+    image_folder(tmp_path, {"train/cat": 2, "val/cat": 1})
+    photos_in(tmp_path, ["train/cat/wide.jpg"], (20, 30))
+    train, evaluation = open_pets(tmp_path)
+    assert isinstance(train, EncodedImages)
+    assert isinstance(evaluation, LabelledImages)
+    image, label = train.read(np.int32(2))
+    assert (image.shape, int(label)) == ((20, 30, 3), 0)
+
+
+def test_a_broken_file_among_others_is_a_warning_with_its_name(tmp_path, caplog):
+    image_folder(tmp_path, {"train/cat": 3, "val/cat": 1})
+    broken = tmp_path / "train/cat/1.png"
+    broken.write_bytes(broken.read_bytes()[:50])
+    train, _ = open_pets(tmp_path)
+    np.testing.assert_array_equal(train.images[1], train.images[2])
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"{str(broken)!r} cannot be read; the next image takes its place (1 of at most 10)"
+    ]
+
+
+def test_too_many_broken_files_are_an_error_with_the_last_name(tmp_path):
+    image_folder(tmp_path, {"train/cat": 1, "val/cat": 1})
+    for number in range(11):
+        (tmp_path / f"train/cat/broken{number}.png").write_text("no image")
+    with pytest.raises(InputError, match=r"11 of 12 images cannot be read, the last is '.*/broken10.png'. Mend or"):
+        open_pets(tmp_path)
+
+
+def test_all_kinds_of_images_become_rgb(tmp_path):
+    image_folder(tmp_path, {"val/cat": 1})
+    (tmp_path / "train/cat").mkdir(parents=True)
+    kinds = {"L": "PNG", "CMYK": "JPEG", "P": "PNG", "LA": "PNG", "1": "PNG"}
+    for mode, kind in kinds.items():
+        ending = {"PNG": "png", "JPEG": "jpg"}[kind]
+        (tmp_path / f"train/cat/{mode}.{ending}").write_bytes(encoded(photo(mode=mode), kind))
+    assert open_pets(tmp_path)[0].image_shape == (37, 53, 3)
+
+
+def test_class_map_drops_the_classes_it_does_not_list(tmp_path, caplog):
+    image_folder(tmp_path, {"train/ant": 1, "train/bee": 2, "train/zebra": 3, "val/zebra": 1, "val/fly": 1})
+    (tmp_path / "map.txt").write_text("zebra\nant\n")
+    train, evaluation = open_pets(tmp_path, class_map=str(tmp_path / "map.txt"))
+    assert train.class_names == ("zebra", "ant")
+    assert (train.labels.tolist(), evaluation.labels.tolist()) == ([1, 0, 0, 0], [0])
+    dropped = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [message.split(" in ")[0] for message in dropped] == ["left out 2 images", "left out 1 images"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "keys", "message"),
+    [
+        ({"train/cat": 1, "val/dog": 1}, {}, "class 'dog' of '{folder}/val/dog/0.png' is not among the classes of"),
+        ({"cat": 1, "dog": 1}, {}, "{folder}' has no folder 'train|training' for the split 'train', only: cat, dog."),
+        ({"train/cat": 1}, {}, "has no folder 'val|valid|validation|eval|evaluation|test' for the split 'validation'"),
+        ({"train/cat": 1}, {"val_split": "odd"}, "has no folder 'odd' for the split 'odd', only: train."),
+        ({"train/cat": 1}, {"val_split": "train"}, "training and evaluation would share images: '{folder}/train' and"),
+        ({"train/cat": 1}, {"val_split": "."}, "are one folder, or one is in the other. Give two folders apart"),
+        ({"train/cat": 1, "val/cat": 0}, {}, "{folder}/val/cat' is a class without images"),
+        ({"train/cat": 1, "val/cat": 1}, {"class_map": "{folder}/map"}, "map' names no class of '{folder}/train'"),
+    ],
+)
+def test_folders_that_make_no_two_splits_are_refused(counts, keys, message, tmp_path):
+    for place, count in counts.items():
+        (tmp_path / place).mkdir(parents=True)
+        image_folder(tmp_path, {place: count})
+    (tmp_path / "map").write_text("zebra")
+    with pytest.raises(InputError) as error:
+        open_pets(tmp_path, **{key: value.format(folder=tmp_path) for key, value in keys.items()})
+    assert message.format(folder=tmp_path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_link_from_one_split_to_the_other_is_refused(tmp_path):
+    image_folder(tmp_path, {"train/cat": 1})
+    (tmp_path / "val").symlink_to(tmp_path / "train")
+    with pytest.raises(InputError, match="training and evaluation would share images"):
+        open_pets(tmp_path)

@@ -1,0 +1,91 @@
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+from keras_cct.data.sources import Source, open_source
+from keras_cct.data.sources.idx import read_idx
+from keras_cct.errors import InputError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, 5, 4), dtype="uint8")
+LABELS = np.array([0, 1, 2, 0, 1, 2], "uint8")
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    return bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}i", *array.shape) + array.tobytes()
+
+
+def write_set(folder, ending="", test_labels=LABELS[:2], images=IMAGES, infix="-"):
+    opened = gzip.open if ending else open
+    kind = f"{infix}idx{images.ndim}-ubyte{ending}"
+    files = {
+        f"train-images{kind}": images,
+        f"train-labels{infix}idx1-ubyte{ending}": LABELS,
+        f"t10k-images{kind}": images[:2],
+        f"t10k-labels{infix}idx1-ubyte{ending}": test_labels,
+    }
+    for name, array in files.items():
+        with opened(folder / name, "wb") as file:
+            file.write(idx_bytes(array))
+
+
+def open_idx(folder):
+    return open_source(Source("mine", str(folder)))
+
+
+@pytest.mark.parametrize(("ending", "infix"), [("", "-"), (".gz", "-"), ("", ".")])
+def test_idx_files_are_read_plain_and_compressed(ending, infix, tmp_path):
+    write_set(tmp_path, ending, infix=infix)
+    train, test = open_idx(tmp_path)
+    np.testing.assert_array_equal(train.images, IMAGES[..., None])
+    np.testing.assert_array_equal(test.images, IMAGES[:2, ..., None])
+    assert (train.labels.tolist(), test.labels.tolist()) == (LABELS.tolist(), [0, 1])
+    assert train.labels.dtype == "int64"
+    assert train.class_names == ("0", "1", "2")
+
+
+def test_files_with_four_axes_have_channels(tmp_path):
+    colour = np.stack([IMAGES, IMAGES, IMAGES], axis=-1)
+    write_set(tmp_path, images=colour)
+    np.testing.assert_array_equal(open_idx(tmp_path)[0].images, colour)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    write_set(tmp_path)
+    (tmp_path / "t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(InputError, match="has no file 't10k-labels-idx1-ubyte', nor the same with .gz. Put it there."):
+        open_idx(tmp_path)
+
+
+@pytest.mark.parametrize("labels", [LABELS[:1], np.array([0, 3], "uint8")])
+def test_labels_that_do_not_fit_are_refused(labels, tmp_path):
+    write_set(tmp_path, test_labels=labels)
+    with pytest.raises(InputError, match=r"t10k-labels-idx1-ubyte' (has 1 labels for 2|is out of range: the training)"):
+        open_idx(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is not an IDX file of unsigned bytes"),
+        (b"\x89PNG\r\n\x1a\n", "is not an IDX file of unsigned bytes"),
+        (b"\0\0\x0d\x03" + bytes(12), "is not an IDX file of unsigned bytes"),
+        (b"\0\0\x08\x03" + bytes(5), "is not an IDX file of unsigned bytes"),
+        (idx_bytes(IMAGES)[:-1], "has 119 values, not the 120 of its shape (6, 5, 4). Fetch it again."),
+        (idx_bytes(IMAGES) + b"x", "has 121 values, not the 120"),
+    ],
+)
+def test_broken_files_are_named(content, message, tmp_path):
+    (tmp_path / "broken-ubyte").write_bytes(content)
+    with pytest.raises(InputError) as error:
+        read_idx(tmp_path / "broken-ubyte")
+    assert "broken-ubyte'" in str(error.value)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("content", [gzip.compress(idx_bytes(IMAGES))[:-20], b"no gzip", gzip.compress(b"x")[:12]])
+def test_broken_compression_is_named(content, tmp_path):
+    (tmp_path / "broken-ubyte.gz").write_bytes(content)
+    with pytest.raises(InputError, match="broken-ubyte.gz' is not a whole gzip file. Fetch it again."):
+        read_idx(tmp_path / "broken-ubyte.gz")

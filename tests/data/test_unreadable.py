@@ -1,0 +1,43 @@
+import pytest
+import tensorflow as tf
+
+from keras_cct.data.unreadable import UnreadableImages, first_readable, raising_input_errors
+from keras_cct.errors import InputError
+
+
+def reading(number: tf.Tensor) -> tuple[tf.Tensor]:
+    """Fails for the numbers 0 and 1."""
+    with tf.control_dependencies([tf.debugging.assert_greater(number, tf.constant(1, tf.int64))]):
+        return (tf.identity(number) * 10,)
+
+
+@pytest.mark.parametrize(("attempts", "wanted"), [(5, (20, 2)), (2, (-1, 2))])
+def test_the_first_attempt_that_does_not_fail_counts(attempts, wanted):
+    blank = (tf.constant(-1, tf.int64),)
+    assert tuple(int(value) for value in first_readable(reading, blank, attempts)) == wanted
+    dataset = tf.data.Dataset.range(1).map(lambda _: first_readable(reading, blank, attempts))
+    assert [tuple(map(int, values)) for values in dataset] == [wanted]
+
+
+@pytest.mark.parametrize(("count", "most"), [(20, 10), (2000, 20)])
+def test_ten_images_or_one_in_a_hundred_may_be_unreadable(count, most, caplog):
+    notes = UnreadableImages(count, "image {}".format)
+    for index in range(0, 2 * most, 2):
+        notes.note(index, 1)
+        notes.note(index, 1)  # once more in the next epoch
+    assert len(caplog.records) == most
+    assert caplog.records[-1].getMessage().endswith(f"({most} of at most {most})")
+    with pytest.raises(InputError, match=f"{most + 1} of {count} images cannot be read, the last is 'image 1'."):
+        notes.note(1, 1)
+
+
+def test_fifty_in_a_row_are_too_many():
+    notes = UnreadableImages(100_000, "image {}".format)
+    notes.note(0, 49)
+    with pytest.raises(InputError, match="50 images in a row cannot be read, the last is 'image 50'."):
+        notes.note(1, 50)
+
+
+def test_other_errors_of_tensorflow_stay_what_they_are():
+    with pytest.raises(tf.errors.InvalidArgumentError), raising_input_errors(object()):
+        tf.io.decode_png(b"")
