@@ -35,8 +35,10 @@ def open_tfds(source: Source) -> tuple[ImageSet, ImageSet]:
         InputError: There is no such set or split, it holds no images with labels, or cannot be prepared.
     """
     name = source.dataset.removeprefix("tfds/")
-    builder = _prepared_builder(SYNONYMS.get(name, name), source.data_dir)
+    builder = _find_builder(SYNONYMS.get(name, name), source.data_dir)
     image_key, label_key = _feature_keys(builder, name)
+    if not builder.data_path.exists():
+        _prepare(builder, source.data_dir)
     splits = [_present_split(builder, name, split) for split in (source.train_split, source.val_split)]
     if splits[0] == splits[1]:
         raise InputError(
@@ -47,28 +49,28 @@ def open_tfds(source: Source) -> tuple[ImageSet, ImageSet]:
     return train, evaluation
 
 
-def _prepared_builder(name: str, data_dir: str):
+def _find_builder(name: str, data_dir: str):
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder(name, data_dir=data_dir or None)
+        return tfds.builder(name, data_dir=data_dir or None)
     except (ValueError, ImportError, OSError) as error:
         nearest = difflib.get_close_matches(name, tfds.list_builders(with_community_datasets=False), n=3)
         hint = f"Did you mean {' or '.join(nearest)}?" if nearest else "`tfds.list_builders()` names all."
         raise InputError(f"dataset='tfds/{name}' is no set of TFDS {tfds.__version__}. {hint}") from error
-    if builder.data_path.exists():
-        return builder
-    log.info("downloading and preparing tfds/%s in %s", name, builder.data_dir)
+
+
+def _prepare(builder, data_dir: str) -> None:
+    log.info("downloading and preparing tfds/%s in %s", builder.name, builder.data_dir)
     try:
         builder.download_and_prepare()
     except (OSError, ValueError, AssertionError, ImportError, RuntimeError, tf.errors.OpError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".:")
         folder = f" --data_dir {data_dir}" if data_dir else ""
         raise InputError(
-            f"tfds/{name} is not in {builder.data_dir} and cannot be prepared: {reason} Prepare it with `tfds build "
-            f"{name}{folder}`, or give the folder that has it as data_dir."
+            f"tfds/{builder.name} is not in {builder.data_dir} and cannot be prepared: {reason}. Prepare it with `tfds "
+            f"build {builder.name}{folder}`, or give the folder that has it as data_dir."
         ) from error
-    return builder
 
 
 def _feature_keys(builder, name: str) -> tuple[str, str]:
@@ -113,8 +115,6 @@ def _open_split(builder, split: str, image_key: str, label_key: str) -> ImageSet
         if count * mean_bytes > MOST_RECORD_BYTES:
             return RecordImages(records, count, mean_bytes, class_names, name, channels)
     pairs = list(records.as_numpy_iterator())
-    if not pairs:
-        raise InputError(f"{name} has no images. Choose another split.")
     labels = np.array([label for _, label in pairs], "int64")
     contents = [content for content, _ in pairs]
     names = [f"image {number} of {name}" for number in range(len(pairs))]
