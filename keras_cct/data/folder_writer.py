@@ -58,10 +58,10 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _write_split(data: ImageSet, folder: Path) -> None:
-    for name in data.class_names:
-        (folder / name).mkdir(parents=True)
     digits = len(str(len(data) - 1))
     pngs = decoded_images(data).map(lambda image, label: (tf.io.encode_png(image), label), tf.data.AUTOTUNE)
     for number, (content, label) in enumerate(pngs.as_numpy_iterator()):
-        (folder / data.class_names[label] / f"{number:0{digits}}.png").write_bytes(content)
+        path = folder / data.class_names[label] / f"{number:0{digits}}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
     log.info("wrote %d images into %s", len(data), folder.name)

@@ -62,7 +62,7 @@ class UnreadableImages:
         log.warning("%r cannot be read; the next image takes its place (%d of at most %d)", name, num_noted, self._most)
 
     def _fail(self, what: str) -> None:
-        self.failure = f"{what} Mend or remove such files."
+        self.failure = self.failure or f"{what} Mend or remove such files."
         raise InputError(self.failure)
 
 

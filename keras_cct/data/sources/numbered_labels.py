@@ -3,16 +3,21 @@
 import numpy as np
 
 from keras_cct.errors import InputError
+from keras_cct.labels import class_names
+
+NAMED = ("cifar10", "cifar100", "fashion_mnist")
+"""Sets that may come without the names of their classes."""
 
 
 def names_of_classes(dataset: str, num_classes: int) -> tuple[str, ...]:
-    """Returns the names of the classes of a set that has only numbers for them.
+    """Returns the names of the classes of a set that has only numbers for them: its own where they are known.
 
     Args:
         dataset: What the recipe calls the set.
         num_classes: Number of classes.
     """
-    return tuple(str(number) for number in range(num_classes))
+    names = class_names(dataset) if dataset in NAMED else ()
+    return names if len(names) == num_classes else tuple(str(number) for number in range(num_classes))
 
 
 def count_classes(labels: np.ndarray, where: str) -> int:

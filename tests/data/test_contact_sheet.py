@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_cct
+from keras_cct.data import LabelledImages
+from keras_cct.data.contact_sheet import write_contact_sheet
+from keras_cct.data.encoded_images import EncodedImages
+
+IMAGES = np.repeat(np.arange(1, 11, dtype="uint8")[:, None, None, None] * 20, 96, axis=1).repeat(96, axis=2)
+DATA = LabelledImages(IMAGES, np.arange(10), tuple("abcdefghij"))
+
+
+def encoded_data() -> EncodedImages:
+    contents = [tf.io.encode_png(image).numpy() for image in IMAGES]
+    return EncodedImages([f"image {n}" for n in range(10)], DATA.labels, DATA.class_names, contents, channels=1)
+
+
+def sheet(data, path, **keys) -> np.ndarray:
+    keys = {"smoothing": 0.0, "scale": [1.0, 1.0], "ratio": [1.0, 1.0], "hflip": 0, "epochs": 3} | keys
+    recipe = keras_cct.load_recipe("sample", **keys)
+    write_contact_sheet(data, recipe, (96, 96, 1), path)
+    return tf.io.decode_png(path.read_bytes()).numpy()[..., 0]
+
+
+def cells(picture: np.ndarray) -> np.ndarray:
+    """Returns the grey in the middle of each picture, (rows, columns)."""
+    return picture[48::98, 48::98].astype(int)
+
+
+@pytest.mark.parametrize("make", [lambda: DATA, encoded_data], ids=["arrays", "encoded"])
+def test_originals_stand_before_what_training_makes_of_them(make, tmp_path):
+    grey = cells(sheet(make(), tmp_path / "sheet.png"))
+    assert grey.shape == (8, 4)
+    assert len(set(grey[:, 0])) == 8
+    np.testing.assert_array_equal(grey, np.repeat(grey[:, :1], 4, axis=1))
+
+
+def test_images_are_mixed_with_those_of_other_rows(tmp_path):
+    grey = cells(sheet(DATA, tmp_path / "sheet.png", mixup=1.0))
+    assert (grey[:, 1:] != grey[:, :1]).any()
+    sums = grey + grey[::-1]
+    np.testing.assert_allclose(sums, np.repeat(sums[:, :1], 4, axis=1), atol=1)  # each pair shares out its grey
+
+
+def test_noise_beyond_white_and_black_is_clipped(tmp_path):
+    picture = sheet(DATA, tmp_path / "sheet.png", reprob=1.0, remode="pixel")
+    assert (picture[:, 98:] == 0).any()
+
+
+def test_a_set_of_one_image_has_a_sheet(tmp_path):
+    one = LabelledImages(IMAGES[:1], DATA.labels[:1], DATA.class_names)
+    assert cells(sheet(one, tmp_path / "sheet.png")).shape == (1, 4)

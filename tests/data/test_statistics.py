@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_cct.data import LabelledImages
+from keras_cct.data.encoded_images import EncodedImages
+from keras_cct.data.statistics import image_statistics
+from keras_cct.errors import InputError
+
+
+def test_statistics_are_those_of_numpy():
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (300, 5, 4, 3), dtype="uint8")
+    labels = random.integers(0, 3, 300)
+    found = image_statistics(LabelledImages(images, labels, ("a", "b", "c", "never")))
+    assert found.counts.tolist() == [*np.bincount(labels), 0]
+    assert (found.sizes == (5, 4)).all()
+    np.testing.assert_allclose(found.mean, (images / 255).mean(axis=(0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(found.std, (images / 255).std(axis=(0, 1, 2)), rtol=1e-12)
+
+
+def test_every_pixel_counts_alike_in_images_of_different_sizes():
+    images = [np.zeros((2, 2, 3), "uint8"), np.full((4, 8, 3), 255, "uint8")]
+    contents = [tf.io.encode_png(image).numpy() for image in images]
+    found = image_statistics(EncodedImages(["a", "b"], np.array([0, 1]), ("x", "y"), contents))
+    assert found.sizes.tolist() == [[2, 2], [4, 8]]
+    np.testing.assert_allclose(found.mean, [32 / 36] * 3, rtol=1e-12)
+
+
+def test_unreadable_images_are_one_error():
+    with pytest.raises(InputError, match="cannot be read, the last is '[ab]'. Mend or remove such files."):
+        image_statistics(EncodedImages(["a", "b"], np.array([0, 1]), ("x", "y"), [b"no", b"no"]))
