@@ -275,7 +275,7 @@ def create_training_model(recipe: Recipe, data: ImageSet) -> keras.Model:
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
         weighted_metrics=[
             keras.metrics.CategoricalAccuracy(name="top1"),
-            keras.metrics.TopKCategoricalAccuracy(k=5, name="top5"),
+            keras.metrics.TopKCategoricalAccuracy(k=min(5, len(data.class_names)), name="top5"),
         ],
         # Under a strategy of `tf.distribute` compiled steps fail; on a processor they are slower in bfloat16.
         jit_compile=keras.backend.backend() == "jax",
