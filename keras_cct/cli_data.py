@@ -93,7 +93,7 @@ def _show(options: argparse.Namespace) -> None:
 
     if options.source is not None:
         source = source_named(options.source)
-        recipe = dataclasses.replace(recipe, dataset=source.dataset, data_dir=source.data_dir)
+        recipe = dataclasses.replace(recipe, dataset=source.dataset, data_dir=source.data_dir, num_classes=0)
     train, _ = open_data(recipe)
     write_contact_sheet(train, recipe, model_image_shape(recipe, train, variant_size), options.output)
     print(f"wrote {options.output}")

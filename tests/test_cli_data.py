@@ -38,7 +38,7 @@ def test_to_folder_writes_what_stats_read_alike(npz, tmp_path, capsys):
 
 @pytest.mark.parametrize("source", [[], ["{folder}"]])
 def test_show_writes_a_picture_of_the_data_of_a_config_or_of_another_source(source, tmp_path, capsys):
-    image_folder(tmp_path / "pets", {f"{split}/{number}": 1 for split in ("train", "val") for number in range(10)})
+    image_folder(tmp_path / "pets", {f"{split}/{number}": 1 for split in ("train", "val") for number in range(3)})
     config = ["-c", "cifar10" if source else "sample"]
     arguments = [word.format(folder=tmp_path / "pets") for word in source]
     assert main(["data", "show", *config, *arguments, "--output", str(tmp_path / "sheet.png")]) == 0

@@ -24,8 +24,8 @@ def library_layer(
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns a layer as a function of batches.
 
-    The layer draws from its own generator, started from `seed` where it takes one. What it draws depends on the batches
-    before, so that a run that is resumed goes on with other numbers.
+    The layer draws from its own generator, started from `seed` where it takes one; KerasCV's follow TensorFlow's global
+    seed too. What it draws depends on the batches before, so that a run that is resumed goes on with other numbers.
 
     Args:
         name: "keras.NAME" or "keras_cv.NAME", e.g. "keras_cv.AugMix".
@@ -62,6 +62,7 @@ def library_layer(
     if tuple(example.shape) != (2, 32, 32, channels):
         raise InputError(f"aa={name!r} changes the size of images, and img_size rules that. Choose another layer.")
 
+    @tf.function  # inside a map inside a flat_map nothing else turns KerasCV's Python conditions into a graph's
     def augment(images: tf.Tensor) -> tf.Tensor:
         changed = tf.cast(layer(tf.cast(images, tf.float32), training=True), tf.float32)
         return tf.ensure_shape(tf.cast(tf.clip_by_value(tf.round(changed), 0, 255), tf.uint8), images.shape)

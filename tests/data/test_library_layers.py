@@ -56,6 +56,13 @@ def test_a_layer_takes_the_place_of_the_policy_in_the_pipeline():
     assert {image.tobytes() for image in images.numpy()} == wanted
 
 
+def test_conditions_in_the_code_of_keras_cv_work_in_the_pipeline():
+    recipe = dataclasses.replace(RECIPE, aa="keras_cv.AugMix", aa_args={"severity": 0.5})
+    data = LabelledImages(IMAGES, np.zeros(8, "int64"), ("a",))
+    ((images, _),) = training_batches(data, recipe, (32, 32, 3), 8)
+    assert (images.dtype, images.shape) == (tf.uint8, (8, 32, 32, 3))
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
