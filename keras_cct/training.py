@@ -14,7 +14,8 @@ from keras_cct.callbacks import AverageEvaluation, FiniteLoss, StateSaver, Summa
 from keras_cct.checkpoints import Checkpoints, best_epochs
 from keras_cct.config_files import load_recipe
 from keras_cct.curves import draw_curves
-from keras_cct.data.pipeline import ImageSet, evaluation_batches, model_image_shape, training_batches
+from keras_cct.data.encoded_images import ImageSet
+from keras_cct.data.pipeline import evaluation_batches, model_image_shape, training_batches
 from keras_cct.data.sources import open_data
 from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.distribution import Distribution, local_distribution

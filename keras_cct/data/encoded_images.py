@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from keras_cct.data.labelled_images import LabelledImages
 from keras_cct.data.order import shuffled_indices
 from keras_cct.data.preprocess import decode_image
 from keras_cct.data.unreadable import UnreadableImages, first_readable
@@ -153,6 +154,9 @@ class RecordImages:
         blank = (tf.zeros((1, 1, self.channels), tf.uint8),)
         image, num_failed = first_readable(lambda _: (decode_image(encoded, self.channels),), blank, attempts=1)
         return image, _note_failures(self.unreadable, index, num_failed, label)
+
+
+ImageSet = LabelledImages | EncodedImages | RecordImages
 
 
 def _note_failures(

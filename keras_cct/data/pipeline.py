@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras_cct.checks import check_setting
 from keras_cct.data.augment import Augmentation, augment_crops, crop_batch, crop_image, draw_crops
 from keras_cct.data.draws import SampleKeys
-from keras_cct.data.encoded_images import EncodedImages, RecordImages
+from keras_cct.data.encoded_images import EncodedImages, ImageSet, RecordImages
 from keras_cct.data.erasing import Erasing
 from keras_cct.data.labelled_images import LabelledImages
 from keras_cct.data.library_layers import is_library_layer, library_layer
@@ -15,8 +15,6 @@ from keras_cct.data.mixing import Mixing, check_batch_size, soft_targets
 from keras_cct.data.order import shuffled_indices
 from keras_cct.data.preprocess import Fitting, fit_images
 from keras_cct.recipe import Recipe
-
-ImageSet = LabelledImages | EncodedImages | RecordImages
 
 
 def model_image_shape(recipe: Recipe, data: ImageSet, variant_size: tuple[int, int]) -> tuple[int, int, int]:

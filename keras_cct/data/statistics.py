@@ -6,7 +6,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from keras_cct.data.pipeline import ImageSet, decoded_images
+from keras_cct.data.encoded_images import ImageSet
+from keras_cct.data.pipeline import decoded_images
 from keras_cct.data.unreadable import raising_input_errors
 
 

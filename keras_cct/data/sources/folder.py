@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_cct.data.encoded_images import EncodedImages
+from keras_cct.data.encoded_images import EncodedImages, ImageSet
 from keras_cct.data.sources.class_folders import order_classes, scan_images, split_listed
 from keras_cct.data.sources.memory import load_if_small
-from keras_cct.data.sources.source import SPLIT_SYNONYMS, ImageSet, Source, find_split
+from keras_cct.data.sources.source import SPLIT_SYNONYMS, Source, find_split
 from keras_cct.errors import InputError
 
 log = logging.getLogger(__name__)

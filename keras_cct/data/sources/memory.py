@@ -6,9 +6,8 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from keras_cct.data.encoded_images import EncodedImages
+from keras_cct.data.encoded_images import EncodedImages, ImageSet
 from keras_cct.data.labelled_images import LabelledImages
-from keras_cct.data.sources.source import ImageSet
 from keras_cct.data.unreadable import raising_input_errors
 
 log = logging.getLogger(__name__)

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from keras_cct.data.encoded_images import ImageSet
 from keras_cct.data.sample import load_sample
 from keras_cct.data.sources.folder import open_folder
 from keras_cct.data.sources.idx import holds_idx_files, open_idx
 from keras_cct.data.sources.keras_sets import NAMES as KERAS_NAMES
 from keras_cct.data.sources.keras_sets import open_keras_set
 from keras_cct.data.sources.npz import open_npz
-from keras_cct.data.sources.source import ImageSet, Source
+from keras_cct.data.sources.source import Source
 from keras_cct.data.sources.tfds import NAMES as TFDS_NAMES
 from keras_cct.data.sources.tfds import open_tfds
 from keras_cct.errors import InputError

@@ -3,11 +3,6 @@
 import dataclasses
 from collections.abc import Iterable
 
-from keras_cct.data.encoded_images import EncodedImages, RecordImages
-from keras_cct.data.labelled_images import LabelledImages
-
-ImageSet = LabelledImages | EncodedImages | RecordImages
-
 SPLIT_SYNONYMS = (("train", "training"), ("val", "valid", "validation", "eval", "evaluation", "test"))
 
 

@@ -6,9 +6,9 @@ import logging
 import numpy as np
 import tensorflow as tf
 
-from keras_cct.data.encoded_images import EncodedImages, RecordImages
+from keras_cct.data.encoded_images import EncodedImages, ImageSet, RecordImages
 from keras_cct.data.sources.memory import load_if_small
-from keras_cct.data.sources.source import ImageSet, Source, find_split
+from keras_cct.data.sources.source import Source, find_split
 from keras_cct.errors import InputError
 
 log = logging.getLogger(__name__)
