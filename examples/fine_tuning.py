@@ -19,7 +19,7 @@ SCRATCH = {"from scratch": {"lr": 2e-3}}
 WAYS = {
     "all weights": {"lr": 2e-3},
     "linear probe": {"lr": 2e-2, "freeze": True},
-    "layer-wise decay": {"lr": 3e-3, "layer_decay": 0.5},
+    "layer-wise decay": {"lr": 2e-3, "layer_decay": 0.7},
 }
 
 
@@ -45,10 +45,11 @@ def main(folder: Path) -> None:
     """Trains on the first five classes, fine-tunes to the others, and prints the accuracies."""
     logging.basicConfig(format="%(message)s")
     logging.getLogger("keras_cct").setLevel(logging.INFO)
+    folder.mkdir(parents=True, exist_ok=True)
     known, _ = train(folder, "known classes", 0, 500, epochs=6, warmup_epochs=1)
     start = {"initial_checkpoint": str(known)}
     ways = SCRATCH | {name: keys | start for name, keys in WAYS.items()}
-    budget = {"epochs": 8, "warmup_epochs": 1, "batch_size": 20}
+    budget = {"epochs": 3, "warmup_epochs": 0, "batch_size": 20}
     accuracies = {name: train(folder, name, 5, 40, **budget, **keys)[1] for name, keys in ways.items()}
     for name, top1 in accuracies.items():
         print(f"{name:18} {top1:6.2f} %")
