@@ -17,7 +17,8 @@ class Operation:
     """One operation on images.
 
     Args:
-        apply: Function of images, of arguments if there is an `argument`, and of a `Resampling` if `is_move`.
+        apply: Function of images and, if there is an `argument`, of arguments; returns images. If `is_move`, function
+            of arguments, height and width; returns the maps that `geometry.move` takes.
         argument: Function of the strength, the level as a share of the highest, and of a sign of 1 or -1, both
             float64 tensors of shape (batch,); returns the arguments of `apply`.
         is_move: Whether the operation moves pixels.
@@ -30,7 +31,9 @@ class Operation:
     def __call__(self, images: tf.Tensor, strengths: tf.Tensor, signs: tf.Tensor, resampling: Resampling) -> tf.Tensor:
         """Applies the operation to every image."""
         arguments = [self.argument(strengths, signs)] if self.argument else []
-        return self.apply(images, *arguments, *([resampling] if self.is_move else []))
+        if self.is_move:
+            return geometry.move(images, self.apply(*arguments, *images.shape[1:3]), resampling)
+        return self.apply(images, *arguments)
 
 
 def _truncate(values: tf.Tensor) -> tf.Tensor:
@@ -105,10 +108,25 @@ def apply_operations(
         Tensor of the shape and dtype of `images`.
     """
     strengths = levels / MAX_LEVEL
+    maps = _chosen_maps(names, choices, strengths, signs, images.shape[1:3])
 
     def bind(operation: Operation) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-        return lambda chosen, rows: operation(
-            chosen, tf.gather(strengths, rows), tf.gather(signs, rows), resampling.rows(rows)
-        )
+        return lambda chosen, rows: operation(chosen, tf.gather(strengths, rows), tf.gather(signs, rows), resampling)
 
-    return apply_by_choice(images, choices, [bind(OPERATIONS[name]) for name in names])
+    def move_chosen(chosen: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        return geometry.move(chosen, tf.gather(maps, rows), resampling.rows(rows))
+
+    others = [name for name in names if not OPERATIONS[name].is_move]
+    places = [others.index(name) if name in others else len(others) for name in names]  # all moves are one
+    functions = [*(bind(OPERATIONS[name]) for name in others), move_chosen]
+    return apply_by_choice(images, tf.gather(tf.constant(places), choices), functions)
+
+
+def _chosen_maps(
+    names: tuple[str, ...], choices: tf.Tensor, strengths: tf.Tensor, signs: tf.Tensor, size: tuple[int, int]
+) -> tf.Tensor:
+    """Returns the maps of the moves chosen, float64 of shape (batch, 6); zeros for the other images."""
+    no_maps = tf.zeros((tf.size(choices), 6), tf.float64)
+    operations = [OPERATIONS[name] for name in names]
+    maps = [each.apply(each.argument(strengths, signs), *size) if each.is_move else no_maps for each in operations]
+    return tf.gather(tf.stack(maps, axis=1), choices, batch_dims=1)  # (batch, names, 6) -> (batch, 6)
