@@ -68,7 +68,7 @@ def _maps(*numbers: tf.Tensor | float) -> tf.Tensor:
     return tf.stack([tf.broadcast_to(tf.cast(number, tf.float64), count) for number in numbers], axis=1)
 
 
-def move(images: tf.Tensor, maps: tf.Tensor, resampling: Resampling) -> tf.Tensor:
+def move(images: tf.Tensor, maps: tf.Tensor, resampling: Resampling, axes: str) -> tf.Tensor:
     """Moves the pixels of images.
 
     A pixel whose source lies outside the image gets the fill colour; inside, the pixels beyond the edge count as the
@@ -78,6 +78,7 @@ def move(images: tf.Tensor, maps: tf.Tensor, resampling: Resampling) -> tf.Tenso
         images: uint8 tensor of shape (batch, height, width, channels).
         maps: Float64 tensor of shape (batch, 6), where the pixels come from.
         resampling: How to fill the images.
+        axes: "x" or "y" if no pixel leaves its row or column, which saves work; otherwise "xy".
 
     Returns:
         Tensor of the shape and dtype of `images`.
@@ -95,7 +96,7 @@ def move(images: tf.Tensor, maps: tf.Tensor, resampling: Resampling) -> tf.Tenso
 
     fill = tf.constant(resampling.fill_color, tf.uint8)
     moved = tf.map_fn(
-        lambda group: _move(*group, fill),
+        lambda group: _move(*group, fill, axes),
         (groups(images), groups(maps), groups(resampling.is_bicubic)),
         fn_output_signature=tf.TensorSpec((group_size, height, width, channels), tf.uint8),
     )  # (groups, group_size, height, width, channels)
@@ -104,26 +105,22 @@ def move(images: tf.Tensor, maps: tf.Tensor, resampling: Resampling) -> tf.Tenso
 
 # Compiled, every pixel's sixteen neighbours are read, weighted and summed in registers: several times faster.
 @tf.function(jit_compile=True)
-def _move(images: tf.Tensor, maps: tf.Tensor, is_bicubic: tf.Tensor, fill: tf.Tensor) -> tf.Tensor:
+def _move(images: tf.Tensor, maps: tf.Tensor, is_bicubic: tf.Tensor, fill: tf.Tensor, axes: str) -> tf.Tensor:
     count, height, width, channels = images.shape
     x, y = _sources(maps, height, width)  # (batch, height, width) each
     is_inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    left, top = tf.floor(x - 0.5), tf.floor(y - 0.5)
-    column_weights = _weights(tf.cast(x - 0.5 - left, tf.float32), is_bicubic)
-    row_weights = _weights(tf.cast(y - 0.5 - top, tf.float32), is_bicubic)
-    left, top = tf.cast(left, tf.int32), tf.cast(top, tf.int32)
-    columns = [tf.clip_by_value(left + offset, 0, width - 1) for offset in range(-1, 3)]
-    rows = [tf.clip_by_value(top + offset, 0, height - 1) for offset in range(-1, 3)]
-    rows = [(tf.range(count)[:, None, None] * height + row) * width for row in rows]  # counted in pixels
+    columns = _taps(x, width, is_bicubic, "x" in axes)
+    first_rows = tf.range(count)[:, None, None] * height  # counted through all images
+    rows = [(weight, (first_rows + row) * width) for weight, row in _taps(y, height, is_bicubic, "y" in axes)]
     pixels = tf.reshape(images, (-1, channels))
 
     def value_at(row: tf.Tensor, column: tf.Tensor) -> tf.Tensor:
         return tf.cast(tf.gather(pixels, row + column), tf.float32)  # (batch, height, width, channels)
 
     def value_in(row: tf.Tensor) -> tf.Tensor:
-        return sum(weight * value_at(row, column) for weight, column in zip(column_weights, columns, strict=True))
+        return sum(weight * value_at(row, column) for weight, column in columns)
 
-    values = sum(weight * value_in(row) for weight, row in zip(row_weights, rows, strict=True))
+    values = sum(weight * value_in(row) for weight, row in rows)
     truncated = tf.cast(tf.clip_by_value(values + TRUNCATION_SLACK, 0, 255), tf.uint8)
     return tf.where(is_inside[..., None], truncated, fill)
 
@@ -133,6 +130,20 @@ def _sources(maps: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor, tf.Te
     y = tf.range(height, dtype=tf.float64)[:, None] + 0.5  # (height, 1)
     a, b, c, d, e, f = (number[:, None, None] for number in tf.unstack(maps, axis=1))
     return a * x + b * y + c, d * x + e * y + f
+
+
+def _taps(
+    positions: tf.Tensor, side: int, is_bicubic: tf.Tensor, is_between: bool
+) -> list[tuple[tf.Tensor | float, tf.Tensor]]:
+    """Returns weight and number of the pixels to read along one axis: four, or one if no position is between pixels."""
+    first = tf.floor(positions - 0.5)
+    numbers = tf.cast(first, tf.int32)
+    if not is_between:
+        return [(1.0, tf.clip_by_value(numbers, 0, side - 1))]
+    weights = _weights(tf.cast(positions - 0.5 - first, tf.float32), is_bicubic)
+    return [
+        (weight, tf.clip_by_value(numbers + offset, 0, side - 1)) for offset, weight in enumerate(weights, start=-1)
+    ]
 
 
 def _weights(fractions: tf.Tensor, is_bicubic: tf.Tensor) -> list[tf.Tensor]:

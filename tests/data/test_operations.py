@@ -25,15 +25,15 @@ def test_images_match_the_golden_ones(case, mode):
     inputs = np.stack([INPUT, INPUT[::-1, ::-1]])  # a second image, so that batches are told apart
 
     def apply(images, arguments):
-        if operation.is_move:
+        if operation.axes:
             maps = operation.apply(arguments, *INPUT.shape[:2])
-            return move(images, maps, resampling(2, case["interpolation"], case["fill"]))
+            return move(images, maps, resampling(2, case["interpolation"], case["fill"]), operation.axes)
         return operation.apply(images, *([arguments] if operation.argument else []))
 
     found = run(mode, apply, inputs, np.array([case["arg"] or 0] * 2, dtype="float64"))
     wanted = np.reshape(case["output"], INPUT.shape)
     assert found.dtype == "uint8"
-    if operation.is_move:
+    if operation.axes:
         difference = np.abs(found[0].astype(int) - wanted).max(axis=-1)
         assert (difference <= 1).mean() >= 0.99
     else:
