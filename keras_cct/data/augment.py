@@ -19,6 +19,9 @@ INTERPOLATIONS = ("random", "bilinear", "bicubic")
 CROP_PLACE, PIXEL_PLACE, MIX_PLACE, ERASE_PLACE = 0, 1000, 2000, 3000
 """Where each stage finds its random numbers, so that a change of one leaves the others' alone."""
 
+GROUP_PIXELS = 2**19
+"""Pixels of a group of small images: more would leave the caches, fewer spend their time starting operations."""
+
 CROP_DRAWS = BOX_DRAWS + 3
 """Random numbers per crop: the box, the two flips, the resampling."""
 
@@ -156,8 +159,13 @@ def augment_crops(
     Returns:
         Images of that shape, float32 if some are erased, otherwise uint8; targets of the shape given.
     """
-    if not augmentation.no_aug:
-        images = _change_pixels(images, keys, augmentation)
+    return mix_and_erase(change_pixels(images, keys, augmentation), targets, keys, augmentation)
+
+
+def mix_and_erase(
+    images: tf.Tensor, targets: tf.Tensor, keys: SampleKeys, augmentation: Augmentation
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Does what concerns a batch as a whole, after `change_pixels`; arguments and results as of `augment_crops`."""
     mixing, erasing = augmentation.mixing, augmentation.erasing
     if mixing.is_active:
         mix_draws = draw_table(drawing_keys(keys, mixing.mixup_mode), MIX_PLACE, MIX_DRAWS)
@@ -168,7 +176,19 @@ def augment_crops(
     return images, targets
 
 
-def _change_pixels(images: tf.Tensor, keys: SampleKeys, augmentation: Augmentation) -> tf.Tensor:
+def change_pixels(images: tf.Tensor, keys: SampleKeys, augmentation: Augmentation) -> tf.Tensor:
+    """Does what concerns each cropped image alone: RandAugment or colour jitter.
+
+    Args:
+        images: uint8 tensor of shape (count, height, width, channels).
+        keys: What the random numbers depend on.
+        augmentation: What to do.
+
+    Returns:
+        Tensor of the shape of `images`.
+    """
+    if augmentation.no_aug:
+        return images
     if augmentation.layer is not None:
         return augmentation.layer(images)
     if augmentation.aa:
@@ -178,6 +198,14 @@ def _change_pixels(images: tf.Tensor, keys: SampleKeys, augmentation: Augmentati
     if augmentation.color_jitter > 0:
         return jitter_colors(images, draw_table(keys, PIXEL_PLACE, JITTER_DRAWS), augmentation.color_jitter)
     return images
+
+
+def group_size(batch_size: int, augmentation: Augmentation) -> int:
+    """Returns how many images `change_pixels` best takes at once: as many as some number of whole batches has."""
+    if augmentation.layer is not None:
+        return batch_size  # what a layer does may depend on the whole batch
+    height, width = augmentation.img_size
+    return batch_size * max(1, GROUP_PIXELS // (batch_size * height * width))
 
 
 def augment_batch(

@@ -79,10 +79,11 @@ def box_masks(boxes: tf.Tensor, height: int, width: int) -> tf.Tensor:
         width: Columns of the masks.
 
     Returns:
-        Boolean tensor of shape (batch, height, width).
+        uint8 tensor of shape (batch, height, width): 255 inside, 0 outside.
     """
     top, left, box_heights, box_widths = (side[:, None] for side in tf.unstack(boxes, axis=1))
     rows, columns = tf.range(height), tf.range(width)
     in_rows = (rows >= top) & (rows < top + box_heights)  # (batch, height)
     in_columns = (columns >= left) & (columns < left + box_widths)  # (batch, width)
-    return in_rows[:, :, None] & in_columns[:, None, :]
+    masks = [255 * tf.cast(is_inside, tf.uint8) for is_inside in (in_rows, in_columns)]
+    return tf.bitwise.bitwise_and(masks[0][:, :, None], masks[1][:, None, :])

@@ -1,7 +1,9 @@
 """Random numbers that depend on (seed, epoch, index of the image) only, for a whole batch at once."""
 
 import dataclasses
+import functools
 
+import numpy as np
 import tensorflow as tf
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -63,13 +65,40 @@ def uniform_draws(keys: SampleKeys, places: tf.Tensor) -> tf.Tensor:
     Returns:
         Float32 tensor of shape (batch, 2 * places), multiples of 2**-24 from 0 to below 1.
     """
-    words = threefry(
-        (tf.cast(keys.seed, tf.uint32), tf.cast(keys.epoch, tf.uint32)),
-        (tf.cast(keys.indices, tf.uint32)[:, None], tf.cast(places, tf.uint32)),
-    )
-    words = tf.reshape(tf.stack(words, axis=-1), (-1, 2 * places.shape[-1]))  # (batch, places, 2) -> (batch, draws)
+    words = tf.stack(_words(keys, places), axis=-1)  # (batch, places, 2)
+    words = tf.reshape(words, (-1, 2 * places.shape[-1]))  # (batch, draws)
     high_bits = tf.bitwise.right_shift(words, tf.constant(32 - DRAW_BITS, tf.uint32))
     return tf.cast(tf.cast(high_bits, tf.int32), tf.float32) * 2.0**-DRAW_BITS
+
+
+def normal_draws(keys: SampleKeys, places: tf.Tensor) -> tf.Tensor:
+    """Returns four standard normal random numbers for every image and place: faster than `to_normal`, but coarser.
+
+    Args:
+        keys: The batch.
+        places: int32 tensor of shape (places,) or (batch, places): what the numbers are for.
+
+    Returns:
+        Float32 tensor of shape (batch, 4 * places), each number one of 2**16 that are equally likely.
+    """
+    words = tf.stack(_words(keys, places), axis=-1)  # (batch, places, 2)
+    numbers = tf.reshape(tf.bitcast(words, tf.uint16), (-1, 4 * places.shape[-1]))  # (batch, draws)
+    return tf.gather(tf.constant(normal_quantiles()), tf.cast(numbers, tf.int32))
+
+
+@functools.cache
+def normal_quantiles() -> np.ndarray:
+    """Returns the quantiles of the standard normal distribution at the middles of 2**16 equal parts, float32."""
+    with tf.init_scope():  # numbers also where a graph is built
+        middles = (tf.range(2**16, dtype=tf.float64) + 0.5) / 2**16
+        return tf.cast(tf.math.ndtri(middles), tf.float32).numpy()
+
+
+def _words(keys: SampleKeys, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return threefry(
+        (tf.cast(keys.seed, tf.uint32), tf.cast(keys.epoch, tf.uint32)),
+        (tf.cast(keys.indices, tf.uint32)[:, None], tf.cast(places, tf.uint32)),
+    )  # (batch, places) each
 
 
 def draw_table(keys: SampleKeys, first_place: int, num_draws: int) -> tf.Tensor:

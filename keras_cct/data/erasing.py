@@ -8,8 +8,8 @@ import dataclasses
 import tensorflow as tf
 
 from keras_cct.checks import check_setting
-from keras_cct.data.boxes import BOX_DRAWS, box_masks, draw_sides, first_fitting, place
-from keras_cct.data.draws import SampleKeys, to_integer, to_normal, uniform_draws
+from keras_cct.data.boxes import BOX_DRAWS, draw_sides, first_fitting, place
+from keras_cct.data.draws import SampleKeys, normal_draws, to_integer
 
 AREA_RANGE = (0.02, 1 / 3)
 ASPECT_RANGE = (0.3, 1 / 0.3)
@@ -71,26 +71,37 @@ def erase(
         Float32 tensor of the shape of `images`.
     """
     height, width, channels = images.shape[1:]
-    pixels = tf.cast(images, tf.float32)
+    pixels = tf.reshape(tf.cast(images, tf.float32), (-1, channels))  # (batch * height * width, channels)
     for number, boxes in enumerate(erased_boxes(draws, height, width, erasing)):
-        positions = tf.cast(tf.where(box_masks(boxes, height, width)), tf.int32)  # (erased pixels, 3)
-        image, row, column = tf.unstack(positions, axis=1)
+        positions = _positions(boxes, height, width)
+        image = positions // (height * width)
         if erasing.remode == "const":
             noise = tf.zeros((tf.size(image), channels))
+        elif erasing.remode == "rand":
+            noise = tf.gather(_noise(keys, tf.fill(tf.shape(keys.indices), number), channels), image)
         else:
-            # A box of one colour looks up one place for all its pixels.
-            cells = row * width + column if erasing.remode == "pixel" else tf.fill(tf.shape(image), number)
             pixel_keys = SampleKeys(keys.seed, keys.epoch, tf.gather(keys.indices, image))
-            noise = _noise(pixel_keys, cells, channels)
-        pixels = tf.tensor_scatter_nd_update(pixels, positions, 255.0 * (tf.constant(mean) + tf.constant(std) * noise))
-    return pixels
+            noise = _noise(pixel_keys, positions - image * (height * width), channels)
+        values = 255.0 * (tf.constant(mean) + tf.constant(std) * noise)
+        pixels = tf.tensor_scatter_nd_update(pixels, positions[:, None], values)
+    return tf.reshape(pixels, (-1, height, width, channels))
+
+
+def _positions(boxes: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Returns the pixels in a batch's boxes, int32 of shape (pixels,), counted through all rows of all images."""
+    top, left, box_heights, box_widths = tf.unstack(boxes, axis=1)
+    first_rows = tf.range(tf.size(top)) * height + top  # counted through all images
+    rows = tf.ragged.range(first_rows, first_rows + box_heights).flat_values
+    image = rows // height
+    first = rows * width + tf.gather(left, image)
+    return tf.ragged.range(first, first + tf.gather(box_widths, image)).flat_values
 
 
 def _noise(pixel_keys: SampleKeys, cells: tf.Tensor, channels: int) -> tf.Tensor:
     """Returns standard normal noise of shape (pixels, channels) for pixels given by the keys and by cell."""
-    num_places = -(-channels // 2)
+    num_places = -(-channels // 4)
     places = NOISE_PLACE + cells[:, None] * num_places + tf.range(num_places)  # (pixels, places)
-    return to_normal(uniform_draws(pixel_keys, places)[:, :channels])
+    return normal_draws(pixel_keys, places)[:, :channels]
 
 
 def erased_boxes(draws: tf.Tensor, height: int, width: int, erasing: Erasing) -> list[tf.Tensor]:

@@ -10,6 +10,7 @@ from keras_cct.data.geometry import Resampling
 from keras_cct.data.partition import apply_by_choice
 
 MAX_LEVEL = 10.0
+AXES = ("x", "y", "xy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,20 +18,23 @@ class Operation:
     """One operation on images.
 
     Args:
-        apply: Function of images, of arguments if there is an `argument`, and of a `Resampling` if `is_move`.
+        apply: Function of images and, if there is an `argument`, of arguments; returns images. If the operation moves
+            pixels, function of arguments, height and width; returns the maps that `geometry.move` takes.
         argument: Function of the strength, the level as a share of the highest, and of a sign of 1 or -1, both
             float64 tensors of shape (batch,); returns the arguments of `apply`.
-        is_move: Whether the operation moves pixels.
+        axes: Along which axes pixels move: "", "x", "y" or "xy".
     """
 
     apply: Callable[..., tf.Tensor]
     argument: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
-    is_move: bool = False
+    axes: str = ""
 
     def __call__(self, images: tf.Tensor, strengths: tf.Tensor, signs: tf.Tensor, resampling: Resampling) -> tf.Tensor:
         """Applies the operation to every image."""
         arguments = [self.argument(strengths, signs)] if self.argument else []
-        return self.apply(images, *arguments, *([resampling] if self.is_move else []))
+        if self.axes:
+            return geometry.move(images, self.apply(*arguments, *images.shape[1:3]), resampling, self.axes)
+        return self.apply(images, *arguments)
 
 
 def _truncate(values: tf.Tensor) -> tf.Tensor:
@@ -58,7 +62,7 @@ OPERATIONS = {
     "AutoContrast": Operation(pixel_ops.auto_contrast),
     "Equalize": Operation(pixel_ops.equalize),
     "Invert": Operation(pixel_ops.invert),
-    "Rotate": Operation(geometry.rotate, lambda strengths, signs: signs * (strengths * 30), is_move=True),
+    "Rotate": Operation(geometry.rotate, lambda strengths, signs: signs * (strengths * 30), "xy"),
     "Posterize": Operation(pixel_ops.posterize, lambda strengths, _: _truncate(strengths * 4)),
     "PosterizeIncreasing": Operation(pixel_ops.posterize, lambda strengths, _: 4 - _truncate(strengths * 4)),
     "Solarize": Operation(pixel_ops.solarize, lambda strengths, _: _truncate(strengths * 256)),
@@ -72,10 +76,10 @@ OPERATIONS = {
     "BrightnessIncreasing": Operation(pixel_ops.brightness, _factor_increasing),
     "Sharpness": Operation(pixel_ops.sharpness, _factor),
     "SharpnessIncreasing": Operation(pixel_ops.sharpness, _factor_increasing),
-    "ShearX": Operation(geometry.shear_x, _slope, is_move=True),
-    "ShearY": Operation(geometry.shear_y, _slope, is_move=True),
-    "TranslateXRel": Operation(geometry.translate_x, _fraction, is_move=True),
-    "TranslateYRel": Operation(geometry.translate_y, _fraction, is_move=True),
+    "ShearX": Operation(geometry.shear_x, _slope, "x"),
+    "ShearY": Operation(geometry.shear_y, _slope, "y"),
+    "TranslateXRel": Operation(geometry.translate_x, _fraction, "x"),
+    "TranslateYRel": Operation(geometry.translate_y, _fraction, "y"),
 }
 """Operations by timm's names, and the one that does nothing. "Increasing": a higher level is a stronger effect."""
 
@@ -105,10 +109,26 @@ def apply_operations(
         Tensor of the shape and dtype of `images`.
     """
     strengths = levels / MAX_LEVEL
+    maps = _chosen_maps(names, choices, strengths, signs, images.shape[1:3])
 
     def bind(operation: Operation) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-        return lambda chosen, rows: operation(
-            chosen, tf.gather(strengths, rows), tf.gather(signs, rows), resampling.rows(rows)
-        )
+        return lambda chosen, rows: operation(chosen, tf.gather(strengths, rows), tf.gather(signs, rows), resampling)
 
-    return apply_by_choice(images, choices, [bind(OPERATIONS[name]) for name in names])
+    def bind_move(axes: str) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+        return lambda chosen, rows: geometry.move(chosen, tf.gather(maps, rows), resampling.rows(rows), axes)
+
+    # Moves along the same axes are one, with a map for each image.
+    kinds = [OPERATIONS[name].axes or name for name in names]
+    functions = {kind: bind_move(kind) if kind in AXES else bind(OPERATIONS[kind]) for kind in kinds}
+    places = tf.constant([list(functions).index(kind) for kind in kinds])
+    return apply_by_choice(images, tf.gather(places, choices), list(functions.values()))
+
+
+def _chosen_maps(
+    names: tuple[str, ...], choices: tf.Tensor, strengths: tf.Tensor, signs: tf.Tensor, size: tuple[int, int]
+) -> tf.Tensor:
+    """Returns the maps of the moves chosen, float64 of shape (batch, 6); zeros for the other images."""
+    no_maps = tf.zeros((tf.size(choices), 6), tf.float64)
+    operations = [OPERATIONS[name] for name in names]
+    maps = [each.apply(each.argument(strengths, signs), *size) if each.axes else no_maps for each in operations]
+    return tf.gather(tf.stack(maps, axis=1), choices, batch_dims=1)  # (batch, names, 6) -> (batch, 6)

@@ -5,7 +5,15 @@ import dataclasses
 import tensorflow as tf
 
 from keras_cct.checks import check_setting
-from keras_cct.data.augment import Augmentation, augment_crops, crop_batch, crop_image, draw_crops
+from keras_cct.data.augment import (
+    Augmentation,
+    change_pixels,
+    crop_batch,
+    crop_image,
+    draw_crops,
+    group_size,
+    mix_and_erase,
+)
 from keras_cct.data.draws import SampleKeys
 from keras_cct.data.encoded_images import EncodedImages, ImageSet, RecordImages
 from keras_cct.data.erasing import Erasing
@@ -90,12 +98,19 @@ def training_batches(
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
         first_image = tf.where(epoch == first_epoch, first_batch * batch_size, 0)
 
+        def change(indices: tf.Tensor, crops: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            return indices, change_pixels(crops, SampleKeys(recipe.seed, epoch, indices), augmentation), labels
+
         def finish(indices: tf.Tensor, crops: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             targets = soft_targets(labels, len(data.class_names), recipe.smoothing)
-            return augment_crops(crops, targets, SampleKeys(recipe.seed, epoch, indices), augmentation)
+            crops = tf.ensure_shape(crops, (batch_size, *crops.shape[1:]))
+            return mix_and_erase(crops, targets, SampleKeys(recipe.seed, epoch, indices), augmentation)
 
-        crops = cropped(data, augmentation, SampleKeys(recipe.seed, epoch, first_image), batch_size)
-        return crops.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+        keys = SampleKeys(recipe.seed, epoch, first_image)
+        groups = cropped(data, augmentation, keys, group_size(batch_size, augmentation))
+        groups = groups.map(change, num_parallel_calls=tf.data.AUTOTUNE)
+        batches = groups.rebatch(batch_size, drop_remainder=True)
+        return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
 
     epochs = tf.data.Dataset.range(first_epoch, recipe.total_epochs, output_type=tf.int32)
     num_steps = len(data) // batch_size * recipe.total_epochs - first_step
@@ -103,10 +118,8 @@ def training_batches(
     return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(recipe))
 
 
-def _cropped_arrays(
-    data: LabelledImages, augmentation: Augmentation, start: SampleKeys, batch_size: int
-) -> tf.data.Dataset:
-    """Returns batches of indices, crops and labels of an epoch, from the image on whose place `start.indices` is."""
+def _cropped_arrays(data: LabelledImages, augmentation: Augmentation, start: SampleKeys, count: int) -> tf.data.Dataset:
+    """Returns indices, crops and labels of an epoch in groups, from the image on whose place `start.indices` is."""
     images, labels = tf.constant(data.images), tf.constant(data.labels)
 
     def crop(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -114,26 +127,26 @@ def _cropped_arrays(
         return indices, crop_batch(tf.gather(images, indices), draws, augmentation), tf.gather(labels, indices)
 
     order = shuffled_indices(len(data), start.seed, start.epoch)[start.indices :]
-    batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True)
-    return batches.map(crop, num_parallel_calls=tf.data.AUTOTUNE)
+    groups = tf.data.Dataset.from_tensor_slices(order).batch(count)
+    return groups.map(crop, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _cropped_files(
-    data: EncodedImages | RecordImages, augmentation: Augmentation, start: SampleKeys, batch_size: int
+    data: EncodedImages | RecordImages, augmentation: Augmentation, start: SampleKeys, count: int
 ) -> tf.data.Dataset:
     """Does as `_cropped_arrays` for images that are decoded one by one."""
 
     def draw(indices: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        # For a batch at once, at the price of one.
+        # For a group at once, at the price of one.
         return draw_crops(SampleKeys(start.seed, start.epoch, indices)), indices, *rest
 
     def crop(draws: tf.Tensor, index: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         image, label = data.read(index, *rest)
         return index, crop_image(image, draws, augmentation), label
 
-    batches = data.shuffled(start.seed, start.epoch, start.indices).batch(batch_size, drop_remainder=True)
-    crops = batches.map(draw).unbatch().map(crop, num_parallel_calls=tf.data.AUTOTUNE)
-    return crops.batch(batch_size, drop_remainder=True)
+    groups = data.shuffled(start.seed, start.epoch, start.indices).batch(count)
+    crops = groups.map(draw).unbatch().map(crop, num_parallel_calls=tf.data.AUTOTUNE)
+    return crops.batch(count)
 
 
 def evaluation_batches(

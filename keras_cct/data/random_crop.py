@@ -7,6 +7,12 @@ import tensorflow as tf
 
 from keras_cct.data.boxes import draw_sides, first_fitting, place
 
+BLOCK_SIZE = 16
+"""Resized lines per block: larger blocks have more weights of zero, smaller ones more lines of the source twice."""
+
+SMALL_SIZE = 32
+"""Largest size to resize in one block, which needs no copies of the source."""
+
 
 def crop_boxes(
     draws: tf.Tensor, heights: tf.Tensor, widths: tf.Tensor, scale: tuple[float, float], ratio: tuple[float, float]
@@ -48,7 +54,7 @@ def resize_boxes(
 ) -> tf.Tensor:
     """Cuts a box out of every image, resizes it with antialiasing, and mirrors it.
 
-    Resampling is linear in the pixels: two matrices per image hold the crop, the resize and the mirroring.
+    Resampling is linear in the pixels: matrices hold the crop, the resize and the mirroring.
 
     Args:
         images: uint8 tensor of shape (batch, rows, columns, channels).
@@ -63,56 +69,93 @@ def resize_boxes(
     rows, columns = tf.unstack(tf.shape(images)[1:3])
     height, width, channels = *size, images.shape[-1]
     top, left, crop_heights, crop_widths = tf.unstack(boxes, axis=1)
-    across = resampling_matrix(left, crop_widths, columns, width, is_bicubic, flips[:, 0])  # (batch, width, columns)
-    down = resampling_matrix(top, crop_heights, rows, height, is_bicubic, flips[:, 1])  # (batch, height, rows)
-    pixels = tf.transpose(images, (0, 2, 1, 3))  # (batch, columns, rows, channels)
-    pixels = tf.cast(tf.reshape(pixels, (-1, columns, rows * channels)), tf.float32)
-    pixels = tf.reshape(_round_pixels(across @ pixels), (-1, width, rows, channels))
-    pixels = tf.transpose(pixels, (0, 2, 1, 3))  # (batch, rows, width, channels)
-    pixels = down @ tf.reshape(pixels, (-1, rows, width * channels))  # (batch, height, width * channels)
-    return tf.cast(tf.reshape(_round_pixels(pixels), (-1, height, width, channels)), tf.uint8)
+    # Floats are transposed faster than bytes.
+    pixels = tf.transpose(tf.cast(images, tf.float32), (0, 2, 1, 3))  # (batch, columns, rows, channels)
+    pixels = tf.reshape(pixels, (-1, columns, rows * channels))
+    pixels = tf.floor(_resize_lines(pixels, left, crop_widths, width, is_bicubic, flips[:, 0]))
+    pixels = tf.transpose(tf.reshape(pixels, (-1, width, rows, channels)), (0, 2, 1, 3))
+    pixels = tf.reshape(pixels, (-1, rows, width * channels))  # (batch, rows, width, channels) -> (..., values)
+    pixels = _resize_lines(pixels, top, crop_heights, height, is_bicubic, flips[:, 1])
+    return tf.cast(tf.reshape(pixels, (-1, height, width, channels)), tf.uint8)
 
 
-def _round_pixels(pixels: tf.Tensor) -> tf.Tensor:
-    return tf.clip_by_value(tf.floor(pixels + 0.5), 0, 255)
-
-
-def resampling_matrix(
-    starts: tf.Tensor, lengths: tf.Tensor, side: tf.Tensor, size: int, is_bicubic: tf.Tensor, flips: tf.Tensor
+def _resize_lines(
+    lines: tf.Tensor, starts: tf.Tensor, lengths: tf.Tensor, size: int, is_bicubic: tf.Tensor, flips: tf.Tensor
 ) -> tf.Tensor:
-    """Returns the weights of source pixels in resized pixels, along one axis.
+    """Resizes along one axis, up to the cut that makes integers of the results.
+
+    The result is computed in blocks of neighbouring lines, each from the short band of the source that it depends on.
 
     Args:
-        starts: int32 tensor of shape (batch,), first source pixel.
-        lengths: int32 tensor of shape (batch,), number of source pixels.
-        side: Pixels of the whole source.
-        size: Pixels of the result.
+        lines: Float32 tensor of shape (batch, side, values).
+        starts: int32 tensor of shape (batch,), first source line.
+        lengths: int32 tensor of shape (batch,), number of source lines.
+        size: Lines of the result.
         is_bicubic: Boolean tensor of shape (batch,).
         flips: Boolean tensor of shape (batch,): whether the result runs backwards.
 
     Returns:
-        Float32 tensor of shape (batch, size, side); every row sums to 1.
+        Float32 tensor of shape (batch, size, values), 0.5 above the values and clipped to 0..255.
     """
+    side, num_values = tf.unstack(tf.shape(lines)[1:])
+    block_size = size if size <= SMALL_SIZE else BLOCK_SIZE
+    num_blocks = -(-size // block_size)
+    positions = tf.minimum(tf.range(num_blocks * block_size, dtype=tf.float32), size - 1) + 0.5
+    positions = tf.where(flips[:, None], size - positions, positions)  # (batch, blocks * block_size)
     step = tf.cast(lengths, tf.float32)[:, None] / size  # (batch, 1)
-    stretch = tf.maximum(step, 1.0)
-    positions = tf.range(size, dtype=tf.float32) + 0.5  # (size,)
-    positions = tf.where(flips[:, None], size - positions, positions)  # (batch, size)
-    centres = positions * step  # (batch, size), from the start of the crop
-    radius = tf.where(is_bicubic[:, None], 2.0, 1.0) * stretch
-    first = tf.cast(tf.floor(centres - radius + 0.5), tf.int32)
-    num_taps = 2 * tf.cast(tf.math.ceil(2 * tf.maximum(side / size, 1.0)), tf.int32) + 1
-    pixels = first[..., None] + tf.range(num_taps)  # (batch, size, taps)
-    distances = tf.abs(tf.cast(pixels, tf.float32) + 0.5 - centres[..., None]) / stretch[..., None]
-    weights = tf.where(is_bicubic[:, None, None], _cubic(distances), tf.nn.relu(1 - distances))
-    is_inside = (pixels >= 0) & (pixels < lengths[:, None, None])
-    weights = tf.where(is_inside, weights, 0.0)
-    weights /= tf.reduce_sum(weights, axis=-1, keepdims=True)
-    columns = tf.clip_by_value(starts[:, None, None] + pixels, 0, side - 1)
-    result_rows = tf.reshape(tf.range(tf.size(centres)), (-1, size, 1))
-    flat = tf.scatter_nd(
-        tf.reshape(result_rows * side + columns, (-1, 1)), tf.reshape(weights, (-1,)), [tf.size(centres) * side]
-    )
-    return tf.reshape(flat, (-1, size, side))  # (batch * size * side,) -> (batch, size, side)
+    centres = tf.reshape(positions * step, (-1, num_blocks, block_size))  # from the start of the crop
+    first, band_size = _bands(centres, starts, side, size)
+    weights = resampling_weights(centres, first, band_size, lengths, tf.maximum(step, 1.0), is_bicubic)
+    if num_blocks > 1:
+        band = (starts[:, None] + first)[..., None] + tf.range(band_size)  # (batch, blocks, band)
+        bands = tf.gather(lines, band, batch_dims=1)  # (batch, blocks, band, values)
+    else:
+        bands = lines[:, None]
+    resized = tf.reshape(weights @ bands, (-1, num_blocks * block_size, num_values))
+    return tf.clip_by_value(resized[:, :size] + 0.5, 0, 255)
+
+
+def _bands(centres: tf.Tensor, starts: tf.Tensor, side: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the first source line of every block, from the start of the crop, and how many lines follow from it."""
+    num_blocks, block_size = centres.shape[1:]
+    largest_step = tf.maximum(tf.cast(side, tf.float32) / size, 1.0)
+    reach = tf.cast(tf.math.ceil(2 * largest_step), tf.int32)
+    needed = tf.cast(tf.math.ceil(block_size * largest_step), tf.int32) + 2 * reach + 1
+    # Few different sizes, as matrix products of a new shape are slow the first time.
+    band_size = tf.minimum(-(-needed // 8) * 8, side) if num_blocks > 1 else side
+    first = tf.cast(tf.floor(tf.reduce_min(centres, axis=-1)), tf.int32) - reach  # (batch, blocks)
+    return tf.clip_by_value(first, -starts[:, None], side - band_size - starts[:, None]), band_size
+
+
+def resampling_weights(
+    centres: tf.Tensor,
+    first: tf.Tensor,
+    band_size: tf.Tensor,
+    lengths: tf.Tensor,
+    stretch: tf.Tensor,
+    is_bicubic: tf.Tensor,
+) -> tf.Tensor:
+    """Returns the weights of source lines in resized lines.
+
+    Args:
+        centres: Float32 tensor of shape (batch, blocks, lines), positions in the crop.
+        first: int32 tensor of shape (batch, blocks), the source line of each block's first weight.
+        band_size: Weights per line.
+        lengths: int32 tensor of shape (batch,), source lines of the crop.
+        stretch: Float32 tensor of shape (batch, 1), widths of the kernels, at least 1.
+        is_bicubic: Boolean tensor of shape (batch,).
+
+    Returns:
+        Float32 tensor of shape (batch, blocks, lines, band_size); every row sums to 1.
+    """
+    offsets = tf.range(band_size)
+    sources = first[..., None] + offsets  # (batch, blocks, band)
+    is_inside = (sources >= 0) & (sources < lengths[:, None, None])
+    to_first = tf.cast(first, tf.float32)[..., None] + 0.5 - centres  # (batch, blocks, lines)
+    distances = tf.abs(to_first[..., None] + tf.cast(offsets, tf.float32)) / stretch[..., None, None]
+    weights = tf.where(is_bicubic[:, None, None, None], _cubic(distances), tf.nn.relu(1 - distances))
+    weights *= tf.cast(is_inside, tf.float32)[:, :, None]
+    return weights / tf.reduce_sum(weights, axis=-1, keepdims=True)
 
 
 def _cubic(distances: tf.Tensor) -> tf.Tensor:

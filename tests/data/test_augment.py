@@ -11,6 +11,7 @@ from keras_cct.data.augment import (
     crop_batch,
     crop_image,
     draw_crops,
+    group_size,
 )
 from keras_cct.data.draws import SampleKeys
 from keras_cct.data.erasing import Erasing
@@ -77,6 +78,14 @@ def test_cropped_images_can_be_augmented_later():
         augment_crops(crops, targets, keys, how), augment_batch(images, targets, keys, how), strict=True
     ):
         np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("side", "batch_size", "wanted"), [(32, 128, 512), (32, 96, 480), (32, 1000, 1000), (224, 64, 64)]
+)
+def test_groups_of_small_images_are_several_batches(side, batch_size, wanted):
+    how = Augmentation((side, side), MEAN, STD)
+    assert group_size(batch_size, how) == wanted
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0])

@@ -1,9 +1,11 @@
+import statistics
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from fixtures.golden_recipe import MODES, run
 
-from keras_cct.data.draws import SampleKeys, draw_table, threefry, to_integer, to_normal
+from keras_cct.data.draws import SampleKeys, draw_table, normal_draws, threefry, to_integer, to_normal
 
 # Known answers of the Random123 distribution, threefry2x32 with 20 rounds: counter, key, result.
 KNOWN_ANSWERS = [
@@ -52,6 +54,16 @@ def test_normal_draws_are_standard_normal_and_finite():
     assert abs(draws.mean()) < 0.015  # five standard deviations of 120,000 draws
     assert abs(draws.std() - 1) < 0.011
     assert np.isfinite(to_normal(tf.constant([0.0, 1 - 2.0**-24])).numpy()).all()
+
+
+def test_fast_normal_draws_are_standard_normal_and_independent():
+    draws = normal_draws(SampleKeys(0, tf.constant(0), tf.range(20_000)), tf.range(2)).numpy()
+    assert draws.shape == (20_000, 8)
+    assert np.abs(np.corrcoef(draws.T) - np.eye(8)).max() < 5 / np.sqrt(20_000)  # five standard deviations
+    for column in draws.T:
+        # Kolmogorov-Smirnov; the statistic exceeds 1.95 / sqrt(n) once in a thousand times.
+        shares = np.array([statistics.NormalDist().cdf(draw) for draw in np.sort(column)])
+        assert np.abs(shares - np.arange(20_000) / 20_000).max() < 1.95 / np.sqrt(20_000)
 
 
 def test_integers_cover_their_range_evenly():

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from fixtures.golden_recipe import GOLDEN, INPUT, MODES, run
 
-from keras_cct.data.geometry import Resampling
+from keras_cct.data.geometry import Resampling, move
 from keras_cct.data.operations import INCREASING_NAMES, OPERATIONS, PLAIN_NAMES, apply_operations
 
 CASES = GOLDEN["op_images"]["outputs"]
@@ -25,14 +25,15 @@ def test_images_match_the_golden_ones(case, mode):
     inputs = np.stack([INPUT, INPUT[::-1, ::-1]])  # a second image, so that batches are told apart
 
     def apply(images, arguments):
-        extra = [arguments] if operation.argument else []
-        how = [resampling(2, case["interpolation"], case["fill"])] if operation.is_move else []
-        return operation.apply(images, *extra, *how)
+        if operation.axes:
+            maps = operation.apply(arguments, *INPUT.shape[:2])
+            return move(images, maps, resampling(2, case["interpolation"], case["fill"]), operation.axes)
+        return operation.apply(images, *([arguments] if operation.argument else []))
 
     found = run(mode, apply, inputs, np.array([case["arg"] or 0] * 2, dtype="float64"))
     wanted = np.reshape(case["output"], INPUT.shape)
     assert found.dtype == "uint8"
-    if operation.is_move:
+    if operation.axes:
         difference = np.abs(found[0].astype(int) - wanted).max(axis=-1)
         assert (difference <= 1).mean() >= 0.99
     else:

@@ -48,6 +48,17 @@ def test_resized_crops_match_the_golden_ones(case, mode):
     assert (difference > 0).mean() < 0.001
 
 
+@pytest.mark.parametrize("length", [9, 70], ids=["larger", "smaller"])
+def test_results_of_many_blocks_are_those_of_tensorflow(length):
+    image = np.random.default_rng(0).integers(80, 170, (80, 80, 3), dtype="uint8")  # too flat to overshoot 0..255
+    box, size = tf.constant([[4, 5, length, length]]), (47, 35)
+    for is_bicubic, method in ((False, "bilinear"), (True, "bicubic")):
+        found = resize_boxes(image[None], box, size, tf.constant([is_bicubic]), tf.constant([[True, True]]))[0]
+        crop = image[4 : 4 + length, 5 : 5 + length]
+        wanted = np.round(tf.image.resize(crop, size, method, antialias=True))[::-1, ::-1]
+        assert np.abs(found.numpy() - wanted).max() <= 1  # TensorFlow does not round between the two directions
+
+
 def test_flips_mirror_the_crop():
     images = tf.constant(np.stack([INPUT] * 3))
     boxes = tf.tile([[2, 1, 20, 17]], (3, 1))
