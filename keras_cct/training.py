@@ -182,7 +182,8 @@ class _Run:
             if step > 0:
                 self._fit_epochs(epoch, epoch + 1, step, callbacks)
                 epoch += 1
-            self._fit_epochs(epoch, self.recipe.total_epochs, 0, callbacks)
+            if epoch < self.recipe.total_epochs:
+                self._fit_epochs(epoch, self.recipe.total_epochs, 0, callbacks)
         return summary.rows
 
     def _fit_epochs(self, epoch: int, end: int, step: int, callbacks: list[keras.callbacks.Callback]) -> None:
