@@ -10,9 +10,8 @@ import argparse
 import statistics
 import sys
 
-from keras_cct.config_files import load_recipe
 from keras_cct.errors import InputError
-from keras_cct.recipe import Recipe
+from keras_cct.recipe import Recipe, load_recipe
 
 VARIANT = "cct_2_3x2_32"
 ATTENTION_TYPES = {"Euclidean": "softmax", "SPD": "spd", "GM": "gm", "all": "all"}
@@ -48,7 +47,7 @@ def train(recipe: Recipe, attention_type: str) -> tuple[int, float]:
     from keras_cct.data import load_sample
     from keras_cct.data.pipeline import evaluation_batches, training_batches
     from keras_cct.factory import create_model
-    from keras_cct.training import create_optimizer
+    from keras_cct.training.optimization import create_optimizer
 
     train_data, eval_data = load_sample("train"), load_sample("test")
     keras.utils.set_random_seed(recipe.seed)

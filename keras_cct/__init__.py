@@ -44,7 +44,7 @@ _HOME = {
     "export_torch_weights": "weights",
     "features": "features",
     "load_predictor": "evaluation",
-    "load_recipe": "config_files",
+    "load_recipe": "recipe",
     "load_sample": "data",
     "load_torch_weights": "weights",
     "predict_files": "evaluation",

@@ -3,14 +3,17 @@
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_cct.checks import check_count
-from keras_cct.data import LabelledImages
 from keras_cct.errors import InputError
 from keras_cct.predictor import KerasPredictor, Predictor
 from keras_cct.weights import read_keras_file
+
+if TYPE_CHECKING:
+    from keras_cct.data.encoded_images import ImageSet
 
 
 def load_predictor(path: str | PathLike) -> Predictor:
@@ -52,13 +55,22 @@ def predict_files(
         yield [(names[index], float(probabilities[index])) for index in best]
 
 
-def evaluate(predictor: Predictor, data: LabelledImages, batch_size: int = 128) -> dict[str, float]:
+def evaluate(
+    predictor: Predictor,
+    data: "ImageSet",
+    batch_size: int = 128,
+    crop_pct: float = 1.0,
+    interpolation: str = "bicubic",
+) -> dict[str, float]:
     """Returns the accuracy on labelled images.
 
     Args:
         predictor: From `load_predictor`.
-        data: Images of the predictor's shape.
+        data: Images of any size with the predictor's channels; if they name the predictor's classes in another order,
+            labels are matched by name.
         batch_size: Images at a time.
+        crop_pct: Share of a resized image's short side to keep, above 0 to 1.
+        interpolation: Resampling of images of another size, "bilinear" or "bicubic".
 
     Returns:
         `top1` and `top5` in percent: how often the label is the first, or among the first five.
@@ -66,22 +78,36 @@ def evaluate(predictor: Predictor, data: LabelledImages, batch_size: int = 128) 
     Raises:
         InputError: The images or the number of classes do not fit.
     """
-    if data.image_shape != predictor.image_shape:
+    from keras_cct.data.pipeline import decoded_images
+    from keras_cct.data.preprocess import Fitting
+    from keras_cct.data.unreadable import raising_input_errors
+
+    height, width, channels = predictor.image_shape
+    if data.image_shape[-1] != channels:
         raise InputError(
-            f"the model takes images of {predictor.image_shape}, not {data.image_shape}. "
+            f"the model takes images of {channels} channels, the data set has {data.image_shape[-1]}. "
             f"Give another model or data set."
         )
     check_count("batch_size", batch_size)
-    ranks = []
-    for start in range(0, len(data), batch_size):
-        probabilities = _probabilities(predictor, data.images[start : start + batch_size])  # (batch, classes)
-        labels = data.labels[start : start + batch_size]
-        if probabilities.shape[1] != len(data.class_names):
-            raise InputError(f"the model knows {probabilities.shape[1]} classes, the data set {len(data.class_names)}.")
-        order = np.argsort(-probabilities, axis=1, kind="stable")
-        ranks.append(np.argmax(order == labels[:, None], axis=1))
+    places, ranks = _places(predictor, data), []
+    with raising_input_errors(data):
+        batches = decoded_images(data, Fitting(height, width, crop_pct, interpolation)).batch(batch_size)
+        for images, labels in batches.as_numpy_iterator():
+            probabilities = _probabilities(predictor, images)  # (batch, classes)
+            if probabilities.shape[1] != len(places):
+                raise InputError(f"the model knows {probabilities.shape[1]} classes, the data set {len(places)}.")
+            order = np.argsort(-probabilities, axis=1, kind="stable")
+            ranks.append(np.argmax(order == places[labels][:, None], axis=1))
     ranks = np.concatenate(ranks)
     return {"top1": 100 * float(np.mean(ranks < 1)), "top5": 100 * float(np.mean(ranks < 5))}
+
+
+def _places(predictor: Predictor, data: "ImageSet") -> np.ndarray:
+    """Returns where the predictor answers each class of the data."""
+    known = predictor.class_names
+    if known is None or set(known) != set(data.class_names):
+        return np.arange(len(data.class_names))
+    return np.array([known.index(name) for name in data.class_names])
 
 
 def _probabilities(predictor: Predictor, images: np.ndarray) -> np.ndarray:

@@ -30,9 +30,27 @@ def test_accuracy_counts_the_first_and_the_first_five():
     assert accuracy == {"top1": 37.5, "top5": 75.0}
 
 
+def test_labels_are_matched_by_name():
+    renamed = LabelledImages(np.zeros((2, 4, 4, 1), "uint8"), np.array([0, 5]), Known.class_names[::-1])
+    assert evaluate(Known([[0, 0, 0, 0, 0, 1]] * 2), renamed)["top1"] == 50.0
+
+
+def test_images_of_another_size_are_resized():
+    seen = []
+
+    class Watching(Known):
+        def probabilities(self, images):
+            seen.append(images)
+            return super().probabilities(images)
+
+    black = LabelledImages(np.full((1, 8, 6, 1), 7, "uint8"), np.array([0]), Known.class_names)
+    evaluate(Watching([[1, 0, 0, 0, 0, 0]]), black)
+    np.testing.assert_array_equal(seen[0], np.full((1, 4, 4, 1), 7))
+
+
 def test_images_or_classes_that_do_not_fit_are_refused():
-    other = LabelledImages(np.zeros((2, 8, 4, 1), "uint8"), np.array([0, 1]), Known.class_names)
-    with pytest.raises(keras_cct.InputError, match=r"takes images of \(4, 4, 1\), not \(8, 4, 1\)"):
+    other = LabelledImages(np.zeros((2, 4, 4, 3), "uint8"), np.array([0, 1]), Known.class_names)
+    with pytest.raises(keras_cct.InputError, match=r"takes images of 1 channels, the data set has 3"):
         evaluate(Known([]), other)
     with pytest.raises(keras_cct.InputError, match="the model knows 2 classes, the data set 6"):
         evaluate(Known([[0.5, 0.5]]), labelled([0]))

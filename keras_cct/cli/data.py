@@ -1,0 +1,80 @@
+"""The commands `keras_cct data ...`. Arguments and printing only; the work is done elsewhere."""
+
+import argparse
+import dataclasses
+
+from keras_cct.cli.frameworks import load_frameworks
+from keras_cct.cli.source import SOURCE_HELP, add_source, open_named
+from keras_cct.recipe import load_recipe
+from keras_cct.variants import variant_config
+
+SIZED_VARIANT = "cct_14_7x2_224"
+"""Gives the image size where config, images and --model do not."""
+
+
+def add_data(commands) -> None:
+    """Adds `data` and its commands to what `ArgumentParser.add_subparsers` returned."""
+    data = commands.add_parser("data", help="look into images, or write them as PNG files")
+    data_commands = data.add_subparsers(dest="data_command", required=True, metavar="COMMAND")
+
+    stats = data_commands.add_parser("stats", help="count classes, and measure sizes, mean and standard deviation")
+    add_source(stats)
+    stats.set_defaults(run=_stats)
+
+    to_folder = data_commands.add_parser("to-folder", help="write a folder of PNG files per split and class")
+    add_source(to_folder)
+    to_folder.add_argument("folder", metavar="DIR", help="folder to make")
+    to_folder.set_defaults(run=_to_folder)
+
+    show = data_commands.add_parser("show", help="write a picture of images as training sees them")
+    show.add_argument("source", nargs="?", metavar="DATA", help=f"{SOURCE_HELP} (default: that of the config)")
+    show.add_argument("-c", "--config", default="sample", help="config with the augmentation (default sample)")
+    show.add_argument("--model", help="variant, for its image size where neither config nor images have one")
+    show.add_argument(
+        "--output", default="contact_sheet.png", metavar="FILE.png", help="file to write (default %(default)s)"
+    )
+    show.set_defaults(run=_show)
+
+
+def _stats(options: argparse.Namespace) -> None:
+    load_frameworks()
+    from keras_cct.data.statistics import image_statistics
+
+    splits = open_named(options)
+    found = [image_statistics(data) for data in splits]
+    class_names = splits[0].class_names
+    width = max(5, *map(len, class_names))
+    print(f"{'class':{width}} {'train':>9} {'val':>9}")
+    for number, name in enumerate(class_names):
+        print(f"{name:{width}} {found[0].counts[number]:9} {found[1].counts[number]:9}")
+    print(f"{'all':{width}} {found[0].counts.sum():9} {found[1].counts.sum():9}")
+    for split, stats in zip(("train", "val"), found, strict=True):
+        (low_height, low_width), (high_height, high_width) = stats.sizes.min(axis=0), stats.sizes.max(axis=0)
+        print(f"{split}: height {low_height} to {high_height}, width {low_width} to {high_width} pixels")
+    for key in ("mean", "std"):
+        print(f"{key}: [{', '.join(f'{value:.4f}' for value in getattr(found[0], key))}]")
+
+
+def _to_folder(options: argparse.Namespace) -> None:
+    load_frameworks()
+    from keras_cct.data.folder_writer import write_folder
+
+    class_map = write_folder(*open_named(options), options.folder)
+    print(f"wrote {options.folder}; `--class-map {class_map}` keeps the order of the classes")
+
+
+def _show(options: argparse.Namespace) -> None:
+    overrides = {"model": options.model} if options.model else {}
+    recipe = load_recipe(options.config, default_model=SIZED_VARIANT, **overrides)
+    variant_size = variant_config(recipe.model).input_shape[:2]
+    load_frameworks()
+    from keras_cct.data.contact_sheet import write_contact_sheet
+    from keras_cct.data.pipeline import model_image_shape
+    from keras_cct.data.sources import open_data, source_named
+
+    if options.source is not None:
+        source = source_named(options.source)
+        recipe = dataclasses.replace(recipe, dataset=source.dataset, data_dir=source.data_dir, num_classes=0)
+    train, _ = open_data(recipe)
+    write_contact_sheet(train, recipe, model_image_shape(recipe, train, variant_size), options.output)
+    print(f"wrote {options.output}")

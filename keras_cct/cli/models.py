@@ -1,0 +1,44 @@
+"""The command `keras_cct models`."""
+
+import argparse
+
+from keras_cct.catalogue import CHECKPOINTS
+from keras_cct.errors import InputError
+from keras_cct.model_config import ModelConfig
+from keras_cct.variants import list_models, variant_config, variant_dataset
+
+
+def add_models(commands) -> None:
+    """Adds the command to the subparsers of a parser."""
+    models = commands.add_parser("models", help="list the published variants")
+    models.add_argument("pattern", nargs="?", default="*", help="wildcard, e.g. 'cct_*_sine'")
+    models.add_argument("--pretrained", action="store_true", help="list the published weights instead")
+    models.set_defaults(run=_models)
+
+
+def _models(options: argparse.Namespace) -> None:
+    names = list_models(options.pattern)
+    if not names:
+        raise InputError(f"no variant matches {options.pattern!r}. 'keras_cct models' lists all.")
+    if options.pretrained:
+        _print_checkpoints(names)
+        return
+    width = max(24, *map(len, names))
+    print(f"{'variant':{width}} {'pixels':>7} {'classes':>7}  data set")
+    for name in names:
+        config = variant_config(name)
+        print(f"{name:{width}} {_image_size(config):>7} {config.num_classes:7}  {variant_dataset(name)}")
+
+
+def _print_checkpoints(names: list[str]) -> None:
+    print(f"{'variant':24} {'weights=':14} {'pixels':>7} {'classes':>7} {'epochs':>8} {'top-1 %':>8} {'MB':>6}")
+    for checkpoint in CHECKPOINTS:
+        if checkpoint.variant in names:
+            config = variant_config(checkpoint.variant, **checkpoint.model_fields())
+            facts = f"{_image_size(config):>7} {config.num_classes:7} {checkpoint.epochs:>8} {checkpoint.top1:8.2f}"
+            print(f"{checkpoint.variant:24} {checkpoint.tag:14} {facts} {4e-6 * checkpoint.num_params:6.1f}")
+
+
+def _image_size(config: ModelConfig) -> str:
+    height, width, _ = config.input_shape
+    return f"{height}x{width}"

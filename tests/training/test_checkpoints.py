@@ -1,0 +1,85 @@
+import keras
+import numpy as np
+import pytest
+from fixtures.arrays import to_numpy
+
+import keras_cct
+from keras_cct.optimizers import SGD
+from keras_cct.training.callbacks import averaged_weights
+from keras_cct.training.checkpoints import Checkpoints, best_epochs
+from keras_cct.training.run_folder import RunFolder
+
+ROWS = [
+    {"epoch": epoch, "eval_top1": top1, "eval_top5": top5, "eval_loss": loss}
+    for epoch, (top1, top5, loss) in enumerate(
+        [(30.0, 80.0, 2.0), (50.0, 70.0, 1.5), (50.0, 80.0, 1.5), (40.0, 90.0, 1.0)]
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"), [("top1", [1, 2, 3, 0]), ("top5", [3, 0, 2, 1]), ("loss", [3, 1, 2, 0])]
+)
+def test_the_best_epoch_comes_first_and_of_equal_ones_the_earlier(metric, expected):
+    assert best_epochs(ROWS, metric) == expected
+
+
+class Rows:
+    """A summary that has its rows already."""
+
+    def __init__(self):
+        self.rows = []
+
+
+def small_model() -> keras.Model:
+    return keras_cct.create_model("cvt_2_4_32", num_layers=1, dim=16, num_heads=2)
+
+
+def compiled_model(optimizer) -> keras.Model:
+    model = small_model()
+    model.compile(optimizer, "mse")
+    optimizer.build(model.trainable_weights)
+    return model
+
+
+def saved_bias(path) -> float:
+    return float(to_numpy(keras.models.load_model(path).get_layer("head").bias)[0])
+
+
+def finish_epochs(folder, model, portrait, checkpoint_hist: int) -> None:
+    summary = Rows()
+    callback = Checkpoints(folder, summary, portrait, "top1", checkpoint_hist)
+    callback.set_model(model)
+    for row in ROWS:
+        model.get_layer("head").bias.assign(np.full(10, row["epoch"]))
+        summary.rows.append(row)
+        callback.on_epoch_end(row["epoch"])
+
+
+def test_best_last_and_the_best_epochs_are_kept(tmp_path):
+    folder = RunFolder.create(tmp_path / "run")
+    finish_epochs(folder, compiled_model(SGD()), small_model(), 2)
+    assert (saved_bias(folder.best_model), saved_bias(folder.last_model)) == (1.0, 3.0)
+    assert sorted(path.name for path in folder.checkpoints.iterdir()) == ["epoch-0001.keras", "epoch-0002.keras"]
+    assert saved_bias(folder.checkpoint(2)) == 2.0
+    assert not keras.models.load_model(folder.best_model).compiled
+
+
+def test_averages_are_saved_beside_the_raw_weights(tmp_path):
+    folder, optimizer = RunFolder.create(tmp_path / "run"), SGD(ema_decay=0.5)
+    finish_epochs(folder, compiled_model(optimizer), small_model(), 0)
+    names = sorted(path.name for path in folder.path.iterdir())
+    assert names == ["best-raw.keras", "best.keras", "last-raw.keras", "last.keras"]
+    assert saved_bias(folder.path / "last-raw.keras") == 3.0
+    # The optimizer took no step, so the average is still the first weights'.
+    assert saved_bias(folder.last_model) == 0.0
+
+
+def test_weights_come_back_after_their_average():
+    optimizer = SGD(ema_decay=0.5)
+    model = compiled_model(optimizer)
+    bias = model.get_layer("head").bias
+    bias.assign(np.ones(10))
+    with averaged_weights(model):
+        np.testing.assert_array_equal(to_numpy(bias), 0.0)
+    np.testing.assert_array_equal(to_numpy(bias), 1.0)

@@ -1,0 +1,60 @@
+"""Every published configuration trains, on generated images of its size."""
+
+import contextlib
+import dataclasses
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from fixtures.arrays import to_numpy
+
+import keras_cct
+from keras_cct.recipe.config_files import CONFIGS
+from keras_cct.training import run as training_run
+
+NAMES = sorted(str(path.relative_to(CONFIGS.parent)) for path in CONFIGS.rglob("*.yml") if path.stem != "sample")
+MODELS = {"imagenet": "cct_7_7x2_224", "flowers102": "cct_7_7x2_224"}
+"""Variants for the configurations that leave the model open, other than CIFAR's."""
+
+
+def write_images(path: Path, recipe: keras_cct.Recipe, num_images: int) -> str:
+    random = np.random.default_rng(0)
+    shape = (num_images, recipe.img_size, recipe.img_size, len(recipe.mean))
+    images = random.integers(0, 256, shape, dtype="uint8")
+    labels = random.integers(0, recipe.num_classes, num_images)
+    arrays = {f"x_{split}": images for split in ("train", "test")} | {
+        f"y_{split}": labels for split in ("train", "test")
+    }
+    np.savez(path, class_names=[f"class {index}" for index in range(recipe.num_classes)], **arrays)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def weights_for_224(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("weights") / "cct_14_7x2_224.safetensors"
+    keras_cct.save_weights_file(keras_cct.create_model("cct_14_7x2_224"), path)
+    return str(path)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("config", NAMES)
+def test_takes_two_steps(config, tmp_path, request):
+    name = Path(config).stem
+    recipe = keras_cct.load_recipe(config, default_model=MODELS.get(name, "cct_7_3x1_32"))
+    keys = {"data_dir": write_images(tmp_path / "images.npz", recipe, 4), "batch_size": 2}
+    if "finetuned" in config:
+        # Published weights would be downloaded.
+        assert recipe.pretrained or recipe.initial_checkpoint
+        keys["initial_checkpoint"] = request.getfixturevalue("weights_for_224")
+    other_head = pytest.warns(UserWarning, match="a head for 1000 classes, .* has 102: its head stays untrained")
+    with other_head if config.startswith("configs/finetuned/cct_14-7x2_flowers") else contextlib.nullcontext():
+        run = training_run._Run.prepare(dataclasses.replace(recipe, **keys))
+    before = [to_numpy(weight).copy() for weight in run.model.trainable_weights]
+    history = run.model.fit(run.training_batches(0), epochs=1, steps_per_epoch=2, shuffle=False, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    assert run.model.optimizer.weight_decay == recipe.weight_decay
+    if recipe.warmup_lr > 0:
+        changed = [not np.array_equal(to_numpy(w), b) for w, b in zip(run.model.trainable_weights, before, strict=True)]
+        assert all(changed)
+    keras.backend.clear_session()
