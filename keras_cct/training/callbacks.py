@@ -141,6 +141,7 @@ class StateSaver(keras.callbacks.Callback):
         self._epoch, self._first_step = epoch, 0
         if self._resumed is not None:
             self._first_step = self._resumed.step
+            self._resumed.restore_generator()
             if self._first_step > 0:
                 self._resumed.restore_loss(self.model)
             self._resumed = None

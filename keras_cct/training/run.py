@@ -63,7 +63,7 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> Ru
 def resume(path: str | PathLike, log_wandb: bool = False, **overrides) -> RunFolder:
     """Goes on with a run that was stopped, from the last state that it saved, or from its start if it saved none.
 
-    On a processor the result is that of a run that was never stopped, to the last bit.
+    On a processor the result is that of a run that was never stopped, to the last bit; with PyTorch, up to rounding.
 
     Args:
         path: The run folder.

@@ -25,6 +25,7 @@ class RunState:
         rows: The rows of summary.csv.
         arrays: Weights, states of random numbers, state of the optimizer, and the sums behind the running loss.
         names: The paths of the variables behind `arrays`.
+        generator: State of PyTorch's global random numbers, which Keras's dropout draws from there; else empty.
     """
 
     epoch: int
@@ -32,20 +33,21 @@ class RunState:
     rows: list[Row]
     arrays: list[np.ndarray]
     names: list[str]
+    generator: np.ndarray
 
     @classmethod
     def of(cls, model: keras.Model, epoch: int, step: int, rows: list[Row]) -> "RunState":
         """Returns the state of a compiled model and its optimizer."""
         variables = _variables(model)
         arrays = [keras.ops.convert_to_numpy(variable) for _, variable in variables]
-        return cls(epoch, step, rows, arrays, [name for name, _ in variables])
+        return cls(epoch, step, rows, arrays, [name for name, _ in variables], _global_generator())
 
     def write(self, path: Path) -> None:
         """Writes the state to a file, whole or not at all."""
         facts = {"epoch": self.epoch, "step": self.step, "rows": self.rows, "names": self.names}
         arrays = {f"array_{place}": array for place, array in enumerate(self.arrays)}
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
+            np.savez(file, facts=np.array(json.dumps(facts)), generator=self.generator, **arrays)
 
     @classmethod
     def read(cls, path: Path) -> "RunState":
@@ -58,12 +60,13 @@ class RunState:
             with path.open("rb") as content, np.load(content) as file:
                 facts = json.loads(str(file["facts"]))
                 arrays = [file[f"array_{place}"] for place in range(len(facts["names"]))]
+                generator = file["generator"]
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"{str(path)!r} is no state of a run. Give the folder of another run.") from error
-        return cls(arrays=arrays, **facts)
+        return cls(arrays=arrays, generator=generator, **facts)
 
     def restore(self, model: keras.Model) -> None:
-        """Puts weights, random numbers and optimizer back into a compiled model of the same recipe.
+        """Puts weights, states of random numbers and optimizer back into a compiled model of the same recipe.
 
         Raises:
             InputError: The state is another model's.
@@ -80,6 +83,14 @@ class RunState:
             raise InputError(f"the state is another model's: it has {counts}. Give the folder of another run.")
         for (_, variable), array in zip(variables, self.arrays, strict=True):
             variable.assign(array)
+
+    def restore_generator(self) -> None:
+        """Puts PyTorch's global random numbers back, from which `fit` draws before its first step."""
+        if keras.backend.backend() == "torch":
+            import torch
+
+            random = torch.cuda if torch.cuda.is_available() else torch
+            random.set_rng_state(torch.from_numpy(self.generator))
 
     def restore_loss(self, model: keras.Model) -> None:
         """Puts back the sums behind the running loss, which `fit` clears at the start of an epoch."""
@@ -98,3 +109,11 @@ def _variables(model: keras.Model) -> list[tuple[str, keras.Variable]]:
 def _loss_variables(model: keras.Model) -> list[keras.Variable]:
     (loss,) = [metric for metric in model.metrics if metric.name == "loss"]
     return loss.variables
+
+
+def _global_generator() -> np.ndarray:
+    if keras.backend.backend() != "torch":
+        return np.empty(0, "uint8")
+    import torch
+
+    return (torch.cuda if torch.cuda.is_available() else torch).get_rng_state().numpy()

@@ -32,6 +32,7 @@ def test_a_restored_model_takes_the_same_steps(tmp_path):
     assert (state.epoch, state.step, state.rows) == (1, 2, ROWS)
     state.restore(again)
     for trained in (model, again):
+        state.restore_generator()
         train_step(trained, 3)
     for ours, theirs in zip(
         [*model.variables, *model.optimizer.variables], [*again.variables, *again.optimizer.variables], strict=True
