@@ -60,6 +60,8 @@ def convert_weights(
         _refuse(source, model=model, **given)
         save_weights_file(read_keras_file(source), target)
     elif model is None:
+        if not is_tag(str(source)):
+            find_weights("", source)
         raise InputError(f"{str(source)!r} does not tell its model. Give the name of a variant as model, or --model.")
     elif is_tag(str(source)):
         _refuse(source, img_size=img_size)

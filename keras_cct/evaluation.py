@@ -1,5 +1,6 @@
 """Asking a trained model, a `.keras` file or a SavedModel: predictions with class names, and accuracy."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
@@ -15,6 +16,8 @@ from keras_cct.weights import read_keras_file
 if TYPE_CHECKING:
     from keras_cct.data.encoded_images import ImageSet
 
+log = logging.getLogger(__name__)
+
 
 def load_predictor(path: str | PathLike) -> Predictor:
     """Returns the model in a `.keras` file or in the folder of a SavedModel, ready to answer.
@@ -26,6 +29,8 @@ def load_predictor(path: str | PathLike) -> Predictor:
         from keras_cct.saved_model import SavedModel
 
         return SavedModel(Path(path))
+    if not Path(path).exists():
+        raise InputError(f"no model at {str(path)!r}. Give a .keras file or the folder of a SavedModel.")
     return KerasPredictor(read_keras_file(path))
 
 
@@ -66,8 +71,8 @@ def evaluate(
 
     Args:
         predictor: From `load_predictor`.
-        data: Images of any size with the predictor's channels; if they name the predictor's classes in another order,
-            labels are matched by name.
+        data: Images of any size with the predictor's channels, or colour for a grey one; if they name the predictor's
+            classes in another order, labels are matched by name.
         batch_size: Images at a time.
         crop_pct: Share of a resized image's short side to keep, above 0 to 1.
         interpolation: Resampling of images of another size, "bilinear" or "bicubic".
@@ -79,11 +84,13 @@ def evaluate(
         InputError: The images or the number of classes do not fit.
     """
     from keras_cct.data.pipeline import decoded_images
+    from keras_cct.data.pixel_ops import luma
     from keras_cct.data.preprocess import Fitting
     from keras_cct.data.unreadable import raising_input_errors
 
     height, width, channels = predictor.image_shape
-    if data.image_shape[-1] != channels:
+    to_grey = channels == 1 and data.image_shape[-1] == 3
+    if data.image_shape[-1] != channels and not to_grey:
         raise InputError(
             f"the model takes images of {channels} channels, the data set has {data.image_shape[-1]}. "
             f"Give another model or data set."
@@ -93,7 +100,8 @@ def evaluate(
     with raising_input_errors(data):
         batches = decoded_images(data, Fitting(height, width, crop_pct, interpolation)).batch(batch_size)
         for images, labels in batches.as_numpy_iterator():
-            probabilities = _probabilities(predictor, images)  # (batch, classes)
+            pixels = luma(images).numpy() if to_grey else images
+            probabilities = _probabilities(predictor, pixels)  # (batch, classes)
             if probabilities.shape[1] != len(places):
                 raise InputError(f"the model knows {probabilities.shape[1]} classes, the data set {len(places)}.")
             order = np.argsort(-probabilities, axis=1, kind="stable")
@@ -104,9 +112,17 @@ def evaluate(
 
 def _places(predictor: Predictor, data: "ImageSet") -> np.ndarray:
     """Returns where the predictor answers each class of the data."""
-    known = predictor.class_names
-    if known is None or set(known) != set(data.class_names):
-        return np.arange(len(data.class_names))
+    known, given = predictor.class_names, data.class_names
+    if known is not None and len(known) != len(given):
+        raise InputError(f"the model knows {len(known)} classes, the data set {len(given)}.")
+    if known is None or set(known) != set(given):
+        if known is not None and not all(name.isdecimal() for name in given):
+            log.warning(
+                "the model's classes (%s, ...) are named otherwise than the data's (%s, ...): compared by their order",
+                known[0],
+                given[0],
+            )
+        return np.arange(len(given))
     return np.array([known.index(name) for name in data.class_names])
 
 

@@ -73,7 +73,7 @@ def test_a_tag_is_converted_with_the_names_of_its_classes(tmp_path):
         ("there.keras", "new.onnx", {}, "is no file of weights. Give a name that ends in .keras"),
         ("there.keras", "new.safetensors", {"model": "cvt_2_4_32"}, "model='cvt_2_4_32' means nothing to"),
         ("there.keras", "new.safetensors", {"img_size": (8, 8)}, "img_size=(8, 8) means nothing to"),
-        ("none.keras", "new.safetensors", {}, "no model at"),
+        ("none.keras", "new.safetensors", {}, "does not exist. Give a .keras file."),
         ("none.pth.zip", "new.safetensors", {"model": "cvt_2_4_32"}, "is no file of weights"),
         ("none.safetensors", "new.keras", {"model": "cvt_2_4_32"}, "does not exist"),
         ("there.safetensors", "new.keras", {}, "does not tell its model. Give the name of a variant"),

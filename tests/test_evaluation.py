@@ -48,9 +48,30 @@ def test_images_of_another_size_are_resized():
     np.testing.assert_array_equal(seen[0], np.full((1, 4, 4, 1), 7))
 
 
+def test_a_grey_model_sees_colour_as_grey():
+    seen = []
+
+    class Watching(Known):
+        def probabilities(self, images):
+            seen.append(images)
+            return super().probabilities(images)
+
+    colour = np.broadcast_to(np.array([255, 0, 0], "uint8"), (1, 4, 4, 3))
+    evaluate(Watching([[1, 0, 0, 0, 0, 0]]), LabelledImages(colour, np.array([0]), Known.class_names))
+    np.testing.assert_array_equal(seen[0], np.full((1, 4, 4, 1), 76))  # 0.299 * 255
+
+
+def test_classes_of_other_names_are_compared_by_order_with_a_warning(caplog):
+    other = LabelledImages(np.zeros((1, 4, 4, 1), "uint8"), np.array([1]), tuple("uvwxyz"))
+    assert evaluate(Known([[0, 1, 0, 0, 0, 0]]), other)["top1"] == 100.0
+    assert caplog.messages == [
+        "the model's classes (a, ...) are named otherwise than the data's (u, ...): compared by their order"
+    ]
+
+
 def test_images_or_classes_that_do_not_fit_are_refused():
-    other = LabelledImages(np.zeros((2, 4, 4, 3), "uint8"), np.array([0, 1]), Known.class_names)
-    with pytest.raises(keras_cct.InputError, match=r"takes images of 1 channels, the data set has 3"):
+    other = LabelledImages(np.zeros((2, 4, 4, 2), "uint8"), np.array([0, 1]), Known.class_names)
+    with pytest.raises(keras_cct.InputError, match=r"takes images of 1 channels, the data set has 2"):
         evaluate(Known([]), other)
     with pytest.raises(keras_cct.InputError, match="the model knows 2 classes, the data set 6"):
         evaluate(Known([[0.5, 0.5]]), labelled([0]))

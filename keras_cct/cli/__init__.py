@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from keras_cct.cli.convert import add_convert
@@ -30,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     logging.getLogger("keras_cct").setLevel(logging.INFO)
     try:
-        options.run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _print_warning
+            options.run(options)
     except BrokenPipeError:
         # Whoever read the output has seen enough; what is left to write goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -38,10 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"keras_cct {options.command}: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        hint = " Its run goes on with --resume RUN." if options.command == "train" else ""
+        folder = getattr(options, "run_folder", None)
+        hint = f" --resume {folder} goes on." if folder is not None and folder.exists() else ""
         print(f"keras_cct {options.command}: stopped.{hint}", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
+
+
+def _print_warning(message, *_details) -> None:
+    print(f"warning: {message}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from keras_cct.catalogue import CHECKPOINT_FOLDER_VARIABLE
+from keras_cct.catalogue import CHECKPOINT_FOLDER_VARIABLE, is_tag
 from keras_cct.cli.frameworks import load_frameworks
 from keras_cct.errors import InputError
 from keras_cct.labels import class_names
@@ -63,4 +63,7 @@ def _convert(options: argparse.Namespace) -> None:
         normalization=mean and (mean, std),
         class_names=options.class_names and class_names(options.class_names),
     )
+    tells_normalization = is_tag(options.source) or options.source.endswith(".keras")
+    if options.target.endswith(".keras") and mean is None and not tells_normalization:
+        print(f"pixels are normalised as for {options.model}; --mean and --std say otherwise")
     print(f"wrote {options.target}, {Path(options.target).stat().st_size / 1e6:.1f} MB")

@@ -2,9 +2,11 @@
 
 import argparse
 import dataclasses
+from pathlib import Path
 
 from keras_cct.cli.frameworks import load_frameworks
 from keras_cct.cli.source import SOURCE_HELP, add_source, open_named
+from keras_cct.errors import InputError
 from keras_cct.recipe import load_recipe
 from keras_cct.variants import variant_config
 
@@ -64,6 +66,10 @@ def _to_folder(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
+    if not options.output.endswith(".png"):
+        raise InputError(f"--output {options.output!r} is no PNG file. Give a name that ends in .png.")
+    if not Path(options.output).parent.is_dir():
+        raise InputError(f"--output {options.output!r} is in no folder. Make {str(Path(options.output).parent)!r}.")
     overrides = {"model": options.model} if options.model else {}
     recipe = load_recipe(options.config, default_model=SIZED_VARIANT, **overrides)
     variant_size = variant_config(recipe.model).input_shape[:2]

@@ -14,7 +14,7 @@ def load_frameworks() -> None:
     Raises:
         InputError: The backend that KERAS_BACKEND names cannot be loaded.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     backend = os.environ.get("KERAS_BACKEND", "")
     with silent_stderr():
         try:

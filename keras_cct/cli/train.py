@@ -81,12 +81,12 @@ def _train(options: argparse.Namespace) -> None:
     if options.resume is not None:
         _resume(options, overrides)
         return
-    recipe = load_recipe(options.config or DEFAULT_CONFIG, **overrides)
+    recipe = load_recipe(options.config or DEFAULT_CONFIG, **overrides | _source(options, overrides))
     variant_config(recipe.model)
     if options.print_recipe:
         print(recipe.to_yaml(), end="")
         return
-    output = _output(options, recipe)
+    output = options.run_folder = _output(options, recipe)
     load_frameworks()
     from keras_cct.training import train
 
@@ -98,13 +98,28 @@ def _resume(options: argparse.Namespace, overrides: dict[str, object]) -> None:
         value = getattr(options, flag)
         if value is not None:
             raise InputError(f"--{flag} {value!r} does not go with --resume, which has its own. Leave one out.")
+    if "data_dir" in overrides:
+        overrides["data_dir"] = str(Path(overrides["data_dir"]).absolute())
     if options.print_recipe:
         print(load_recipe(Path(options.resume, "recipe.yml"), **overrides).to_yaml(), end="")
         return
+    options.run_folder = Path(options.resume)
     load_frameworks()
     from keras_cct.training import resume
 
     resume(options.resume, log_wandb=options.log_wandb, **overrides)
+
+
+def _source(options: argparse.Namespace, overrides: dict[str, object]) -> dict[str, object]:
+    """Returns the keys that DATA stands for."""
+    data = overrides.get("data_dir")
+    if data is None:
+        return {}
+    if data.startswith(("tfds/", "keras/")) and not Path(data).exists():
+        return {"dataset": data, "data_dir": ""}
+    # A run that is resumed elsewhere finds it, and one of the default config is not called a sample.
+    keys = {"data_dir": str(Path(data).absolute())}
+    return keys if options.config or "dataset" in overrides else keys | {"dataset": Path(data).stem}
 
 
 def _output(options: argparse.Namespace, recipe: Recipe) -> Path:

@@ -22,6 +22,7 @@ from keras_cct.data.library_layers import is_library_layer, library_layer
 from keras_cct.data.mixing import Mixing, check_batch_size, soft_targets
 from keras_cct.data.order import shuffled_indices
 from keras_cct.data.preprocess import Fitting, fit_images
+from keras_cct.errors import InputError
 from keras_cct.recipe import Recipe
 
 
@@ -58,6 +59,8 @@ def recipe_augmentation(recipe: Recipe, image_shape: tuple[int, int, int], batch
     if mixing.is_active:
         check_batch_size(batch_size)
     keys = _keys_of(Augmentation, recipe) | {"img_size": tuple(img_size)}
+    if recipe.aa_args and not is_library_layer(recipe.aa):
+        raise InputError(f"aa_args={recipe.aa_args} mean nothing to aa={recipe.aa!r}. Name a layer, or leave them out.")
     if is_library_layer(recipe.aa):
         keys |= {"aa": "", "layer": library_layer(recipe.aa, recipe.aa_args, recipe.seed, channels)}
     return Augmentation(mixing=mixing, erasing=Erasing(**_keys_of(Erasing, recipe)), **keys)

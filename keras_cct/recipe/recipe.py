@@ -180,6 +180,7 @@ class Recipe:
             self._check(key, 0 <= getattr(self, key) < 1, "from 0 to below 1")
         for key in ("epochs", "cooldown_epochs"):
             self._check(key, getattr(self, key) <= MOST_EPOCHS, f"at most {MOST_EPOCHS}")
+        self._check("freeze_until", not (self.freeze and self.freeze_until), "empty where freeze is true")
         is_pair = len(self.opt_betas) in (0, 2) and all(0 <= beta < 1 for beta in self.opt_betas)
         self._check("opt_betas", is_pair, "two numbers from 0 to below 1, or none")
         self._check("seed", self.seed < 2**31, "below 2147483648")

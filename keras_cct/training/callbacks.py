@@ -9,7 +9,7 @@ import keras
 
 from keras_cct.errors import InputError
 from keras_cct.training.run_folder import RunFolder
-from keras_cct.training.run_state import Row, RunState
+from keras_cct.training.run_state import Facts, Row, RunState
 
 
 class FiniteLoss(keras.callbacks.Callback):
@@ -127,11 +127,13 @@ class StateSaver(keras.callbacks.Callback):
         folder: The run folder.
         summary: The rows to save with it.
         steps: The steps of an epoch after which to save.
+        data: What the run trains on, to be saved with it.
         state: Where training goes on, if it does.
     """
 
-    def __init__(self, folder: RunFolder, summary: Summary, steps: range, state: RunState | None):
+    def __init__(self, folder: RunFolder, summary: Summary, steps: range, data: Facts, state: RunState | None):
         super().__init__()
+        self.data = data
         self.folder = folder
         self.summary = summary
         self.steps = steps
@@ -157,4 +159,4 @@ class StateSaver(keras.callbacks.Callback):
     def _save(self, epoch: int, step: int) -> None:
         if keras.backend.backend() == "jax":
             self.model.jax_state_sync()
-        RunState.of(self.model, epoch, step, self.summary.rows).write(self.folder.state)
+        RunState.of(self.model, epoch, step, self.summary.rows, self.data).write(self.folder.state)

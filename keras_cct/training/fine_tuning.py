@@ -22,10 +22,8 @@ def freeze_layers(recipe: Recipe, model: keras.Model) -> None:
     """Leaves the layers before `freeze_until`, or before the head with `freeze`, out of training.
 
     Raises:
-        InputError: The model has no such layer, or both keys are given.
+        InputError: The model has no such layer, or nothing is left to train.
     """
-    if recipe.freeze and recipe.freeze_until:
-        raise InputError(f"freeze and freeze_until={recipe.freeze_until!r} exclude each other. Leave one out.")
     first = "head" if recipe.freeze else recipe.freeze_until
     if not first:
         return

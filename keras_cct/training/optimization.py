@@ -35,15 +35,12 @@ def create_optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Opt
     Raises:
         InputError: The optimizer is unknown, or a key means nothing to it.
     """
-    kind = (ORIGINAL | KERAS).get(recipe.opt.lower())
-    if kind is None:
-        raise InputError(f"recipe key opt={recipe.opt!r} is unknown. Choose one of {', '.join(ORIGINAL | KERAS)}.")
+    kind = find_optimizer(recipe)
     settings = _shared_settings(recipe) | _own_settings(recipe, kind)
     if kind in ORIGINAL.values():
         optimizer = kind(recipe.lr, **settings, **_original_settings(recipe))
         optimizer.learning_rate_factors = _learning_rate_factors(model, recipe.layer_decay)
     else:
-        _check_is_plain(recipe)
         optimizer = kind(recipe.lr, **settings)
     weights = model.trainable_weights
     optimizer.exclude_from_weight_decay(
@@ -53,6 +50,21 @@ def create_optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Opt
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=LARGEST_LOSS_SCALE)
     optimizer.build(weights)
     return optimizer
+
+
+def find_optimizer(recipe: Recipe) -> type[keras.optimizers.Optimizer]:
+    """Returns the class of a recipe's optimizer.
+
+    Raises:
+        InputError: The name is unknown, or a key means nothing to it.
+    """
+    kind = (ORIGINAL | KERAS).get(recipe.opt.lower())
+    if kind is None:
+        raise InputError(f"recipe key opt={recipe.opt!r} is unknown. Choose one of {', '.join(ORIGINAL | KERAS)}.")
+    if kind in KERAS.values():
+        _check_is_plain(recipe)
+    _own_settings(recipe, kind)
+    return kind
 
 
 def _shared_settings(recipe: Recipe) -> dict[str, object]:

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import logging
-import shutil
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
@@ -21,12 +20,13 @@ from keras_cct.training.callbacks import AverageEvaluation, FiniteLoss, StateSav
 from keras_cct.training.checkpoints import Checkpoints, best_epochs
 from keras_cct.training.curves import draw_curves
 from keras_cct.training.distribution import Distribution, local_distribution
+from keras_cct.training.early_checks import check_recipe
 from keras_cct.training.event_files import event_writer
 from keras_cct.training.precision import choose_precision
 from keras_cct.training.progress import Progress
 from keras_cct.training.recipe_model import create_recipe_model, create_training_model, input_shape
 from keras_cct.training.run_folder import RunFolder
-from keras_cct.training.run_state import Row, RunState
+from keras_cct.training.run_state import Facts, Row, RunState
 from keras_cct.training.weights_and_biases import check_wandb, wandb_writer
 from keras_cct.weights import read_keras_file
 
@@ -54,6 +54,7 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> Ru
     """
     if log_wandb:
         check_wandb()
+    RunFolder.check_is_free(Path(output))
     run = _Run.prepare(recipe)
     folder = RunFolder.create(Path(output))
     folder.write_recipe(recipe.to_yaml())
@@ -90,14 +91,18 @@ def resume(path: str | PathLike, log_wandb: bool = False, **overrides) -> RunFol
         return _finish(recipe, state.rows, folder)
     run = _Run.prepare(recipe)
     if state is not None:
+        state.check_data(run.data_facts)
         state.restore(run.model)
+    folder.remove_results()
     folder.write_recipe(recipe.to_yaml())
     return _finish(recipe, run.fit(folder, state, log_wandb), folder)
 
 
 def _changed_recipe(folder: RunFolder, overrides: dict[str, object]) -> Recipe:
     before, recipe = load_recipe(folder.recipe), load_recipe(folder.recipe, **overrides)
-    for key in dataclasses.asdict(recipe).keys() - set(CHANGEABLE):
+    for key in overrides:
+        if key in CHANGEABLE:
+            continue
         old, new = getattr(before, key), getattr(recipe, key)
         if old != new:
             raise InputError(
@@ -109,9 +114,8 @@ def _changed_recipe(folder: RunFolder, overrides: dict[str, object]) -> Recipe:
 
 def _finish(recipe: Recipe, rows: list[Row], folder: RunFolder) -> RunFolder:
     best = next(row for row in rows if row["epoch"] == best_epochs(rows, recipe.eval_metric)[0])
+    folder.remove_results()
     draw_curves(rows, f"{recipe.model} on {recipe.dataset}", folder.curves)
-    if folder.saved_model.exists():
-        shutil.rmtree(folder.saved_model)
     export_saved_model(read_keras_file(folder.best_model), folder.saved_model)
     log.info(
         "best top-1 %.2f %% in epoch %d; SavedModel in %s", best["eval_top1"], best["epoch"] + 1, folder.saved_model
@@ -132,8 +136,9 @@ class _Run:
 
     @classmethod
     def prepare(cls, recipe: Recipe) -> "_Run":
-        train_data, eval_data = open_data(recipe)
         distribution = local_distribution()
+        check_recipe(recipe, recipe.batch_size * distribution.num_devices)
+        train_data, eval_data = open_data(recipe)
         precision = choose_precision(recipe, distribution)
         if precision.reason:
             log.info("%s", precision.reason)
@@ -152,6 +157,15 @@ class _Run:
     @property
     def batch_size(self) -> int:
         return self.recipe.batch_size * self.distribution.num_devices
+
+    @property
+    def data_facts(self) -> Facts:
+        """What must not change while the run is stopped."""
+        return {
+            "class_names": list(self.train_data.class_names),
+            "num_images": len(self.train_data),
+            "images per step": self.batch_size,
+        }
 
     @property
     def steps_per_epoch(self) -> int:
@@ -206,7 +220,7 @@ class _Run:
         recipe, num_steps = self.recipe, self.steps_per_epoch
         learning_rates = recipe.learning_rates()
         averages = [AverageEvaluation(self.evaluation_batches())] if recipe.model_ema else []
-        interval = recipe.recovery_interval
+        interval = recipe.recovery_interval or num_steps
         return [
             FiniteLoss(folder),
             keras.callbacks.LearningRateScheduler(lambda epoch: learning_rates[epoch]),
@@ -214,7 +228,7 @@ class _Run:
             summary,
             Checkpoints(folder, summary, self.portrait, recipe.eval_metric, recipe.checkpoint_hist),
             Progress(recipe.total_epochs, num_steps, self.batch_size, 0 if state is None else state.step),
-            StateSaver(folder, summary, range(interval, num_steps, interval) if interval else range(0), state),
+            StateSaver(folder, summary, range(interval, num_steps, interval), self.data_facts, state),
         ]
 
     def _log_start(self, folder: RunFolder, epoch: int, step: int) -> None:
@@ -226,8 +240,13 @@ class _Run:
             self.distribution.description,
         )
         log.info("%d images per step; learning rate up to %g; writing to %s", self.batch_size, recipe.lr, folder.path)
+        log.info("pixels normalised with mean %s and std %s", _words(recipe.mean), _words(recipe.std))
         if (epoch, step) != (0, 0):
             log.info("going on after %d epochs and %d steps", epoch, step)
+
+
+def _words(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +20,14 @@ class RunFolder:
 
     path: Path
 
+    @staticmethod
+    def check_is_free(path: Path) -> None:
+        """Raises InputError if the path is a file, or a folder with files in it."""
+        if path.is_dir() and any(path.iterdir()):
+            raise InputError(f"the output folder {str(path)!r} is not empty. Give a new one; nothing is overwritten.")
+        if path.exists() and not path.is_dir():
+            raise InputError(f"the output folder {str(path)!r} cannot be made: File exists. Give another.")
+
     @classmethod
     def create(cls, path: Path) -> "RunFolder":
         """Makes the folder.
@@ -27,11 +36,8 @@ class RunFolder:
             InputError: It is there already and has files in it, or cannot be made.
         """
         try:
+            cls.check_is_free(path)
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise InputError(
-                    f"the output folder {str(path)!r} is not empty. Give a new one; nothing is overwritten."
-                )
         except OSError as error:
             raise InputError(
                 f"the output folder {str(path)!r} cannot be made: {error.strerror}. Give another."
@@ -115,6 +121,12 @@ class RunFolder:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
+
+    def remove_results(self) -> None:
+        """Removes what was made of the epochs so far, before there are more."""
+        self.curves.unlink(missing_ok=True)
+        if self.saved_model.exists():
+            shutil.rmtree(self.saved_model)
 
     def remove_partial_files(self) -> None:
         """Removes what a killed run was writing."""

@@ -13,6 +13,7 @@ from keras_cct.atomic import replacing
 from keras_cct.errors import InputError
 
 Row = dict[str, float]
+Facts = dict[str, object]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,7 @@ class RunState:
         rows: The rows of summary.csv.
         arrays: Weights, states of random numbers, state of the optimizer, and the sums behind the running loss.
         names: The paths of the variables behind `arrays`.
+        data: What the run trains on: names of the classes, number of images, images per step.
         generator: State of PyTorch's global random numbers, which Keras's dropout draws from there; else empty.
     """
 
@@ -33,18 +35,19 @@ class RunState:
     rows: list[Row]
     arrays: list[np.ndarray]
     names: list[str]
+    data: Facts
     generator: np.ndarray
 
     @classmethod
-    def of(cls, model: keras.Model, epoch: int, step: int, rows: list[Row]) -> "RunState":
+    def of(cls, model: keras.Model, epoch: int, step: int, rows: list[Row], data: Facts) -> "RunState":
         """Returns the state of a compiled model and its optimizer."""
         variables = _variables(model)
         arrays = [keras.ops.convert_to_numpy(variable) for _, variable in variables]
-        return cls(epoch, step, rows, arrays, [name for name, _ in variables], _global_generator())
+        return cls(epoch, step, rows, arrays, [name for name, _ in variables], data, _global_generator())
 
     def write(self, path: Path) -> None:
         """Writes the state to a file, whole or not at all."""
-        facts = {"epoch": self.epoch, "step": self.step, "rows": self.rows, "names": self.names}
+        facts = {"epoch": self.epoch, "step": self.step, "rows": self.rows, "names": self.names, "data": self.data}
         arrays = {f"array_{place}": array for place, array in enumerate(self.arrays)}
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, facts=np.array(json.dumps(facts)), generator=self.generator, **arrays)
@@ -64,6 +67,12 @@ class RunState:
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"{str(path)!r} is no state of a run. Give the folder of another run.") from error
         return cls(arrays=arrays, generator=generator, **facts)
+
+    def check_data(self, data: Facts) -> None:
+        """Raises InputError, naming both, if a run would go on with other data or steps of another size."""
+        for name, before in self.data.items():
+            if data[name] != before:
+                raise InputError(f"the run has {name} {before}, and would go on with {data[name]}. Give the same data.")
 
     def restore(self, model: keras.Model) -> None:
         """Puts weights, states of random numbers and optimizer back into a compiled model of the same recipe.

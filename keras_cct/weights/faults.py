@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from keras_cct.errors import InputError
 
+MOST_LISTED = 12
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 def check_shapes(model_name: str, wanted: Shapes, found: Shapes) -> None:
-    """Raises one error that lists every difference, if there is any.
+    """Raises one error that tells the first differences and their number, if there are any.
 
     Args:
         model_name: Name of the model, for the message.
@@ -27,6 +28,11 @@ def check_shapes(model_name: str, wanted: Shapes, found: Shapes) -> None:
     ]
     if faults:
         raise InputError(
-            f"the weights do not fit model {model_name!r}: {'; '.join(faults)}. Nothing was loaded; "
+            f"the weights do not fit model {model_name!r}: {_first(faults)}. Nothing was loaded; "
             f"create the model with the architecture the weights come from."
         )
+
+
+def _first(faults: list[str]) -> str:
+    rest = len(faults) - MOST_LISTED
+    return "; ".join(faults[:MOST_LISTED]) + (f"; and {rest} more" if rest > 0 else "")

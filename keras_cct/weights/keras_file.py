@@ -16,8 +16,9 @@ def read_keras_file(path: str | PathLike) -> keras.Model:
         InputError: The file is missing or broken.
     """
     if not Path(path).is_file():
-        raise InputError(f"no model at {str(path)!r}. Give a .keras file or the folder of a SavedModel.")
-    if not zipfile.is_zipfile(path):
+        kind = "is a folder" if Path(path).is_dir() else "does not exist"
+        raise InputError(f"{str(path)!r} {kind}. Give a .keras file.")
+    if not str(path).endswith(".keras") or not zipfile.is_zipfile(path):
         raise InputError(f"{str(path)!r} is not a .keras file, or a broken one. Give one that `model.save` wrote.")
     try:
         return keras.models.load_model(path, compile=False)

@@ -96,7 +96,7 @@ def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
         (["convert", "{model}", "{model}"], "exists already"),
         (["convert", "{model}", "new.safetensors", "--mean", "0.5"], "--mean and --std belong together"),
         (["convert", "{model}", "new.safetensors", "--img-size", "8", "8"], "img_size=[8, 8] means nothing to"),
-        (["convert", "none.safetensors", "new.keras"], "does not tell its model"),
+        (["convert", "none.safetensors", "new.keras"], "does not exist. Give the path of a file"),
         (["convert", "resnet", "new.keras", "--model", "cvt_2_4_32"], "cvt_2_4_32 has no published weights 'resnet'"),
         (["convert", "x.pth", "new.keras", "--model", "cvt_2_4_32", "--class-names", "x"], "no class names for"),
         (["export", "{folder}/notes.txt", "{folder}/served"], "is not a .keras file"),

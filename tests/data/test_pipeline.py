@@ -8,7 +8,7 @@ from keras_cct.data import LabelledImages
 from keras_cct.data.encoded_images import EncodedImages, RecordImages
 from keras_cct.data.pipeline import evaluation_batches, model_image_shape, recipe_augmentation, training_batches
 from keras_cct.errors import InputError
-from keras_cct.recipe import Recipe
+from keras_cct.recipe import Recipe, load_recipe
 
 RECIPE = Recipe(
     "cct_2_3x2_32",
@@ -232,3 +232,9 @@ def test_no_aug_still_mixes():
 def test_image_size_is_that_of_the_recipe_or_of_the_images_or_of_the_variant(img_size, make, wanted):
     recipe = dataclasses.replace(RECIPE, img_size=img_size)
     assert model_image_shape(recipe, make(), (48, 64)) == wanted
+
+
+def test_arguments_without_a_layer_are_refused():
+    recipe = load_recipe("sample", aa_args={"severity": 1})
+    with pytest.raises(InputError, match="mean nothing to aa=''. Name a layer, or leave them out"):
+        recipe_augmentation(recipe, (28, 28, 1), 8)

@@ -36,7 +36,6 @@ def test_freeze_until_trains_that_layer_and_all_behind_it():
     ("keys", "message"),
     [
         ({"freeze_until": "block_2"}, "freeze_until='block_2' is no layer of cct_2_3x2_32. Choose one of"),
-        ({"freeze": True, "freeze_until": "block_1"}, "exclude each other"),
     ],
 )
 def test_impossible_freezing_is_refused(keys, message):

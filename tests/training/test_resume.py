@@ -164,6 +164,25 @@ def test_a_run_cannot_become_another(overrides, message, alone):
         keras_cct.resume(alone.path, **overrides)
 
 
+def test_a_run_cannot_go_on_with_other_data(data, tmp_path, alone):
+    shutil.copytree(alone.path, tmp_path / "run")
+    with np.load(data) as arrays:
+        np.savez(tmp_path / "fewer.npz", **{name: array[::2] for name, array in arrays.items()})
+    before = (tmp_path / "run" / "recipe.yml").read_text()
+    with pytest.raises(keras_cct.InputError, match="the run has num_images 80, and would go on with 40"):
+        keras_cct.resume(tmp_path / "run", epochs=3, data_dir=str(tmp_path / "fewer.npz"))
+    assert (tmp_path / "run" / "recipe.yml").read_text() == before
+
+
+def test_exports_of_fewer_epochs_do_not_outlive_a_resumed_run(data, tmp_path, monkeypatch, alone):
+    shutil.copytree(alone.path, tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(training_run, "_finish", lambda *arguments: None)
+        keras_cct.resume(tmp_path / "run", epochs=3)
+    assert not (tmp_path / "run" / "saved_model").exists()
+    assert keras_cct.resume(tmp_path / "run").saved_model.exists()
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(keras_cct.InputError, match="is no folder of a run: it has no recipe.yml"):
         keras_cct.resume(tmp_path)

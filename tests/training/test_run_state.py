@@ -7,6 +7,7 @@ import keras_cct
 from keras_cct.optimizers import AdamW
 from keras_cct.training.run_state import RunState
 
+DATA = {"class_names": ["a"], "num_images": 8, "images per step": 4}
 ROWS = [{"epoch": 0, "train_loss": 1.5}]
 
 
@@ -27,9 +28,9 @@ def train_step(model, step: int) -> None:
 
 def test_a_restored_model_takes_the_same_steps(tmp_path):
     model = trained_model(3)
-    RunState.of(model, 1, 2, ROWS).write(tmp_path / "state.npz")
+    RunState.of(model, 1, 2, ROWS, DATA).write(tmp_path / "state.npz")
     state, again = RunState.read(tmp_path / "state.npz"), trained_model(0)
-    assert (state.epoch, state.step, state.rows) == (1, 2, ROWS)
+    assert (state.epoch, state.step, state.rows, state.data) == (1, 2, ROWS, DATA)
     state.restore(again)
     for trained in (model, again):
         state.restore_generator()
@@ -42,7 +43,7 @@ def test_a_restored_model_takes_the_same_steps(tmp_path):
 
 @pytest.mark.parametrize(("settings", "message"), [({"dim": 32}, "where this one has"), ({"num_layers": 2}, "where")])
 def test_the_state_of_another_model_is_refused_and_nothing_changes(settings, message):
-    state, other = RunState.of(trained_model(1), 1, 0, ROWS), trained_model(0, **settings)
+    state, other = RunState.of(trained_model(1), 1, 0, ROWS, DATA), trained_model(0, **settings)
     before = [to_numpy(weight).copy() for weight in other.weights]
     with pytest.raises(keras_cct.InputError, match="the state is another model's: it has .* " + message):
         state.restore(other)
@@ -55,3 +56,10 @@ def test_a_broken_state_is_refused(tmp_path, content):
     (tmp_path / "state.npz").write_bytes(content)
     with pytest.raises(keras_cct.InputError, match="is no state of a run"):
         RunState.read(tmp_path / "state.npz")
+
+
+def test_other_data_is_refused():
+    state = RunState.of(trained_model(0), 1, 0, ROWS, DATA)
+    state.check_data(dict(DATA))
+    with pytest.raises(keras_cct.InputError, match="the run has num_images 8, and would go on with 9. Give the same"):
+        state.check_data(DATA | {"num_images": 9})

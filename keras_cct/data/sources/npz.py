@@ -12,6 +12,7 @@ from keras_cct.data.sources.numbered_labels import check_labels, check_lengths, 
 from keras_cct.data.sources.source import Source
 from keras_cct.errors import InputError
 
+CHANNELS = (1, 3, 4)
 NAMES = {
     "train": (("x_train", "y_train"), ("train_images", "train_labels")),
     "test": (
@@ -86,6 +87,11 @@ def _split(arrays: Mapping[str, np.ndarray], split: str, where: str) -> tuple[np
         raise InputError(
             f"{found[0]} in {where!r} is {images.dtype} of shape {images.shape}. Make it uint8 of shape (images, "
             "height, width) or (images, height, width, channels)."
+        )
+    if images.ndim == 4 and images.shape[1] in CHANNELS and images.shape[3] not in CHANNELS:
+        raise InputError(
+            f"{found[0]} in {where!r} is of shape {images.shape}, which looks like (images, channels, height, width). "
+            "Move the channels to the end."
         )
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]

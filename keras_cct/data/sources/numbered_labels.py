@@ -1,9 +1,13 @@
 """Labels that came as numbers: checked, and named."""
 
+import logging
+
 import numpy as np
 
 from keras_cct.errors import InputError
 from keras_cct.labels import class_names
+
+log = logging.getLogger(__name__)
 
 NAMED = ("cifar10", "cifar100", "fashion_mnist")
 """Sets that may come without the names of their classes."""
@@ -17,7 +21,10 @@ def names_of_classes(dataset: str, num_classes: int) -> tuple[str, ...]:
         num_classes: Number of classes.
     """
     names = class_names(dataset) if dataset in NAMED else ()
-    return names if len(names) == num_classes else tuple(str(number) for number in range(num_classes))
+    if len(names) == num_classes:
+        log.info("classes are named after %s", dataset)
+        return names
+    return tuple(str(number) for number in range(num_classes))
 
 
 def count_classes(labels: np.ndarray, where: str) -> int:
