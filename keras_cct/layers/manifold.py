@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_cct.errors import InputError
 from keras_cct.layers.attention import SelfAttention
-from keras_cct.layers.factorizations import SUPPORTS_JIT, in_full_precision, orthonormal_basis
+from keras_cct.layers.factorizations import SUPPORTS_JIT, in_full_precision, orthonormal_basis, upstream_gradient
 
 
 def euclidean_scores(query, key):
@@ -142,13 +142,10 @@ class ManifoldAttention(SelfAttention):
         if self.map_normalization:
             check_num_tokens(self.map_norm, tokens.shape[1])
         query, key, value = self.split_heads(tokens)  # 3 x (batch, heads, tokens, head_dim)
-        maps = self._scaled_maps(query, key)
+        maps = self._maps(query, key)
         if len(maps) == len(self.MANIFOLDS):
             maps["spd"] = self.attention_dropout(maps["spd"], training=training)
-        x = ops.concatenate(list(maps.values()), axis=1)  # (batch, manifolds * heads, tokens, tokens)
-        if self.map_normalization:
-            x = self.map_norm(x)
-        weights = ops.softmax(self._mix(x))
+        weights = ops.cast(ops.softmax(self._mix(list(maps.values()))), query.dtype)
         x = self.merge_heads(ops.matmul(self.attention_dropout(weights, training=training), value))
         x = self.dropout(self.projection(x), training=training)
         return (x, weights) if return_attention_weights else x
@@ -163,25 +160,81 @@ class ManifoldAttention(SelfAttention):
             Names of manifolds to float tensors of shape (batch, heads, tokens, tokens).
         """
         query, key, _ = self.split_heads(tokens)
-        return self._scaled_maps(query, key)
-
-    def _scaled_maps(self, query, key) -> dict:
+        maps = self._maps(query, key)
         return {
-            name: _SCORES[name](query, key) * ops.cast(scale, query.dtype)
+            name: maps[name] * ops.cast(scale, query.dtype)
             for name, scale in zip(self.manifolds, self.scales, strict=True)
         }
 
-    def _mix(self, maps):
-        """Combines (batch, maps, tokens, tokens) to (batch, heads, tokens, tokens)."""
-        num_maps, num_tokens = maps.shape[1:3]
-        x = ops.reshape(maps, (-1, num_maps, num_tokens**2))  # (batch, maps, tokens * tokens)
-        kernel = ops.transpose(ops.cast(self.mix_kernel, x.dtype)[0, 0])  # (heads, maps)
-        x = ops.matmul(kernel, x)  # (batch, heads, tokens * tokens)
-        x = ops.reshape(x, (-1, self.num_heads, num_tokens, num_tokens))
-        return x + ops.cast(self.mix_bias, x.dtype)[:, None, None]
+    def _maps(self, query, key) -> dict:
+        return {name: _SCORES[name](query, key) for name in self.manifolds}
+
+    def _mix(self, maps: list):
+        """Scales, normalizes and combines maps of shape (batch, heads, tokens, tokens) to one of that shape.
+
+        The maps are many times the size of everything else, so each is read as rarely as can be: the scales go into the
+        kernel, and mean and deviation of the normalization are taken off the combination instead of the maps.
+        """
+        if self.map_normalization:
+            maps = [in_full_precision(m) for m in maps]
+        dtype = maps[0].dtype
+        scales = [ops.cast(scale, dtype) for scale in self.scales]
+        kernel = ops.transpose(ops.cast(self.mix_kernel, dtype)[0, 0])  # (heads, manifolds * heads)
+        kernels = ops.split(kernel, len(maps), axis=1)  # manifolds x (heads, heads)
+        bias = ops.cast(self.mix_bias, dtype)[:, None, None]
+        if not self.map_normalization:
+            combined = [_combine(k * s, m) for k, s, m in zip(kernels, scales, maps, strict=True)]
+            return sum(combined[1:], combined[0]) + bias
+        gains = ops.split(self.map_norm.gamma, len(maps))
+        combined = [_combine(k * s, m * g) for k, s, m, g in zip(kernels, scales, maps, gains, strict=True)]
+        combined = sum(combined[1:], combined[0])
+        mean, variance = _moments(maps, scales)
+        offset = _combine(kernel, self.map_norm.gamma)  # (heads, tokens, tokens)
+        bias = _combine(kernel, self.map_norm.beta) + bias
+        return (combined - mean * offset) * ops.rsqrt(variance + self.map_norm.epsilon) + bias
 
     def get_config(self):
         return {**super().get_config(), "manifolds": self.manifolds, "map_normalization": self.map_normalization}
+
+
+def _moments(maps: list, scales: list):
+    """Returns mean and variance over all entries of all scaled maps of a sample, each of shape (batch, 1, 1, 1).
+
+    The variance is that within the maps and that between their means, so no map is scaled or centred as a whole.
+    """
+    means, variances = zip(*(ops.unstack(map_moments(m)) for m in maps), strict=True)
+    means = [mean * scale for mean, scale in zip(means, scales, strict=True)]
+    mean = sum(means[1:], means[0]) / len(maps)
+    parts = [v * s * s + ops.square(m - mean) for m, v, s in zip(means, variances, scales, strict=True)]
+    return mean, sum(parts[1:], parts[0]) / len(maps)
+
+
+@ops.custom_gradient
+def map_moments(x):
+    """Returns mean and variance of all but the first axis, with a gradient in one multiplication and one addition.
+
+    Args:
+        x: Float tensor of shape (batch, heads, tokens, tokens).
+
+    Returns:
+        Float tensor of shape (2, batch, 1, 1, 1).
+    """
+    mean, variance = ops.moments(x, axes=(1, 2, 3), keepdims=True)
+
+    def gradient(*arguments, upstream=None):
+        of_mean, of_variance = ops.unstack(upstream_gradient(arguments, upstream) / math.prod(x.shape[1:]))
+        slope = 2 * of_variance
+        return x * slope + (of_mean - slope * mean)
+
+    return ops.stack([mean, variance]), gradient
+
+
+def _combine(kernel, maps):
+    """Returns kernel (heads, maps) times maps (..., maps, tokens, tokens) as (..., heads, tokens, tokens)."""
+    num_tokens = maps.shape[-1]
+    batch = maps.shape[:-3] and (-1,)
+    x = ops.reshape(maps, (*batch, maps.shape[-3], num_tokens**2))  # (..., maps, tokens * tokens)
+    return ops.reshape(ops.matmul(kernel, x), (*batch, kernel.shape[0], num_tokens, num_tokens))
 
 
 def map_norm(num_maps: int, num_tokens: int, dtype: keras.DTypePolicy) -> keras.layers.LayerNormalization:

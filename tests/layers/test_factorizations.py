@@ -32,7 +32,7 @@ def eigenvectors_by_numpy(x: np.ndarray) -> np.ndarray:
     return vectors * np.sign(largest)
 
 
-@pytest.mark.parametrize("shape", [(3, 9, 5), (3, 6, 6)])
+@pytest.mark.parametrize("shape", [(3, 9, 5), (3, 6, 6), (3, 90, 40), (3, 48, 48)])
 def test_basis_has_the_signs_of_lapack(shape):
     x = random(*shape)
     np.testing.assert_allclose(to_numpy(orthonormal_basis(ops.convert_to_tensor(x))), np.linalg.qr(x)[0], atol=1e-5)
@@ -45,6 +45,16 @@ def test_gradient_of_the_basis(shape):
     np.testing.assert_allclose(
         gradient_of(lambda value: ops.multiply(orthonormal_basis(value), weights), x), expected, rtol=1e-3, atol=1e-3
     )
+
+
+@pytest.mark.parametrize("x", [np.zeros((40, 36)), np.ones((40, 36)), np.eye(40, 36)], ids=["zero", "one", "identity"])
+def test_degenerate_matrices_of_many_columns_have_a_basis_beside_regular_ones(x):
+    x = np.stack([random(40, 36), x]).astype("float32")
+    basis = to_numpy(orthonormal_basis(ops.convert_to_tensor(x)))
+    np.testing.assert_allclose(basis[0], np.linalg.qr(x[0])[0], atol=1e-5)
+    np.testing.assert_allclose(basis[1].T @ basis[1], np.eye(36), atol=1e-5)
+    gradient = gradient_of(lambda value: ops.multiply(orthonormal_basis(value), random(40, 36)), x)
+    assert np.isfinite(gradient).all()
 
 
 def test_eigenvectors_fall_and_their_largest_entry_is_positive():
