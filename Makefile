@@ -15,10 +15,10 @@ train: $(VENV)/ready
 test: $(VENV)/ready
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest
 
-# tests/data never meets Keras: its pipelines are TensorFlow's under every backend.
+# tests/data and tests/recipe never meet Keras: pipelines are TensorFlow's under every backend, recipes are plain values.
 test-backends: $(VENV)/ready-backends
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -m "not tensorflow" --ignore tests/data
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -m "not tensorflow" --ignore tests/data
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -m "not tensorflow" --ignore tests/data --ignore tests/recipe
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -m "not tensorflow" --ignore tests/data --ignore tests/recipe
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

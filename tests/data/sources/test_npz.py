@@ -36,6 +36,7 @@ def test_class_names_can_be_given(tmp_path):
     ("change", "message"),
     [
         ({"x_train": IMAGES / 255}, "x_train in '{path}' is float64 of shape (4, 6, 5, 3). Make it uint8"),
+        ({"x_train": np.zeros((4, 3, 28, 28), "uint8")}, "(4, 3, 28, 28), which looks like (images, channels, height"),
         ({"x_train": IMAGES[0, 0]}, "x_train in '{path}' is uint8 of shape (5, 3)"),
         ({"y_train": np.eye(4)}, "y_train in '{path}' is float64 of shape (4, 4). Make it integers of shape (images,)"),
         ({"y_train": np.array([0, 1])}, "'{path}' has 2 labels for 4 images. Give one label per image."),
