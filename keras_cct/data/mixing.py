@@ -18,6 +18,9 @@ MODES = ("batch", "pair", "elem")
 MIX_DRAWS = 6
 """Random numbers per mixture: whether to mix, whether to cut, two for the ratio, two for the box's centre."""
 
+CACHED_VALUES, FEW_IMAGES = 2**20, 8
+"""More pixel values than a processor's cache holds in float32 are blended a few images at a time."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Mixing:
@@ -117,6 +120,34 @@ def mix(
     ratios = tf.where(is_cut, cut_ratios, ratios)
     choices = tf.where(ratios < 1, tf.where(is_cut, 2, 1), 0)
     partner_rows = images.shape[0] - 1 - tf.range(images.shape[0])
+    if mixing.mixup_mode == "batch":
+        mixed = _mix_alike(images, choices[0], ratios, boxes)
+    else:
+        mixed = _mix_apart(images, partner_rows, choices, ratios, boxes)
+    return mixed, blend(targets, tf.gather(targets, partner_rows), ratios[:, None])
+
+
+def _mix_alike(images: tf.Tensor, choice: tf.Tensor, ratios: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+    """Mixes all images in the same way: not at all, by blending or by pasting, as `choice` is 0, 1 or 2."""
+    partners = tf.reverse(images, [0])
+
+    def blend_all() -> tf.Tensor:
+        if math.prod(images.shape) <= CACHED_VALUES:
+            return blend_pixels(images, partners, ratios)
+        few = math.gcd(images.shape[0], FEW_IMAGES)
+        groups = [tf.reshape(side, (-1, few, *side.shape[1:])) for side in (images, partners, ratios)]
+        mixed = tf.map_fn(
+            lambda group: blend_pixels(*group), tuple(groups), fn_output_signature=tf.uint8, parallel_iterations=1
+        )
+        return tf.reshape(mixed, images.shape)
+
+    return tf.switch_case(choice, [lambda: images, blend_all, lambda: paste_boxes(images, partners, boxes)])
+
+
+def _mix_apart(
+    images: tf.Tensor, partner_rows: tf.Tensor, choices: tf.Tensor, ratios: tf.Tensor, boxes: tf.Tensor
+) -> tf.Tensor:
+    """Mixes each image in its own way."""
 
     def blend_chosen(chosen: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         return blend_pixels(chosen, tf.gather(images, tf.gather(partner_rows, rows)), tf.gather(ratios, rows))
@@ -124,8 +155,7 @@ def mix(
     def paste_chosen(chosen: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         return paste_boxes(chosen, tf.gather(images, tf.gather(partner_rows, rows)), tf.gather(boxes, rows))
 
-    mixed = apply_by_choice(images, choices, [lambda chosen, rows: chosen, blend_chosen, paste_chosen])
-    return mixed, blend(targets, tf.gather(targets, partner_rows), ratios[:, None])
+    return apply_by_choice(images, choices, [lambda chosen, rows: chosen, blend_chosen, paste_chosen])
 
 
 def draw_ratios(draws: tf.Tensor, epoch: tf.Tensor, mixing: Mixing) -> tuple[tf.Tensor, tf.Tensor]:

@@ -201,4 +201,5 @@ def decoded_images(data: ImageSet, fitting: Fitting | None = None) -> tf.data.Da
 def _options(recipe: Recipe) -> tf.data.Options:
     options = tf.data.Options()
     options.threading.private_threadpool_size = recipe.workers
+    options.threading.max_intra_op_parallelism = 1  # the threads work on images of their own
     return options
