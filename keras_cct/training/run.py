@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 
 from keras_cct.data.encoded_images import ImageSet
-from keras_cct.data.pipeline import evaluation_batches, training_batches
+from keras_cct.data.pipeline import evaluation_batches, recipe_augmentation, training_batches
 from keras_cct.data.sources import open_data
 from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.errors import InputError
@@ -151,7 +151,7 @@ class _Run:
             raise InputError(
                 f"a batch of {run.batch_size} images is larger than the {len(train_data)} of the set. Lower batch_size."
             )
-        run.training_batches(first_step=0)
+        recipe_augmentation(recipe, input_shape(recipe, train_data), run.batch_size)
         return run
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 from keras_cct.catalogue import CHECKPOINT_FOLDER_VARIABLE, Checkpoint, find_checkpoint, is_tag
 from keras_cct.errors import InputError
 from keras_cct.weights.download import cache_folder, download, sha256_of
-from keras_cct.weights.files import check_ending
+from keras_cct.weights.files import ENDINGS, check_ending
 
 _SHIPPED = Path(__file__).with_name("shipped")
 
@@ -31,12 +31,11 @@ def find_weights(variant: str, weights: str | PathLike) -> Path:
         checkpoint = find_checkpoint(variant, name)
         check_ending(checkpoint.path)
         return _shipped_file(checkpoint) if checkpoint.sha256 else _local_copy(checkpoint.url)
-    check_ending(name)
-    if name.startswith(("http://", "https://")):
-        return _local_copy(name)
-    if not Path(name).is_file():
+    is_address = name.startswith(("http://", "https://"))
+    if not is_address and name.endswith(ENDINGS) and not Path(name).is_file():
         raise InputError(f"{name!r} does not exist. Give the path of a file of weights.")
-    return Path(name)
+    check_ending(name)
+    return _local_copy(name) if is_address else Path(name)
 
 
 def _local_copy(url: str) -> Path:

@@ -119,7 +119,7 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("moment", [(0, 0), (0, 3), (1, 4)])
+@pytest.mark.parametrize("moment", [(0, 3), (1, 4)])
 def test_a_run_goes_on_from_its_last_state_on_every_backend(moment, data, tmp_path, monkeypatch, alone):
     original = training_run._Run._callbacks
     interrupted = lambda *arguments: [*original(*arguments), Interrupt(*moment)]  # noqa: E731
@@ -137,6 +137,7 @@ def test_a_run_goes_on_from_its_last_state_on_every_backend(moment, data, tmp_pa
         assert_same_weights(alone.last_model, resumed.last_model)
 
 
+@pytest.mark.tensorflow
 def test_a_finished_run_goes_on_only_with_more_epochs(data, tmp_path, alone):
     shutil.copytree(alone.path, tmp_path / "run")
     with pytest.raises(keras_cct.InputError, match="has finished its 2 epochs. Give more epochs."):
@@ -146,6 +147,7 @@ def test_a_finished_run_goes_on_only_with_more_epochs(data, tmp_path, alone):
     assert keras_cct.load_recipe(longer.recipe).epochs == 3
 
 
+@pytest.mark.tensorflow
 def test_a_run_without_its_exports_gets_them(tmp_path, alone):
     shutil.copytree(alone.path, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "saved_model")
@@ -164,6 +166,7 @@ def test_a_run_cannot_become_another(overrides, message, alone):
         keras_cct.resume(alone.path, **overrides)
 
 
+@pytest.mark.tensorflow
 def test_a_run_cannot_go_on_with_other_data(data, tmp_path, alone):
     shutil.copytree(alone.path, tmp_path / "run")
     with np.load(data) as arrays:
@@ -174,6 +177,7 @@ def test_a_run_cannot_go_on_with_other_data(data, tmp_path, alone):
     assert (tmp_path / "run" / "recipe.yml").read_text() == before
 
 
+@pytest.mark.tensorflow
 def test_exports_of_fewer_epochs_do_not_outlive_a_resumed_run(data, tmp_path, monkeypatch, alone):
     shutil.copytree(alone.path, tmp_path / "run")
     with monkeypatch.context() as patch:
@@ -188,6 +192,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         keras_cct.resume(tmp_path)
 
 
+@pytest.mark.tensorflow
 def test_a_state_of_another_model_is_refused_and_the_run_stays(data, tmp_path, alone):
     shutil.copytree(alone.path, tmp_path / "run")
     folder = RunFolder(tmp_path / "run")
