@@ -19,7 +19,7 @@ INTERPOLATIONS = ("random", "bilinear", "bicubic")
 CROP_PLACE, PIXEL_PLACE, MIX_PLACE, ERASE_PLACE = 0, 1000, 2000, 3000
 """Where each stage finds its random numbers, so that a change of one leaves the others' alone."""
 
-GROUP_PIXELS = 2**19
+GROUP_PIXELS = 1024 * 32 * 32
 """Pixels of a group of small images: more would leave the caches, fewer spend their time starting operations."""
 
 CROP_DRAWS = BOX_DRAWS + 3

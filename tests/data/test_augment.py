@@ -81,7 +81,7 @@ def test_cropped_images_can_be_augmented_later():
 
 
 @pytest.mark.parametrize(
-    ("side", "batch_size", "wanted"), [(32, 128, 512), (32, 96, 480), (32, 1000, 1000), (224, 64, 64)]
+    ("side", "batch_size", "wanted"), [(32, 128, 1024), (32, 96, 960), (32, 1000, 1000), (224, 64, 64)]
 )
 def test_groups_of_small_images_are_several_batches(side, batch_size, wanted):
     how = Augmentation((side, side), MEAN, STD)
