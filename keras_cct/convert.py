@@ -16,6 +16,7 @@ from keras_cct.model_config import ModelConfig, Normalization
 from keras_cct.variants import variant_config
 from keras_cct.weights import find_weights, read_keras_file, read_traits, save_weights_file
 from keras_cct.weights.files import MODEL_ENDING, check_new_file
+from keras_cct.weights.find import check_source
 
 
 def convert_weights(
@@ -61,7 +62,7 @@ def convert_weights(
         save_weights_file(read_keras_file(source), target)
     elif model is None:
         if not is_tag(str(source)):
-            find_weights("", source)
+            check_source(str(source))
         raise InputError(f"{str(source)!r} does not tell its model. Give the name of a variant as model, or --model.")
     elif is_tag(str(source)):
         _refuse(source, img_size=img_size)

@@ -27,7 +27,7 @@ class FiniteLoss(keras.callbacks.Callback):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        self._check(logs["loss"], f"in step {batch + 1} of epoch {self._epoch + 1}")
+        self._check(logs["loss"], f"of epoch {self._epoch + 1}")
 
     def on_epoch_end(self, epoch, logs=None):
         self._check(logs["val_loss"], f"of the evaluation after epoch {epoch + 1}")

@@ -162,8 +162,8 @@ class _Run:
     def data_facts(self) -> Facts:
         """What must not change while the run is stopped."""
         return {
-            "class_names": list(self.train_data.class_names),
-            "num_images": len(self.train_data),
+            "classes": list(self.train_data.class_names),
+            "number of images": len(self.train_data),
             "images per step": self.batch_size,
         }
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import reprlib
 import zipfile
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class RunState:
         rows: The rows of summary.csv.
         arrays: Weights, states of random numbers, state of the optimizer, and the sums behind the running loss.
         names: The paths of the variables behind `arrays`.
-        data: What the run trains on: names of the classes, number of images, images per step.
+        data: What may not change while the run is stopped: its classes, number of images and images per step.
         generator: State of PyTorch's global random numbers, which Keras's dropout draws from there; else empty.
     """
 
@@ -72,7 +73,8 @@ class RunState:
         """Raises InputError, naming both, if a run would go on with other data or steps of another size."""
         for name, before in self.data.items():
             if data[name] != before:
-                raise InputError(f"the run has {name} {before}, and would go on with {data[name]}. Give the same data.")
+                old, new = reprlib.repr(before), reprlib.repr(data[name])
+                raise InputError(f"the run began with {old} as {name} and would go on with {new}. Give the same data.")
 
     def restore(self, model: keras.Model) -> None:
         """Puts weights, states of random numbers and optimizer back into a compiled model of the same recipe.

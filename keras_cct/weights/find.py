@@ -31,11 +31,23 @@ def find_weights(variant: str, weights: str | PathLike) -> Path:
         checkpoint = find_checkpoint(variant, name)
         check_ending(checkpoint.path)
         return _shipped_file(checkpoint) if checkpoint.sha256 else _local_copy(checkpoint.url)
-    is_address = name.startswith(("http://", "https://"))
-    if not is_address and name.endswith(ENDINGS) and not Path(name).is_file():
-        raise InputError(f"{name!r} does not exist. Give the path of a file of weights.")
-    check_ending(name)
-    return _local_copy(name) if is_address else Path(name)
+    check_source(name)
+    return _local_copy(name) if _is_address(name) else Path(name)
+
+
+def check_source(weights: str) -> None:
+    """Checks, without a download, that an address or a path can be that of a file of weights.
+
+    Raises:
+        InputError: There is no such file, its ending is unknown, or it needs PyTorch, which is not installed.
+    """
+    if not _is_address(weights) and weights.endswith(ENDINGS) and not Path(weights).is_file():
+        raise InputError(f"{weights!r} does not exist. Give the path of a file of weights.")
+    check_ending(weights)
+
+
+def _is_address(weights: str) -> bool:
+    return weights.startswith(("http://", "https://"))
 
 
 def _local_copy(url: str) -> Path:

@@ -58,6 +58,7 @@ def test_a_checkpoint_folder_is_named_by_a_flag(capsys, tmp_path, monkeypatch):
     assert f"{str(missing)!r} is missing in the checkpoint folder" in capsys.readouterr().err
 
 
+@pytest.mark.tensorflow
 def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(training_run, "open_data", small_data)
     run = tmp_path / "run"

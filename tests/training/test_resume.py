@@ -172,7 +172,7 @@ def test_a_run_cannot_go_on_with_other_data(data, tmp_path, alone):
     with np.load(data) as arrays:
         np.savez(tmp_path / "fewer.npz", **{name: array[::2] for name, array in arrays.items()})
     before = (tmp_path / "run" / "recipe.yml").read_text()
-    with pytest.raises(keras_cct.InputError, match="the run has num_images 80, and would go on with 40"):
+    with pytest.raises(keras_cct.InputError, match="the run began with 80 as number of images and would go on with 40"):
         keras_cct.resume(tmp_path / "run", epochs=3, data_dir=str(tmp_path / "fewer.npz"))
     assert (tmp_path / "run" / "recipe.yml").read_text() == before
 

@@ -7,7 +7,7 @@ import keras_cct
 from keras_cct.optimizers import AdamW
 from keras_cct.training.run_state import RunState
 
-DATA = {"class_names": ["a"], "num_images": 8, "images per step": 4}
+DATA = {"classes": ["a"], "number of images": 8, "images per step": 4}
 ROWS = [{"epoch": 0, "train_loss": 1.5}]
 
 
@@ -61,5 +61,7 @@ def test_a_broken_state_is_refused(tmp_path, content):
 def test_other_data_is_refused():
     state = RunState.of(trained_model(0), 1, 0, ROWS, DATA)
     state.check_data(dict(DATA))
-    with pytest.raises(keras_cct.InputError, match="the run has num_images 8, and would go on with 9. Give the same"):
-        state.check_data(DATA | {"num_images": 9})
+    with pytest.raises(
+        keras_cct.InputError, match="the run began with 8 as number of images and would go on with 9. Give the same"
+    ):
+        state.check_data(DATA | {"number of images": 9})
