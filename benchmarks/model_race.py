@@ -36,7 +36,7 @@ from keras_cct.model_config import ModelConfig
 from keras_cct.variants import variant_config
 
 BATCH_SIZES = {"cct_2_3x2_32": 128, "cct_7_3x1_32": 64, "cct_14_7x2_224": 8}
-MANIFOLD_BATCH_SIZES = {"manifold_cct_7_3x2_32": 32, "manifold_cct_7_7x2_224": 8, "grassmanian_vit_6_4_32": 32}
+MANIFOLD_BATCH_SIZES = {"manifold_cct_7_3x2_32": 32, "manifold_cct_7_7x2_224": 32, "grassmanian_vit_6_4_32": 32}
 LOGITS_TOLERANCE = 1e-5
 WARMUP_STEPS = 2
 LEARNING_RATE, WEIGHT_DECAY = 5e-4, 0.03
@@ -227,7 +227,7 @@ def our_side(name: str, images: np.ndarray, labels: np.ndarray) -> tuple[dict, C
     keras.utils.set_random_seed(0)
     model = keras_cct.create_model(name, normalization=None)
     model.compile(
-        optimizer=keras.optimizers.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY),
+        optimizer=keras_cct.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     weights = keras_cct.export_torch_weights(model)

@@ -113,15 +113,16 @@ class AdamW(_Original, keras.optimizers.AdamW):
     def _update_weight(self, gradient, variable, rate, is_update):
         dtype, index = variable.dtype, self._get_variable_index(variable)
         mean, square = self._momentums[index], self._velocities[index]
-        if self.weight_decay and self._use_weight_decay(variable):
-            self.assign_sub(variable, is_update * (variable * self.weight_decay * rate))
-        self.assign_add(mean, is_update * ((gradient - mean) * (1 - self.beta_1)))
-        self.assign_add(square, is_update * ((ops.square(gradient) - square) * (1 - self.beta_2)))
         step = self._num_updates(dtype)
         mean_correction = 1 - ops.power(ops.cast(self.beta_1, dtype), step)
-        square_correction = 1 - ops.power(ops.cast(self.beta_2, dtype), step)
-        spread = ops.sqrt(square / square_correction) + self.epsilon
-        self.assign_sub(variable, is_update * (rate / mean_correction * mean / spread))
+        spread_correction = ops.sqrt(1 - ops.power(ops.cast(self.beta_2, dtype), step))
+        # Numbers are multiplied with each other first: each operation on arrays reads all weights once more.
+        if self.weight_decay and self._use_weight_decay(variable):
+            self.assign_sub(variable, is_update * self.weight_decay * rate * variable)
+        self.assign_add(mean, is_update * (1 - self.beta_1) * (gradient - mean))
+        self.assign_add(square, is_update * (1 - self.beta_2) * (ops.square(gradient) - square))
+        spread = ops.sqrt(square) + self.epsilon * spread_correction
+        self.assign_sub(variable, is_update * rate * spread_correction / mean_correction * mean / spread)
 
 
 @keras.saving.register_keras_serializable("keras_cct")
