@@ -4,6 +4,8 @@ The gradients are the exact ones as long as the matrix has full rank and its eig
 or by a difference of eigenvalues that is zero to rounding is left out, because no direction is defined there.
 """
 
+import warnings
+
 import keras
 import numpy as np
 from keras import ops
@@ -94,6 +96,22 @@ def pseudo_inverse(x):
         return -ops.matmul(ops.matmul(inverse, _symmetric(upstream_gradient(arguments, upstream))), inverse)
 
     return inverse, gradient
+
+
+def warn_of_deadlock() -> None:
+    """Warns where a batched factorization may never return: with JAX 0.10 on a processor of few cores.
+
+    Such factorizations wait in the threads that their own parts need.
+    """
+    if keras.backend.backend() != "jax":
+        return
+    import jax
+
+    if jax.__version_info__ >= (0, 10) and jax.default_backend() == "cpu":
+        warnings.warn(
+            f"JAX {jax.__version__} may wait for ever in the factorizations of this layer. Install 'jax<0.10'.",
+            stacklevel=3,
+        )
 
 
 def in_full_precision(x):

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_cct.layers.attention import SelfAttention
-from keras_cct.layers.factorizations import SUPPORTS_JIT
+from keras_cct.layers.factorizations import SUPPORTS_JIT, warn_of_deadlock
 from keras_cct.layers.manifold import check_num_tokens, map_norm, token_basis
 
 
@@ -42,6 +42,7 @@ class GrassmannAttention(SelfAttention):
     def __init__(self, num_heads: int, attention_dropout_rate: float = 0.1, dropout_rate: float = 0.0, **kwargs):
         super().__init__(num_heads, attention_dropout_rate, dropout_rate, **kwargs)
         self.supports_jit = SUPPORTS_JIT
+        warn_of_deadlock()
 
     def build(self, input_shape):
         super().build(input_shape)

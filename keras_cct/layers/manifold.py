@@ -8,7 +8,13 @@ from keras import ops
 
 from keras_cct.errors import InputError
 from keras_cct.layers.attention import SelfAttention
-from keras_cct.layers.factorizations import SUPPORTS_JIT, in_full_precision, orthonormal_basis, upstream_gradient
+from keras_cct.layers.factorizations import (
+    SUPPORTS_JIT,
+    in_full_precision,
+    orthonormal_basis,
+    upstream_gradient,
+    warn_of_deadlock,
+)
 
 
 def euclidean_scores(query, key):
@@ -121,6 +127,8 @@ class ManifoldAttention(SelfAttention):
         self.manifolds = [name for name in self.MANIFOLDS if name in manifolds]
         self.map_normalization = map_normalization
         self.supports_jit = SUPPORTS_JIT or "grassmann" not in self.manifolds
+        if "grassmann" in self.manifolds:
+            warn_of_deadlock()
 
     def build(self, input_shape):
         super().build(input_shape)

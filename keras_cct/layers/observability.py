@@ -4,7 +4,13 @@ import keras
 from keras import ops
 
 from keras_cct.errors import InputError
-from keras_cct.layers.factorizations import SUPPORTS_JIT, eigenvectors, in_full_precision, pseudo_inverse
+from keras_cct.layers.factorizations import (
+    SUPPORTS_JIT,
+    eigenvectors,
+    in_full_precision,
+    pseudo_inverse,
+    warn_of_deadlock,
+)
 from keras_cct.layers.initializers import normal
 
 
@@ -40,6 +46,7 @@ class ObservabilityTokens(keras.layers.Layer):
         self.num_signals = num_signals
         self.num_blocks = num_blocks
         self.supports_jit = SUPPORTS_JIT
+        warn_of_deadlock()
 
     def build(self, input_shape):
         dim = input_shape[-1]

@@ -1,9 +1,11 @@
+import keras
 import numpy as np
 import pytest
 from fixtures.arrays import to_numpy
 from fixtures.gradients import gradient_of
 from keras import ops
 
+from keras_cct.layers import GrassmannAttention, ManifoldAttention, ObservabilityTokens
 from keras_cct.layers.factorizations import eigenvectors, orthonormal_basis, pseudo_inverse
 
 
@@ -100,3 +102,13 @@ def test_gradients_stay_finite(function, name):
     gradient = gradient_of(lambda value: ops.multiply(function(value), random(6, 6)), DEGENERATE[name])
     assert np.isfinite(gradient).all()
     assert np.abs(gradient).max() < 1e4
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="JAX waits for ever, the others do not")
+@pytest.mark.parametrize("layer", [GrassmannAttention, ManifoldAttention, ObservabilityTokens])
+def test_a_version_of_jax_that_may_wait_for_ever_is_told(monkeypatch, layer):
+    import jax
+
+    monkeypatch.setattr(jax, "__version_info__", (0, 10, 2))
+    with pytest.warns(UserWarning, match="may wait for ever in the factorizations of this layer. Install 'jax<0.10'."):
+        layer(2)
