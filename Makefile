@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 RUN := runs/$(shell date +%Y%m%d-%H%M%S)-sample
 
 .PHONY: train test test-backends lint format
@@ -13,12 +14,12 @@ train: $(VENV)/ready
 	$(BIN)/keras_cct predict $(RUN)/saved_model examples/images/sneaker.png
 
 test: $(VENV)/ready
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest
+	KERAS_BACKEND=tensorflow $(PYTEST)
 
 # tests/data and tests/recipe never meet Keras: pipelines are TensorFlow's under every backend, recipes are plain values.
 test-backends: $(VENV)/ready-backends
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -m "not tensorflow" --ignore tests/data --ignore tests/recipe
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -m "not tensorflow" --ignore tests/data --ignore tests/recipe
+	KERAS_BACKEND=jax $(PYTEST) -m "not tensorflow" --ignore tests/data --ignore tests/recipe
+	KERAS_BACKEND=torch $(PYTEST) -m "not tensorflow" --ignore tests/data --ignore tests/recipe
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
