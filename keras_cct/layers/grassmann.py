@@ -7,7 +7,8 @@ from keras import ops
 
 from keras_cct.layers.attention import SelfAttention
 from keras_cct.layers.factorizations import SUPPORTS_JIT, warn_of_deadlock
-from keras_cct.layers.manifold import check_num_tokens, map_norm, token_basis
+from keras_cct.layers.manifold_scores import token_basis
+from keras_cct.layers.map_norm import check_num_tokens, map_norm
 
 
 @keras.saving.register_keras_serializable("keras_cct")
