@@ -2,8 +2,8 @@
 
 The vision models race against `vit_pytorch/cct.py`, an independent implementation; those on manifolds against the
 folder of their original, https://github.com/iliasprc/Compact-Transformers. Both sides get the same weights and must
-give the same logits before they race. Then they take turns, first at inference, then at training, each as its users
-run it:
+give the same logits before they race, except the Grassmannian models, whose original leaves signs open. Then they take
+turns, first at inference, then at training, each as its users run it:
 
 * ours: `model.predict_on_batch`, and `model.train_on_batch` of a compiled model, on the Keras backend in use;
 * theirs: `model(images)` in `torch.inference_mode`, and forward, backward and optimizer step, without `torch.compile`.
@@ -40,6 +40,7 @@ from keras_cct.variants import variant_config
 
 BATCH_SIZES = {"cct_2_3x2_32": 128, "cct_7_3x1_32": 64, "cct_14_7x2_224": 8}
 MANIFOLD_BATCH_SIZES = {"manifold_cct_7_3x2_32": 32, "manifold_cct_7_7x2_224": 32, "grassmanian_vit_6_4_32": 32}
+REFERENCE_ADVICE = "Give the path of vit_pytorch/cct.py, or of the folder of Compact-Transformers."
 LOGITS_TOLERANCE = 1e-5
 WARMUP_STEPS = 2
 LEARNING_RATE, WEIGHT_DECAY = 5e-4, 0.03
@@ -65,6 +66,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="least length of a turn (default 3)")
     parser.add_argument("--json", metavar="FILE", help="write all rates to this file")
     options = parser.parse_args()
+    if not Path(options.reference).exists():
+        parser.error(
+            f"--reference {options.reference} does not exist. Give vit_pytorch/cct.py or Compact-Transformers."
+        )
     batch_sizes = MANIFOLD_BATCH_SIZES if Path(options.reference).is_dir() else BATCH_SIZES
     options.models = options.models or list(batch_sizes)
     try:
@@ -121,9 +126,8 @@ def load_reference(path: str) -> Callable:
     """
     if Path(path).is_dir():
         return load_original(Path(path))
-    advice = "Give the path of vit_pytorch/cct.py, or of the folder of Compact-Transformers."
     if not path.endswith(".py") or not Path(path).is_file():
-        raise InputError(f"there is no Python file at {path!r}. {advice}")
+        raise InputError(f"there is no Python file at {path!r}. {REFERENCE_ADVICE}")
     spec = importlib.util.spec_from_file_location("vit_pytorch_cct", path)
     reference = importlib.util.module_from_spec(spec)
     try:
@@ -131,9 +135,9 @@ def load_reference(path: str) -> Callable:
     except ImportError as error:
         raise InputError(f"{path!r} cannot be imported: {error}. Install: pip install torch einops") from error
     except (SyntaxError, UnicodeDecodeError) as error:
-        raise InputError(f"{path!r} is not a Python file: {error}. {advice}") from error
+        raise InputError(f"{path!r} is not a Python file: {error}. {REFERENCE_ADVICE}") from error
     if not all(hasattr(reference, _reference_function(name)) for name in BATCH_SIZES):
-        raise InputError(f"{path!r} has no functions cct_2, cct_7 and cct_14. {advice}")
+        raise InputError(f"{path!r} has no functions cct_2, cct_7 and cct_14. {REFERENCE_ADVICE}")
     return lambda config: getattr(reference, _reference_function(config.name))(
         img_size=config.input_shape[:2],
         kernel_size=config.kernel_size,
@@ -208,7 +212,8 @@ def race(name: str, batch_size: int, options: argparse.Namespace) -> list[dict]:
     their_steps = their_side(reference, weights, config, images, labels)
     difference = float(np.abs(our_steps[0]() - their_steps[0]()).max())
     # The signs of singular vectors, which the original leaves open, show in the logits of Grassmannian models.
-    if config.attention_type != "grassmann" and not difference <= LOGITS_TOLERANCE:
+    tolerance = sys.float_info.max if config.attention_type == "grassmann" else LOGITS_TOLERANCE
+    if not difference <= tolerance:
         raise SystemExit(f"{name}: the logits of the two models differ by {difference:.1e}; there is nothing to race.")
     results = []
     for step, ours, theirs in zip(("inference", "training"), our_steps, their_steps, strict=True):

@@ -21,7 +21,7 @@ def add_convert(commands) -> None:
     convert.add_argument(
         "--img-size", nargs="+", type=int, metavar="PIXELS", help="side, or height and width, of the images"
     )
-    convert.add_argument("--attention-type", metavar="TYPE", help="all, gm or spd, if not the variant's")
+    convert.add_argument("--attention-type", metavar="TYPE", help="such as all, gm or spd, if not the variant's")
     for name in ("mean", "std"):
         convert.add_argument(
             f"--{name}", nargs="+", type=float, metavar="NUMBER", help=f"{name} of each channel, for a .keras file"

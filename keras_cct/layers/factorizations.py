@@ -159,7 +159,7 @@ def _inverse_triangle(x, size: int):
     diagonal = ops.eye(x.shape[-1], dtype=x.dtype)
     pivots = ops.max(ops.abs(x * diagonal), axis=-1, keepdims=True)  # (..., columns, 1)
     is_zero = pivots <= _zero_limit(ops.max(pivots, axis=-2, keepdims=True), size)
-    x = x + diagonal * ops.where(is_zero, _HUGE, 0.0)
+    x = x + diagonal * (ops.cast(is_zero, x.dtype) * _HUGE)
     return ops.solve_triangular(x, ops.broadcast_to(diagonal, ops.shape(x)))
 
 

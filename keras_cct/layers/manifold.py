@@ -40,8 +40,8 @@ class ManifoldAttention(SelfAttention):
         dropout, of shape (batch, heads, tokens, tokens): one row per query, each row sums to 1.
 
     Raises:
-        InputError: A manifold is unknown, `num_heads` does not divide the width, or the number of tokens is not the one
-            that the normalization was built for.
+        InputError: A manifold is unknown, `num_heads` does not divide the width or leaves the SPD map heads of one
+            number, or the number of tokens is not the one that the normalization was built for.
 
     Reference: Konstantinidis et al. 2023, IEEE Access 11:123433, arXiv:2207.08569, as its authors' code computes it.
     """
@@ -59,7 +59,8 @@ class ManifoldAttention(SelfAttention):
         **kwargs,
     ):
         super().__init__(num_heads, attention_dropout_rate, dropout_rate, **kwargs)
-        if isinstance(manifolds, str) or not manifolds or not set(manifolds) <= set(self.MANIFOLDS):
+        names = manifolds if isinstance(manifolds, (list, tuple)) else ()
+        if not names or not all(name in self.MANIFOLDS for name in names):
             raise InputError(f"manifolds={manifolds!r} is not allowed. Give some of {', '.join(self.MANIFOLDS)}.")
         self.manifolds = [name for name in self.MANIFOLDS if name in manifolds]
         self.map_normalization = map_normalization
@@ -70,6 +71,11 @@ class ManifoldAttention(SelfAttention):
     def build(self, input_shape):
         super().build(input_shape)
         _, num_tokens, dim = input_shape
+        if "spd" in self.manifolds and dim == self.num_heads:
+            raise InputError(
+                f"num_heads={self.num_heads} leaves each head one number of a width of {dim}, which has no covariance. "
+                f"Give fewer heads."
+            )
         num_maps = len(self.manifolds) * self.num_heads
         initial_scale = keras.initializers.Constant(1 / math.sqrt(dim // self.num_heads))
         self.scales = [
@@ -130,12 +136,13 @@ class ManifoldAttention(SelfAttention):
         if not self.map_normalization:
             combined = [_combine(k * s, m) for k, s, m in zip(kernels, scales, maps, strict=True)]
             return sum(combined[1:], combined[0]) + bias
-        gains = ops.split(self.map_norm.gamma, len(maps))
+        gain, map_bias = ops.cast(self.map_norm.gamma, dtype), ops.cast(self.map_norm.beta, dtype)
+        gains = ops.split(gain, len(maps))
         combined = [_combine(k * s, m * g) for k, s, m, g in zip(kernels, scales, maps, gains, strict=True)]
         combined = sum(combined[1:], combined[0])
         mean, variance = _moments(maps, scales)
-        offset = _combine(kernel, self.map_norm.gamma)  # (heads, tokens, tokens)
-        bias = _combine(kernel, self.map_norm.beta) + bias
+        offset = _combine(kernel, gain)  # (heads, tokens, tokens)
+        bias = _combine(kernel, map_bias) + bias
         return (combined - mean * offset) * ops.rsqrt(variance + self.map_norm.epsilon) + bias
 
     def get_config(self):
@@ -164,7 +171,9 @@ def map_moments(x):
     Returns:
         Float tensor of shape (2, batch, 1, 1, 1).
     """
-    mean, variance = ops.moments(x, axes=(1, 2, 3), keepdims=True)
+    # Not `ops.moments`, which under PyTorch loses a variance that is small beside the mean.
+    mean = ops.mean(x, axis=(1, 2, 3), keepdims=True)
+    variance = ops.mean(ops.square(x - mean), axis=(1, 2, 3), keepdims=True)
 
     def gradient(*arguments, upstream=None):
         of_mean, of_variance = ops.unstack(upstream_gradient(arguments, upstream) / math.prod(x.shape[1:]))

@@ -31,7 +31,7 @@ class Recipe:
 
     Args:
         model: Name of a variant.
-        attention_type: Manifolds of a manifold variant's attention, "all", "gm" or "spd"; empty for the variant's own.
+        attention_type: Manifolds that the attention compares on, "all", "gm" or "spd"; empty for the variant's own.
         num_classes: Number of classes, to be checked; 0 for that of the data.
         img_size: Height and width of the images that the model takes; 0 for that of the data, or the variant's.
         pretrained: Whether to start from the variant's published weights.

@@ -15,6 +15,7 @@ POSITION_KEY = "classifier.positional_emb"
 CLASS_TOKEN_KEY = "classifier.class_emb"
 HEAD_KEYS = ("classifier.fc.weight", "classifier.fc.bias")
 FIRST_KERNEL_KEY = "tokenizer.conv_layers.0.0.weight"
+MAP_NORM_ENDINGS = ("conv_attn.0.weight", "self_attn.norm.weight")
 
 
 def fit_state_dict(
@@ -32,10 +33,12 @@ def fit_state_dict(
         grid: (rows, columns) of the tokens they come from; a square if not given.
 
     Raises:
-        InputError: The embedding has to be resized, and its grid is not known.
+        InputError: The embedding has to be resized, and its grid is not known; or the weights normalize maps of another
+            number of tokens.
     """
     fitted = dict(arrays)
     own = {entry.key: entry for entry in torch_entries(model)}
+    _check_map_norms(fitted, own, model.name)
     # What has not even the number of axes is left for the check that follows, which lists it.
     if _has_axes(fitted, POSITION_KEY, 3) and POSITION_KEY in own:
         fitted[POSITION_KEY] = _fit_positions(fitted, own[POSITION_KEY], model, grid)
@@ -43,6 +46,16 @@ def fit_state_dict(
     if _has_axes(fitted, FIRST_KERNEL_KEY, 4) and fitted[FIRST_KERNEL_KEY].size:
         fitted[FIRST_KERNEL_KEY] = _fit_channels(fitted[FIRST_KERNEL_KEY], own[FIRST_KERNEL_KEY].torch_shape[1])
     return fitted
+
+
+def _check_map_norms(arrays: dict, own: dict, name: str) -> None:
+    for key in (key for key in own if key.endswith(MAP_NORM_ENDINGS) and _has_axes(arrays, key, 3)):
+        given, wanted = arrays[key].shape, own[key].torch_shape
+        if len(wanted) == 3 and given[0] == wanted[0] and given != wanted:
+            raise InputError(
+                f"the weights normalize maps of {given[-1]} tokens, model {name!r} has {wanted[-1]}: they are tied to "
+                f"their image size. Give the model the image size that the weights come from."
+            )
 
 
 def _fit_positions(arrays: dict, own: Entry, model: keras.Model, grid: tuple[int, int] | None) -> np.ndarray:

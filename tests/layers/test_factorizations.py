@@ -104,6 +104,15 @@ def test_gradients_stay_finite(function, name):
     assert np.abs(gradient).max() < 1e4
 
 
+@pytest.mark.tensorflow
+def test_the_gradient_of_a_float64_basis_is_float64():
+    gradient = gradient_of(
+        lambda x: ops.square(orthonormal_basis(x)) * np.arange(4.0), random(2, 6, 4).astype("float64")
+    )
+    assert gradient.dtype == "float64"
+    assert np.isfinite(gradient).all()
+
+
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="JAX waits for ever, the others do not")
 @pytest.mark.parametrize("layer", [GrassmannAttention, ManifoldAttention, ObservabilityTokens])
 def test_a_version_of_jax_that_may_wait_for_ever_is_told(monkeypatch, layer):

@@ -8,6 +8,7 @@ from fixtures.gradients import gradient_of
 from keras import ops
 
 from keras_cct import GrassmannAttention, InputError, ManifoldAttention
+from keras_cct.layers.manifold import map_moments
 from keras_cct.layers.manifold_scores import euclidean_scores, grassmann_scores, spd_scores
 
 
@@ -115,9 +116,10 @@ def test_degenerate_tokens_have_finite_gradients(layer, name):
     assert np.isfinite(gradient_of(lambda value: ops.square(layer(value)), x)).all()
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16"])
 @pytest.mark.parametrize("layer", [ManifoldAttention, GrassmannAttention])
-def test_half_precision_factorizes_in_float32(layer):
-    output = layer(2, dtype="mixed_bfloat16")(tokens(2, 5, 8))
+def test_half_precision_factorizes_in_float32(layer, policy):
+    output = layer(2, dtype=policy)(tokens(2, 5, 8))
     assert keras.backend.standardize_dtype(output.dtype) == "bfloat16"
     assert np.isfinite(to_numpy(ops.cast(output, "float32"))).all()
 
@@ -135,7 +137,20 @@ def test_without_normalization_any_number_of_tokens_will_do():
     assert [layer(tokens(1, n, 8)).shape for n in (5, 6)] == [(1, 5, 8), (1, 6, 8)]
 
 
-@pytest.mark.parametrize("manifolds", [(), "spd", ("spd", "sphere")])
+def test_the_variance_of_maps_survives_a_large_mean():
+    maps = 300 + 0.1 * tokens(2, 3, 20, 20)
+    mean, variance = to_numpy(map_moments(ops.convert_to_tensor(maps)))
+    np.testing.assert_allclose(mean.ravel(), maps.mean((1, 2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(variance.ravel(), maps.astype("float64").var((1, 2, 3)), rtol=1e-2)
+
+
+def test_heads_of_one_number_have_no_covariance():
+    with pytest.raises(InputError, match="num_heads=8 leaves each head one number of a width of 8"):
+        ManifoldAttention(8).build((None, 5, 8))
+    ManifoldAttention(8, ("euclidean", "grassmann")).build((None, 5, 8))
+
+
+@pytest.mark.parametrize("manifolds", [(), "spd", ("spd", "sphere"), [["spd"]], 5])
 def test_unknown_manifolds_are_refused(manifolds):
     with pytest.raises(InputError, match="is not allowed. Give some of euclidean, spd, grassmann."):
         ManifoldAttention(2, manifolds)

@@ -113,6 +113,15 @@ def test_positions_without_a_square_grid_are_refused():
         keras_cct.load_torch_weights(model, weights, fit=True)
 
 
+@pytest.mark.parametrize("name", ["manifold_cvt_2_4_32", "grassmanian_vit_2_4_32"])
+def test_normalized_maps_are_tied_to_their_image_size(name):
+    arrays = keras_cct.export_torch_weights(keras_cct.create_model(name, input_shape=(8, 8, 3)))
+    with pytest.raises(
+        keras_cct.InputError, match=r"normalize maps of \d tokens, .* has 1\d: they are tied to their image"
+    ):
+        fit_state_dict(arrays, keras_cct.create_model(name, input_shape=(16, 16, 3)))
+
+
 def test_what_no_rule_mends_is_an_error_listing_both_sides():
     weights = keras_cct.export_torch_weights(keras_cct.create_model("cvt_2_4_32"))
     model = keras_cct.create_model("cvt_4_4_32")
