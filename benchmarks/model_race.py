@@ -66,10 +66,6 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="least length of a turn (default 3)")
     parser.add_argument("--json", metavar="FILE", help="write all rates to this file")
     options = parser.parse_args()
-    if not Path(options.reference).exists():
-        parser.error(
-            f"--reference {options.reference} does not exist. Give vit_pytorch/cct.py or Compact-Transformers."
-        )
     batch_sizes = MANIFOLD_BATCH_SIZES if Path(options.reference).is_dir() else BATCH_SIZES
     options.models = options.models or list(batch_sizes)
     try:
@@ -90,6 +86,8 @@ def main() -> None:
 
 
 def _check_options(options: argparse.Namespace, batch_sizes: dict[str, int]) -> None:
+    if not Path(options.reference).exists():
+        raise InputError(f"--reference {options.reference} does not exist. {REFERENCE_ADVICE}")
     for name in options.models:
         if name not in batch_sizes:
             raise InputError(f"the reference has no model {name!r}. Choose from {', '.join(batch_sizes)}.")
@@ -126,8 +124,8 @@ def load_reference(path: str) -> Callable:
     """
     if Path(path).is_dir():
         return load_original(Path(path))
-    if not path.endswith(".py") or not Path(path).is_file():
-        raise InputError(f"there is no Python file at {path!r}. {REFERENCE_ADVICE}")
+    if not path.endswith(".py"):
+        raise InputError(f"{path!r} is not a Python file. {REFERENCE_ADVICE}")
     spec = importlib.util.spec_from_file_location("vit_pytorch_cct", path)
     reference = importlib.util.module_from_spec(spec)
     try:

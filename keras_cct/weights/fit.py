@@ -49,8 +49,10 @@ def fit_state_dict(
 
 
 def _check_map_norms(arrays: dict, own: dict, name: str) -> None:
-    for key in (key for key in own if key.endswith(MAP_NORM_ENDINGS) and _has_axes(arrays, key, 3)):
-        given, wanted = arrays[key].shape, own[key].torch_shape
+    for key, entry in own.items():
+        if not key.endswith(MAP_NORM_ENDINGS) or not _has_axes(arrays, key, 3):
+            continue
+        given, wanted = arrays[key].shape, entry.torch_shape
         if len(wanted) == 3 and given[0] == wanted[0] and given != wanted:
             raise InputError(
                 f"the weights normalize maps of {given[-1]} tokens, model {name!r} has {wanted[-1]}: they are tied to "
