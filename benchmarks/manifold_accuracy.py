@@ -11,7 +11,8 @@ import statistics
 import sys
 
 from keras_cct.errors import InputError
-from keras_cct.recipe import Recipe, load_recipe
+from keras_cct.recipe.loading import load_recipe
+from keras_cct.recipe.recipe import Recipe
 
 VARIANT = "cct_2_3x2_32"
 ATTENTION_TYPES = {"Euclidean": "softmax", "SPD": "spd", "GM": "gm", "all": "all"}
@@ -44,9 +45,9 @@ def train(recipe: Recipe, attention_type: str) -> tuple[int, float]:
     """Trains one model by the recipe and returns its number of parameters and its best top-1 in percent."""
     import keras
 
-    from keras_cct.data import load_sample
+    from keras_cct.create import create_model
     from keras_cct.data.pipeline import evaluation_batches, training_batches
-    from keras_cct.factory import create_model
+    from keras_cct.data.sample import load_sample
     from keras_cct.training.optimization import create_optimizer
 
     train_data, eval_data = load_sample("train"), load_sample("test")

@@ -35,8 +35,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_cct.errors import InputError
-from keras_cct.model_config import ModelConfig
-from keras_cct.variants import variant_config
+from keras_cct.models.config import ModelConfig
+from keras_cct.models.variants import variant_config
 
 BATCH_SIZES = {"cct_2_3x2_32": 128, "cct_7_3x1_32": 64, "cct_14_7x2_224": 8}
 MANIFOLD_BATCH_SIZES = {"manifold_cct_7_3x2_32": 32, "manifold_cct_7_7x2_224": 32, "grassmanian_vit_6_4_32": 32}

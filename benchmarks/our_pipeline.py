@@ -6,7 +6,9 @@ import numpy as np
 import tensorflow as tf
 from pillow_pipeline import PillowRecipe
 
-from keras_cct.data.augment import (
+from keras_cct.data.augment.erasing import Erasing
+from keras_cct.data.augment.mixing import Mixing, soft_targets
+from keras_cct.data.augment.plan import (
     Augmentation,
     change_pixels,
     crop_batch,
@@ -15,9 +17,7 @@ from keras_cct.data.augment import (
     group_size,
     mix_and_erase,
 )
-from keras_cct.data.draws import SampleKeys
-from keras_cct.data.erasing import Erasing
-from keras_cct.data.mixing import Mixing, soft_targets
+from keras_cct.data.rng import SampleKeys
 
 NUM_CLASSES = 10
 BATCHES_AHEAD = 2

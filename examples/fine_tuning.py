@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import keras_cct
-from keras_cct.data import LabelledImages
+from keras_cct.data.images import LabelledImages
 
 SCRATCH = {"from scratch": {"lr": 2e-3}}
 WAYS = {

@@ -8,12 +8,12 @@ import importlib
 
 import wrapt
 
-from keras_cct.variants import FAMILY_SIZES, list_models
+from keras_cct.models.variants import FAMILY_SIZES, list_models
 
 _HOME = {
-    "CCT": "factory",
-    "CVT": "factory",
-    "AdamW": "optimizers",
+    "CCT": "create",
+    "CVT": "create",
+    "AdamW": "training.optimizers",
     "ClassToken": "layers",
     "ClassTokenPool": "layers",
     "ClassifierHead": "layers",
@@ -22,38 +22,38 @@ _HOME = {
     "GrassmannAttention": "layers",
     "InputError": "errors",
     "ManifoldAttention": "layers",
-    "ModelConfig": "model_config",
+    "ModelConfig": "models.config",
     "ObservabilityTokens": "layers",
     "PatchTokenizer": "layers",
     "PositionEmbedding": "layers",
-    "KerasPredictor": "predictor",
-    "Predictor": "predictor",
+    "KerasPredictor": "inference.predictors",
+    "Predictor": "inference.predictors",
     "Recipe": "recipe",
-    "SGD": "optimizers",
+    "SGD": "training.optimizers",
     "SelfAttention": "layers",
     "SequencePool": "layers",
     "StochasticDepth": "layers",
     "TokenGrid": "layers",
-    "ViTLite": "factory",
-    "build_model": "model",
-    "class_names": "labels",
-    "convert_weights": "convert",
-    "create_model": "factory",
+    "ViTLite": "create",
+    "build_model": "models.build",
+    "class_names": "facts.datasets",
+    "convert_weights": "weights.convert",
+    "create_model": "create",
     "create_optimizer": "training.optimization",
-    "evaluate": "evaluation",
-    "export_saved_model": "export",
-    "export_torch_weights": "weights",
-    "features": "features",
-    "load_predictor": "evaluation",
+    "evaluate": "inference.evaluation",
+    "export_saved_model": "export.saved_model",
+    "export_torch_weights": "weights.mapping",
+    "features": "models.features",
+    "load_predictor": "inference.predictors",
     "load_recipe": "recipe",
-    "load_sample": "data",
-    "open_data": "data.sources",
-    "load_torch_weights": "weights",
-    "predict_files": "evaluation",
-    "resume": "training",
-    "save_weights_file": "weights",
-    "train": "training",
-    **dict.fromkeys([*FAMILY_SIZES, *list_models()], "factory"),
+    "load_sample": "data.sample",
+    "open_data": "data.sources.open",
+    "load_torch_weights": "weights.files",
+    "predict_files": "inference.evaluation",
+    "resume": "training.run",
+    "save_weights_file": "weights.files",
+    "train": "training.run",
+    **dict.fromkeys([*FAMILY_SIZES, *list_models()], "create"),
 }
 
 __all__ = ["list_models", *_HOME]  # noqa: PLE0604
@@ -74,4 +74,4 @@ def __dir__() -> list[str]:
 @wrapt.when_imported("keras")
 def _register(_keras: object) -> None:
     importlib.import_module("keras_cct.layers")
-    importlib.import_module("keras_cct.optimizers")
+    importlib.import_module("keras_cct.training.optimizers")

@@ -1,5 +1,61 @@
-"""The one error type that means "the input is wrong", so that the command line can tell it from a defect."""
+"""Checks of single values, and the names of classes; each error names the value and what is allowed."""
+
+import math
+import numbers
+from collections.abc import Sequence
 
 
 class InputError(ValueError):
     """A value, file or name from the user cannot be used; the message says what is allowed instead."""
+
+
+def is_number(value: object) -> bool:
+    """Returns whether a value is a finite number, NumPy's included; booleans are none."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def check_count(name: str, value: object) -> int:
+    """Returns a whole number of at least 1 as an `int`.
+
+    Raises:
+        InputError: It is something else.
+    """
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+        raise InputError(f"{name}={value!r} is not allowed. Give a whole number of at least 1.")
+    return int(value)
+
+
+def check_rate(name: str, value: object) -> float:
+    """Returns a number from 0 to below 1 as a `float`.
+
+    Raises:
+        InputError: It is something else.
+    """
+    if not is_number(value) or not 0 <= value < 1:
+        raise InputError(f"{name}={value!r} is not a rate. Give a number from 0 to below 1.")
+    return float(value)
+
+
+def check_setting(name: str, value: object, is_good: bool, allowed: str) -> None:
+    """Raises InputError, naming it, its value and what is allowed, unless `is_good`."""
+    if not is_good:
+        raise InputError(f"{name}={value!r} is out of range. It must be {allowed}.")
+
+
+def check_class_names(class_names: Sequence[str], num_classes: int) -> tuple[str, ...]:
+    """Returns one name per class as a tuple.
+
+    Raises:
+        InputError: They are no list of words of one line each, or too few or too many.
+    """
+    is_list = isinstance(class_names, list | tuple)
+    if not is_list or not all(isinstance(name, str) and len(name.splitlines()) == 1 for name in class_names):
+        raise InputError(f"class_names={class_names!r} is not a list of names. Give one line of text per class.")
+    if len(class_names) != num_classes:
+        raise InputError(f"class_names has {len(class_names)} names for {num_classes} classes. Give one per class.")
+    return tuple(class_names)

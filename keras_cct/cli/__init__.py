@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from keras_cct.cli.convert import add_convert
 from keras_cct.cli.data import add_data
+from keras_cct.cli.inference import add_serving
 from keras_cct.cli.models import add_models
-from keras_cct.cli.serving import add_serving
 from keras_cct.cli.train import add_train
 from keras_cct.errors import InputError
 

@@ -4,10 +4,10 @@ import argparse
 import os
 from pathlib import Path
 
-from keras_cct.catalogue import CHECKPOINT_FOLDER_VARIABLE, is_tag
 from keras_cct.cli.frameworks import load_frameworks
 from keras_cct.errors import InputError
-from keras_cct.labels import class_names
+from keras_cct.facts.datasets import class_names
+from keras_cct.weights.pretrained import CHECKPOINT_FOLDER_VARIABLE, is_tag
 
 
 def add_convert(commands) -> None:
@@ -52,7 +52,7 @@ def _convert(options: argparse.Namespace) -> None:
     if (mean is None) != (std is None):
         raise InputError("--mean and --std belong together. Give both or neither.")
     load_frameworks()
-    from keras_cct.convert import convert_weights
+    from keras_cct.weights.convert import convert_weights
 
     convert_weights(
         options.source,

@@ -1,14 +1,13 @@
-"""The commands `keras_cct data ...`. Arguments and printing only; the work is done elsewhere."""
+"""The arguments that name a source of images."""
 
 import argparse
 import dataclasses
 from pathlib import Path
 
 from keras_cct.cli.frameworks import load_frameworks
-from keras_cct.cli.source import SOURCE_HELP, add_source, open_named
 from keras_cct.errors import InputError
-from keras_cct.recipe import load_recipe
-from keras_cct.variants import variant_config
+from keras_cct.models.variants import variant_config
+from keras_cct.recipe.loading import load_recipe
 
 SIZED_VARIANT = "cct_14_7x2_224"
 """Gives the image size where config, images and --model do not."""
@@ -76,7 +75,7 @@ def _show(options: argparse.Namespace) -> None:
     load_frameworks()
     from keras_cct.data.contact_sheet import write_contact_sheet
     from keras_cct.data.pipeline import model_image_shape
-    from keras_cct.data.sources import open_data, source_named
+    from keras_cct.data.sources.open import open_data, source_named
 
     if options.source is not None:
         source = source_named(options.source)
@@ -84,3 +83,29 @@ def _show(options: argparse.Namespace) -> None:
     train, _ = open_data(recipe)
     write_contact_sheet(train, recipe, model_image_shape(recipe, train, variant_size), options.output)
     print(f"wrote {options.output}")
+
+
+SOURCE_HELP = "folder of images or of IDX files, .npz file, sample, tfds/NAME or keras/NAME"
+
+
+def add_source(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """Adds the arguments that name a source of images to a command; without a default it must be named."""
+    if default is None:
+        parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
+    else:
+        parser.add_argument("source", nargs="?", default=default, help=f"{SOURCE_HELP} (default {default})")
+    parser.add_argument("--data-dir", default="", help="for tfds/NAME: the folder that TFDS keeps its sets in")
+    parser.add_argument("--class-map", default="", help="text file with a folder name per line, in order")
+    parser.add_argument("--train-split", default="train", help="split or folder of the training images (default train)")
+    parser.add_argument(
+        "--val-split", default="validation", help="split or folder of the evaluation images (default validation)"
+    )
+
+
+def open_named(options: argparse.Namespace):
+    """Returns the training and the evaluation images that those arguments name."""
+    from keras_cct.data.sources.open import open_source, source_named
+
+    source = source_named(options.source)
+    keys = ("class_map", "train_split", "val_split") + (("data_dir",) if options.data_dir else ())
+    return open_source(dataclasses.replace(source, **{key: getattr(options, key) for key in keys}))

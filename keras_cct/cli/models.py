@@ -2,10 +2,10 @@
 
 import argparse
 
-from keras_cct.catalogue import CHECKPOINTS
 from keras_cct.errors import InputError
-from keras_cct.model_config import ModelConfig
-from keras_cct.variants import list_models, variant_config, variant_dataset
+from keras_cct.models.config import ModelConfig
+from keras_cct.models.variants import list_models, variant_config, variant_dataset
+from keras_cct.weights.pretrained import CHECKPOINTS
 
 
 def add_models(commands) -> None:

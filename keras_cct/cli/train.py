@@ -10,9 +10,9 @@ from pathlib import Path
 from keras_cct.cli.convert import add_checkpoint_dir
 from keras_cct.cli.frameworks import load_frameworks
 from keras_cct.errors import InputError
-from keras_cct.recipe import Recipe, load_recipe
-from keras_cct.recipe.original_keys import MEANINGLESS
-from keras_cct.variants import variant_config
+from keras_cct.models.variants import variant_config
+from keras_cct.recipe.loading import MEANINGLESS, load_recipe
+from keras_cct.recipe.recipe import Recipe
 
 DEFAULT_CONFIG = "sample"
 PAIRS = ("scale", "ratio", "opt_betas")
@@ -88,7 +88,7 @@ def _train(options: argparse.Namespace) -> None:
         return
     output = options.run_folder = _output(options, recipe)
     load_frameworks()
-    from keras_cct.training import train
+    from keras_cct.training.run import train
 
     train(recipe, output, log_wandb=options.log_wandb)
 
@@ -105,7 +105,7 @@ def _resume(options: argparse.Namespace, overrides: dict[str, object]) -> None:
         return
     options.run_folder = Path(options.resume)
     load_frameworks()
-    from keras_cct.training import resume
+    from keras_cct.training.run import resume
 
     resume(options.resume, log_wandb=options.log_wandb, **overrides)
 

@@ -6,17 +6,15 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_cct.atomic import replacing
-from keras_cct.data.augment import augment_crops, crop_image, draw_crops
-from keras_cct.data.draws import SampleKeys
-from keras_cct.data.encoded_images import ImageSet
-from keras_cct.data.labelled_images import LabelledImages
-from keras_cct.data.mixing import soft_targets
-from keras_cct.data.order import shuffled_indices
+from keras_cct.data.augment.mixing import soft_targets
+from keras_cct.data.augment.plan import augment_crops, crop_image, draw_crops
+from keras_cct.data.decode import Fitting, fit_images
+from keras_cct.data.images import ImageSet, LabelledImages, shuffled_indices
 from keras_cct.data.pipeline import recipe_augmentation
-from keras_cct.data.preprocess import Fitting, fit_images
+from keras_cct.data.rng import SampleKeys
 from keras_cct.data.unreadable import raising_input_errors
-from keras_cct.recipe import Recipe
+from keras_cct.files import replacing
+from keras_cct.recipe.recipe import Recipe
 
 NUM_ROWS, NUM_EPOCHS = 8, 7
 GAP = 2

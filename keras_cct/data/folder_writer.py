@@ -7,11 +7,11 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from keras_cct.atomic import replacing
-from keras_cct.data.encoded_images import ImageSet
+from keras_cct.data.images import ImageSet
 from keras_cct.data.pipeline import decoded_images
 from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.errors import InputError
+from keras_cct.files import replacing
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,10 @@ import dataclasses
 
 import tensorflow as tf
 
-from keras_cct.checks import check_setting
-from keras_cct.data.augment import (
+from keras_cct.data.augment.erasing import Erasing
+from keras_cct.data.augment.library_layers import is_library_layer, library_layer
+from keras_cct.data.augment.mixing import Mixing, check_batch_size, soft_targets
+from keras_cct.data.augment.plan import (
     Augmentation,
     change_pixels,
     crop_batch,
@@ -14,16 +16,11 @@ from keras_cct.data.augment import (
     group_size,
     mix_and_erase,
 )
-from keras_cct.data.draws import SampleKeys
-from keras_cct.data.encoded_images import EncodedImages, ImageSet, RecordImages
-from keras_cct.data.erasing import Erasing
-from keras_cct.data.labelled_images import LabelledImages
-from keras_cct.data.library_layers import is_library_layer, library_layer
-from keras_cct.data.mixing import Mixing, check_batch_size, soft_targets
-from keras_cct.data.order import shuffled_indices
-from keras_cct.data.preprocess import Fitting, fit_images
-from keras_cct.errors import InputError
-from keras_cct.recipe import Recipe
+from keras_cct.data.decode import Fitting, fit_images
+from keras_cct.data.images import EncodedImages, ImageSet, LabelledImages, RecordImages, shuffled_indices
+from keras_cct.data.rng import SampleKeys
+from keras_cct.errors import InputError, check_setting
+from keras_cct.recipe.recipe import Recipe
 
 
 def model_image_shape(recipe: Recipe, data: ImageSet, variant_size: tuple[int, int]) -> tuple[int, int, int]:

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from keras_cct.data.encoded_images import ImageSet
+from keras_cct.data.images import ImageSet
 from keras_cct.data.pipeline import decoded_images
 from keras_cct.data.unreadable import raising_input_errors
 

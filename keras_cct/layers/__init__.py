@@ -3,12 +3,9 @@
 from keras_cct.layers.attention import SelfAttention
 from keras_cct.layers.embeddings import ClassToken, PositionEmbedding
 from keras_cct.layers.encoder import EncoderBlock, StochasticDepth
-from keras_cct.layers.grassmann import GrassmannAttention
-from keras_cct.layers.head import ClassifierHead
+from keras_cct.layers.grassmann import GrassmannAttention, ObservabilityTokens
 from keras_cct.layers.manifold import ManifoldAttention
-from keras_cct.layers.observability import ObservabilityTokens
-from keras_cct.layers.pooling import ClassTokenPool, SequencePool
-from keras_cct.layers.token_grid import TokenGrid
+from keras_cct.layers.pooling import ClassifierHead, ClassTokenPool, SequencePool, TokenGrid
 from keras_cct.layers.tokenizers import ConvTokenizer, PatchTokenizer
 
 __all__ = [

@@ -1,14 +1,15 @@
-"""Attention by the projection kernel of the Grassmann manifold, without softmax."""
+"""Tokens replaced by what a linear dynamical system fitted to each of them lets one observe."""
 
 import math
 
 import keras
 from keras import ops
 
+from keras_cct.errors import InputError
 from keras_cct.layers.attention import SelfAttention
-from keras_cct.layers.factorizations import SUPPORTS_JIT, warn_of_deadlock
-from keras_cct.layers.manifold_scores import token_basis
-from keras_cct.layers.map_norm import check_num_tokens, map_norm
+from keras_cct.layers.initializers import normal
+from keras_cct.layers.linalg import SUPPORTS_JIT, eigenvectors, in_full_precision, pseudo_inverse, warn_of_deadlock
+from keras_cct.layers.manifold import check_num_tokens, map_norm, token_basis
 
 
 @keras.saving.register_keras_serializable("keras_cct")
@@ -66,3 +67,93 @@ class GrassmannAttention(SelfAttention):
         x = self.merge_heads(ops.matmul(weights, value))
         x = self.dropout(self.projection(x), training=training)
         return (x, weights) if return_attention_weights else x
+
+
+@keras.saving.register_keras_serializable("keras_cct")
+class ObservabilityTokens(keras.layers.Layer):
+    """Reads each token as signals over time, fits a linear dynamical system, and projects its observability matrix.
+
+    A normalized token of width D is a matrix of `num_signals` signals and D / num_signals times, the last column of the
+    token first. C holds the principal directions of the centred signals, A takes their coordinates one step ahead.
+    The observability matrix [C, CA, CA, (CA)^2, ...] has `num_blocks` blocks; its powers are elementwise, and CA stands
+    there twice, as in the original.
+
+    Args:
+        num_signals: Number of signals; divides the width of the tokens.
+        num_blocks: Number of blocks of the observability matrix, at least 2.
+
+    Call arguments:
+        tokens: Float tensor of shape (batch, tokens, dim).
+
+    Returns:
+        Float tensor of shape (batch, tokens, dim).
+
+    Raises:
+        InputError: `num_signals` does not divide the width, or there are fewer than two blocks.
+
+    Reference: Konstantinidis et al. 2023, IEEE Access 11:123433, arXiv:2207.08569, as its authors' code computes it.
+    """
+
+    def __init__(self, num_signals: int = 4, num_blocks: int = 4, **kwargs):
+        super().__init__(**kwargs)
+        if num_blocks < 2:
+            raise InputError(f"num_blocks={num_blocks} is not allowed. Give a whole number of at least 2.")
+        self.num_signals = num_signals
+        self.num_blocks = num_blocks
+        self.supports_jit = SUPPORTS_JIT
+        warn_of_deadlock()
+
+    def build(self, input_shape):
+        dim = input_shape[-1]
+        if dim % self.num_signals:
+            raise InputError(f"num_signals={self.num_signals} does not divide the width of the tokens, {dim}.")
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=self.dtype_policy, name="norm")
+        self.projection = keras.layers.Dense(
+            dim, kernel_initializer=normal(0.02), dtype=self.dtype_policy, name="projection"
+        )
+        self.norm.build(input_shape)
+        self.projection.build((*input_shape[:-1], self.num_blocks * self.num_signals**2))
+
+    def call(self, tokens):
+        num_tokens, dim = tokens.shape[1:]
+        x = in_full_precision(self.norm(tokens))
+        x = ops.reshape(x, (-1, num_tokens, dim // self.num_signals, self.num_signals))
+        signals = ops.flip(ops.swapaxes(x, -1, -2), -1)  # (batch, tokens, signals, times)
+        x = observability_matrix(signals, self.num_blocks)  # (batch, tokens, signals, blocks * signals)
+        x = ops.reshape(x, (-1, num_tokens, self.num_blocks * self.num_signals**2))
+        return self.projection(ops.cast(x, self.compute_dtype))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "num_signals": self.num_signals, "num_blocks": self.num_blocks}
+
+
+def observability_matrix(signals, num_blocks: int):
+    """Returns [C, CA, (CA)^1, (CA)^2, ...] of the linear dynamical system fitted to signals, with elementwise powers.
+
+    With the centred signals Y, C are the eigenvectors of `Y Y^T`. They are a rotation, which leaves of the original's
+    `CA = C (Z2 Z1^T) pinv(Z1 Z1^T)` with `Z = C^T Y` the shorter `(Y2 Y1^T) pinv(Y1 Y1^T) C`.
+
+    Args:
+        signals: Float32 or float64 tensor of shape (..., signals, times).
+        num_blocks: Number of blocks, at least 2.
+
+    Returns:
+        Float tensor of shape (..., signals, num_blocks * signals).
+    """
+    centred = signals - ops.mean(signals, axis=-1, keepdims=True)
+    # The matrix does not depend on the scale, and the squares of tiny signals would underflow.
+    largest = ops.stop_gradient(ops.max(ops.abs(centred), axis=(-1, -2), keepdims=True))
+    centred = centred / ops.maximum(largest, 1e-6)
+    before, after = centred[..., :-1], centred[..., 1:]
+    directions = eigenvectors(ops.matmul(centred, _transpose(centred)))  # (..., signals, signals)
+    step = ops.matmul(ops.matmul(after, _transpose(before)), pseudo_inverse(ops.matmul(before, _transpose(before))))
+    observed = ops.matmul(step, directions)  # (..., signals, signals)
+    powers = [observed**power for power in range(1, num_blocks - 1)]
+    return ops.concatenate([directions, observed, *powers], axis=-1)
+
+
+def _transpose(x):
+    return ops.swapaxes(x, -1, -2)

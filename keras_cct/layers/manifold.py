@@ -8,9 +8,103 @@ from keras import ops
 
 from keras_cct.errors import InputError
 from keras_cct.layers.attention import SelfAttention
-from keras_cct.layers.factorizations import SUPPORTS_JIT, in_full_precision, upstream_gradient, warn_of_deadlock
-from keras_cct.layers.manifold_scores import euclidean_scores, grassmann_scores, spd_scores
-from keras_cct.layers.map_norm import check_num_tokens, map_norm
+from keras_cct.layers.linalg import (
+    SUPPORTS_JIT,
+    in_full_precision,
+    orthonormal_basis,
+    upstream_gradient,
+    warn_of_deadlock,
+)
+
+
+def euclidean_scores(query, key):
+    """Returns the inner products of queries and keys.
+
+    Args:
+        query: Float tensor of shape (..., tokens, head_dim).
+        key: Float tensor of the same shape.
+
+    Returns:
+        Float tensor of shape (..., tokens, tokens), one row per query.
+    """
+    return ops.matmul(query, _transpose(key))  # (..., tokens, tokens)
+
+
+def spd_scores(query, key):
+    """Returns the magnitudes of the product of the tokens' two covariance matrices, points of the SPD manifold.
+
+    A constant added to a token changes nothing. The product is taken through the small (head_dim, head_dim) matrix in
+    the middle; the covariance matrices themselves are never made.
+
+    Args:
+        query: Float tensor of shape (..., tokens, head_dim).
+        key: Float tensor of the same shape.
+
+    Returns:
+        Float tensor of shape (..., tokens, tokens), one row per query.
+    """
+    query = query - ops.mean(query, axis=-1, keepdims=True)
+    key = key - ops.mean(key, axis=-1, keepdims=True)
+    middle = ops.matmul(_transpose(query), key) * (query.shape[-1] - 1) ** -2  # (..., head_dim, head_dim)
+    return ops.abs(ops.matmul(ops.matmul(query, middle), _transpose(key)))  # (..., tokens, tokens)
+
+
+def grassmann_scores(query, key):
+    """Returns the squared inner products of the rows of two orthonormal bases, points of the Grassmann manifold.
+
+    Args:
+        query: Float tensor of shape (..., tokens, head_dim).
+        key: Float tensor of the same shape.
+
+    Returns:
+        Float tensor of shape (..., tokens, tokens), one row per query.
+    """
+    return ops.square(ops.matmul(token_basis(query), _transpose(token_basis(key))))  # (..., tokens, tokens)
+
+
+def token_basis(x):
+    """Returns the orthonormal basis of what the columns of the tokens span, computed in full precision.
+
+    Args:
+        x: Float tensor of shape (..., tokens, head_dim).
+
+    Returns:
+        Float tensor of shape (..., tokens, min(tokens, head_dim)).
+    """
+    rank = min(x.shape[-2:])
+    return ops.cast(orthonormal_basis(in_full_precision(x[..., :rank])), x.dtype)
+
+
+def _transpose(x):
+    return ops.swapaxes(x, -1, -2)
+
+
+def map_norm(num_maps: int, num_tokens: int, dtype: keras.DTypePolicy) -> keras.layers.LayerNormalization:
+    """Returns a built layer normalization over all entries of all maps of a sample.
+
+    Args:
+        num_maps: Number of maps.
+        num_tokens: Rows and columns of a map.
+        dtype: Precision.
+    """
+    norm = keras.layers.LayerNormalization(axis=(1, 2, 3), epsilon=1e-5, dtype=dtype, name="map_norm")
+    norm.build((None, num_maps, num_tokens, num_tokens))
+    return norm
+
+
+def check_num_tokens(norm: keras.layers.LayerNormalization, num_tokens: int) -> None:
+    """Refuses another number of tokens than the normalization of the maps was built for.
+
+    Raises:
+        InputError: The number is another.
+    """
+    built_for = norm.gamma.shape[-1]
+    if num_tokens != built_for:
+        raise InputError(
+            f"{num_tokens} tokens do not fit an attention whose map normalization was built for {built_for}. "
+            f"Such a model is tied to one image size: make another for this one."
+        )
+
 
 _SCORES = {"euclidean": euclidean_scores, "spd": spd_scores, "grassmann": grassmann_scores}
 

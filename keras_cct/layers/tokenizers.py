@@ -5,8 +5,7 @@ import math
 import keras
 from keras import ops
 
-from keras_cct.checks import check_count
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, check_count
 from keras_cct.layers.initializers import kaiming_normal
 
 

@@ -1,6 +1,6 @@
 """Training recipes: their keys, checked, and the YAML files that hold them. Needs no Keras."""
 
-from keras_cct.recipe.config_files import load_recipe
+from keras_cct.recipe.loading import load_recipe
 from keras_cct.recipe.recipe import Recipe
 
 __all__ = ["Recipe", "load_recipe"]

@@ -3,8 +3,8 @@
 import dataclasses
 import math
 
-from keras_cct.checks import check_setting
-from keras_cct.recipe.values import coerce
+from keras_cct.errors import check_setting
+from keras_cct.recipe.parsing import coerce
 
 MOST_EPOCHS = 1_000_000
 CHOICES = {

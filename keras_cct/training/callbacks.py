@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import keras
 
 from keras_cct.errors import InputError
-from keras_cct.training.run_folder import RunFolder
-from keras_cct.training.run_state import Facts, Row, RunState
+from keras_cct.training.folder import RunFolder
+from keras_cct.training.state import Facts, Row, RunState
 
 
 class FiniteLoss(keras.callbacks.Callback):

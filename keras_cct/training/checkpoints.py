@@ -4,10 +4,10 @@ from pathlib import Path
 
 import keras
 
-from keras_cct.atomic import replacing
+from keras_cct.files import replacing
 from keras_cct.training.callbacks import Summary, average_of
-from keras_cct.training.run_folder import RunFolder
-from keras_cct.training.run_state import Row
+from keras_cct.training.folder import RunFolder
+from keras_cct.training.state import Row
 
 
 def best_epochs(rows: list[Row], eval_metric: str) -> list[int]:

@@ -5,8 +5,8 @@ import inspect
 import keras
 
 from keras_cct.errors import InputError
-from keras_cct.optimizers import SGD, AdamW
-from keras_cct.recipe import Recipe
+from keras_cct.recipe.recipe import Recipe
+from keras_cct.training.optimizers import SGD, AdamW
 
 ORIGINAL = {"adamw": AdamW, "sgd": SGD}
 KERAS = {

@@ -9,26 +9,22 @@ from pathlib import Path
 
 import keras
 
-from keras_cct.data.encoded_images import ImageSet
+from keras_cct.data.images import ImageSet
 from keras_cct.data.pipeline import evaluation_batches, recipe_augmentation, training_batches
-from keras_cct.data.sources import open_data
+from keras_cct.data.sources.open import open_data
 from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.errors import InputError
-from keras_cct.export import export_saved_model
-from keras_cct.recipe import Recipe, load_recipe
+from keras_cct.export.saved_model import export_saved_model
+from keras_cct.recipe.loading import load_recipe
+from keras_cct.recipe.recipe import Recipe
 from keras_cct.training.callbacks import AverageEvaluation, FiniteLoss, StateSaver, Summary
 from keras_cct.training.checkpoints import Checkpoints, best_epochs
-from keras_cct.training.curves import draw_curves
-from keras_cct.training.distribution import Distribution, local_distribution
-from keras_cct.training.early_checks import check_recipe
-from keras_cct.training.event_files import event_writer
-from keras_cct.training.precision import choose_precision
-from keras_cct.training.progress import Progress
-from keras_cct.training.recipe_model import create_recipe_model, create_training_model, input_shape
-from keras_cct.training.run_folder import RunFolder
-from keras_cct.training.run_state import Facts, Row, RunState
-from keras_cct.training.weights_and_biases import check_wandb, wandb_writer
-from keras_cct.weights import read_keras_file
+from keras_cct.training.devices import Distribution, choose_precision, local_distribution
+from keras_cct.training.folder import RunFolder
+from keras_cct.training.loggers import Progress, check_wandb, draw_curves, event_writer, wandb_writer
+from keras_cct.training.setup import check_recipe, create_recipe_model, create_training_model, input_shape
+from keras_cct.training.state import Facts, Row, RunState
+from keras_cct.weights.formats import read_keras_file
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import keras
 
-from keras_cct.atomic import replacing
 from keras_cct.errors import InputError
+from keras_cct.files import replacing
 
 OFFLINE_VARIABLE = "KERAS_CCT_OFFLINE"
 CHUNK_SIZE = 1 << 20

@@ -1,6 +1,8 @@
-"""Files of weights, told apart by their endings."""
+"""What a file of weights tells about the model it is for, without loading it."""
 
+import dataclasses
 import tempfile
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 
@@ -8,14 +10,19 @@ import h5py
 import keras
 import numpy as np
 
-from keras_cct.atomic import replacing
 from keras_cct.errors import InputError
-from keras_cct.weights.faults import Shapes, check_shapes
-from keras_cct.weights.fit import fit_state_dict
-from keras_cct.weights.keras_file import read_keras_file
-from keras_cct.weights.state_dict_file import SAFETENSORS_ENDING, TORCH_ENDINGS, read_state_dict, write_state_dict
+from keras_cct.files import replacing
+from keras_cct.weights.adapt import CLASS_TOKEN_KEY, FIRST_KERNEL_KEY, HEAD_KEYS, POSITION_KEY, fit_state_dict
+from keras_cct.weights.formats import (
+    SAFETENSORS_ENDING,
+    TORCH_ENDINGS,
+    read_keras_file,
+    read_state_dict,
+    to_array,
+    write_state_dict,
+)
+from keras_cct.weights.mapping import Shapes, assign_state_dict, check_shapes, export_torch_weights
 from keras_cct.weights.torch_file import import_torch
-from keras_cct.weights.torch_weights import assign_state_dict, export_torch_weights, load_torch_weights
 
 MODEL_ENDING = ".keras"
 WEIGHTS_ENDING = ".weights.h5"
@@ -68,6 +75,30 @@ def load_weights_file(model: keras.Model, path: str | PathLike) -> None:
         _load_keras_weights(model, path)
     else:
         load_torch_weights(model, path, fit=True)
+
+
+def load_torch_weights(
+    model: keras.Model, source: Mapping[str, np.ndarray] | str | PathLike, *, fit: bool = False
+) -> None:
+    """Copies the weights of the original PyTorch model into a Keras model of the same architecture.
+
+    Args:
+        model: A model made by this package. Its weights change only if every key of the source fits.
+        source: State dict of names to arrays (or PyTorch tensors), or the path of a file that holds one, as
+            `read_state_dict` says.
+        fit: Whether to change the weights for images of another size or number of channels and for other classes,
+            as `fit_state_dict` says; the source must come from square images then.
+
+    Raises:
+        InputError: The file cannot be read, or a key is missing, extra or misshapen; the message lists them all.
+    """
+    if not isinstance(source, Mapping | str | PathLike):
+        raise InputError(f"a {type(source).__name__} holds no weights. Give a mapping of names to arrays, or a path.")
+    if isinstance(source, Mapping):
+        arrays = {key: to_array(value) for key, value in source.items()}
+    else:
+        arrays = read_state_dict(source)
+    assign_state_dict(model, fit_state_dict(arrays, model) if fit else arrays)
 
 
 def save_weights_file(model: keras.Model, path: str | PathLike) -> None:
@@ -133,3 +164,58 @@ def _compare(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> Non
     wrong = [key for key in wanted if key not in found or not np.array_equal(found[key], wanted[key], equal_nan=True)]
     if wrong or len(found) != len(wanted):
         raise RuntimeError(f"the file holds other weights than the model: {', '.join(wrong) or 'more'}. Not kept.")
+
+
+_STATE_DICT_KEYS = {
+    "kernel": (FIRST_KERNEL_KEY,),
+    "positions": (POSITION_KEY,),
+    "class_token": (CLASS_TOKEN_KEY,),
+    "head": (HEAD_KEYS[1],),
+}
+_KERAS_KEYS = {
+    "kernel": ("layers/conv_tokenizer/convolutions/conv2d/vars/0", "layers/patch_tokenizer/projection/vars/0"),
+    "positions": ("layers/position_embedding/vars/0",),
+    "class_token": ("layers/class_token/vars/0",),
+    "head": ("layers/classifier_head/vars/1",),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Traits:
+    """Facts about the model that weights come from.
+
+    Args:
+        channels: Channels of its images.
+        num_classes: Number of its logits, or None if it has no head.
+        num_tokens: Tokens that its tokenizer makes, or None if it has no position embedding.
+    """
+
+    channels: int
+    num_classes: int | None
+    num_tokens: int | None
+
+
+def read_traits(path: str | PathLike) -> Traits:
+    """Returns what a state dict or a `.weights.h5` file tells about its model.
+
+    Raises:
+        InputError: The file cannot be read, or holds weights of something else.
+    """
+    if str(path).endswith(WEIGHTS_ENDING):
+        keys, channel_axis, found = _KERAS_KEYS, 2, shapes_in_keras_weights(path)  # (height, width, channels, filters)
+    else:
+        keys, channel_axis = _STATE_DICT_KEYS, 1  # (filters, channels, height, width)
+        found = {key: array.shape for key, array in read_state_dict(path).items()}
+    shapes = {part: next((found[key] for key in names if key in found), None) for part, names in keys.items()}
+    for part, num_axes in (("kernel", 4), ("positions", 3), ("head", 1)):
+        shape = shapes[part]
+        if (shape is None and part == "kernel") or (shape is not None and len(shape) != num_axes):
+            raise InputError(
+                f"{keys[part][0]} in {str(path)!r} has shape {shape} instead of {num_axes} axes. "
+                f"Give weights of a model made by keras_cct or its original."
+            )
+    return Traits(
+        channels=shapes["kernel"][channel_axis],
+        num_classes=shapes["head"] and shapes["head"][0],
+        num_tokens=shapes["positions"] and shapes["positions"][1] - (shapes["class_token"] is not None),
+    )

@@ -3,9 +3,8 @@ import pytest
 import tensorflow as tf
 
 import keras_cct
-from keras_cct.data import LabelledImages
 from keras_cct.data.contact_sheet import write_contact_sheet
-from keras_cct.data.encoded_images import EncodedImages
+from keras_cct.data.images import EncodedImages, LabelledImages
 
 IMAGES = np.repeat(np.arange(1, 11, dtype="uint8")[:, None, None, None] * 20, 96, axis=1).repeat(96, axis=2)
 DATA = LabelledImages(IMAGES, np.arange(10), tuple("abcdefghij"))

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from keras_cct.data import LabelledImages
 from keras_cct.data.folder_writer import write_folder
-from keras_cct.data.sources import Source, open_source
+from keras_cct.data.images import LabelledImages
+from keras_cct.data.sources.open import open_source
+from keras_cct.data.sources.source import Source
 from keras_cct.errors import InputError
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_cct.data import LabelledImages
-from keras_cct.data.encoded_images import EncodedImages, RecordImages
+from keras_cct.data.images import EncodedImages, LabelledImages, RecordImages
 from keras_cct.data.pipeline import evaluation_batches, model_image_shape, recipe_augmentation, training_batches
 from keras_cct.errors import InputError
-from keras_cct.recipe import Recipe, load_recipe
+from keras_cct.recipe.loading import load_recipe
+from keras_cct.recipe.recipe import Recipe
 
 RECIPE = Recipe(
     "cct_2_3x2_32",

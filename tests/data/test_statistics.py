@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_cct.data import LabelledImages
-from keras_cct.data.encoded_images import EncodedImages
+from keras_cct.data.images import EncodedImages, LabelledImages
 from keras_cct.data.statistics import image_statistics
 from keras_cct.errors import InputError
 

@@ -8,8 +8,7 @@ from fixtures.gradients import gradient_of
 from keras import ops
 
 from keras_cct import GrassmannAttention, InputError, ManifoldAttention
-from keras_cct.layers.manifold import map_moments
-from keras_cct.layers.manifold_scores import euclidean_scores, grassmann_scores, spd_scores
+from keras_cct.layers.manifold import euclidean_scores, grassmann_scores, map_moments, spd_scores
 
 
 def tokens(*shape: int, seed: int = 0) -> np.ndarray:

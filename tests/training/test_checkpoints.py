@@ -4,10 +4,10 @@ import pytest
 from fixtures.arrays import to_numpy
 
 import keras_cct
-from keras_cct.optimizers import SGD
 from keras_cct.training.callbacks import averaged_weights
 from keras_cct.training.checkpoints import Checkpoints, best_epochs
-from keras_cct.training.run_folder import RunFolder
+from keras_cct.training.folder import RunFolder
+from keras_cct.training.optimizers import SGD
 
 ROWS = [
     {"epoch": epoch, "eval_top1": top1, "eval_top5": top5, "eval_loss": loss}

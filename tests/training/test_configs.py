@@ -10,7 +10,7 @@ import pytest
 from fixtures.arrays import to_numpy
 
 import keras_cct
-from keras_cct.recipe.config_files import CONFIGS
+from keras_cct.recipe.loading import CONFIGS
 from keras_cct.training import run as training_run
 
 NAMES = sorted(str(path.relative_to(CONFIGS.parent)) for path in CONFIGS.rglob("*.yml") if path.stem != "sample")

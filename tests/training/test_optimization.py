@@ -5,8 +5,8 @@ from fixtures.arrays import to_numpy
 from fixtures.small_run import small_recipe
 
 import keras_cct
-from keras_cct.optimizers import SGD, AdamW
 from keras_cct.training.optimization import KERAS, create_optimizer
+from keras_cct.training.optimizers import SGD, AdamW
 
 
 def small_model() -> keras.Model:

@@ -15,7 +15,7 @@ from fixtures.small_run import small_data, small_recipe
 import keras_cct
 from keras_cct.training import run as training_run
 from keras_cct.training.callbacks import Summary
-from keras_cct.training.run_folder import RunFolder
+from keras_cct.training.folder import RunFolder
 
 NUM_KILLS = 3
 KEYS = {

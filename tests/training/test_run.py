@@ -10,11 +10,11 @@ from fixtures.arrays import to_numpy
 from fixtures.small_run import first_images, small_data, small_recipe
 
 import keras_cct
-from keras_cct.data.mixing import soft_targets
-from keras_cct.evaluation import evaluate
+from keras_cct.data.augment.mixing import soft_targets
+from keras_cct.inference.evaluation import evaluate
 from keras_cct.training import run as training_run
 from keras_cct.training.optimization import create_optimizer
-from keras_cct.training.recipe_model import create_training_model
+from keras_cct.training.setup import create_training_model
 
 GOLDEN = json.loads(Path(__file__).parents[1].joinpath("fixtures").joinpath("golden_recipe.json").read_text())
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import keras_cct
-from keras_cct import catalogue
+from keras_cct.weights import pretrained as catalogue
 from keras_cct.weights.download import download
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)

@@ -5,7 +5,7 @@ import pytest
 from fixtures.weight_files import ENDINGS, assert_same_answers, filled_model, need_torch_for
 
 import keras_cct
-from keras_cct import factory
+from keras_cct import create as factory
 from keras_cct.weights import files
 
 SMALL = {"input_shape": (16, 16, 3)}

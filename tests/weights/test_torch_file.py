@@ -5,7 +5,7 @@ import pytest
 from fixtures.golden import CASES, golden_model, state_dict_of
 
 import keras_cct
-from keras_cct.weights.state_dict_file import read_state_dict
+from keras_cct.weights.formats import read_state_dict
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra")
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_cct.data.labelled_images import LabelledImages
+from keras_cct.data.images import LabelledImages
 from keras_cct.errors import InputError
-from keras_cct.labels import class_names
+from keras_cct.facts.datasets import class_names
 
 SPLITS = ("train", "test")
 

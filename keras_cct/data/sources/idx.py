@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_cct.data.labelled_images import LabelledImages
-from keras_cct.data.sources.numbered_labels import check_labels, check_lengths, count_classes, names_of_classes
+from keras_cct.data.images import LabelledImages
+from keras_cct.data.sources.arrays import check_labels, check_lengths, count_classes, names_of_classes
 from keras_cct.data.sources.source import Source
 from keras_cct.errors import InputError
 

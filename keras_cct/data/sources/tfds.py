@@ -6,8 +6,8 @@ import logging
 import numpy as np
 import tensorflow as tf
 
-from keras_cct.data.encoded_images import EncodedImages, ImageSet, RecordImages
-from keras_cct.data.sources.memory import load_if_small
+from keras_cct.data.images import EncodedImages, ImageSet, RecordImages
+from keras_cct.data.sources.cache import load_if_small
 from keras_cct.data.sources.source import Source, find_split
 from keras_cct.errors import InputError
 

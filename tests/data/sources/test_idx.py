@@ -4,8 +4,9 @@ import struct
 import numpy as np
 import pytest
 
-from keras_cct.data.sources import Source, open_source
 from keras_cct.data.sources.idx import read_idx
+from keras_cct.data.sources.open import open_source
+from keras_cct.data.sources.source import Source
 from keras_cct.errors import InputError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 5, 4), dtype="uint8")

@@ -4,10 +4,10 @@ import tensorflow_datasets as tfds
 from fixtures.images import photo
 
 import keras_cct
-from keras_cct.data import LabelledImages
-from keras_cct.data.encoded_images import EncodedImages, RecordImages
-from keras_cct.data.sources import Source, open_data, open_source
+from keras_cct.data.images import EncodedImages, LabelledImages, RecordImages
 from keras_cct.data.sources import tfds as tfds_source
+from keras_cct.data.sources.open import open_data, open_source
+from keras_cct.data.sources.source import Source
 from keras_cct.errors import InputError
 
 

@@ -1,7 +1,0 @@
-"""`python -m keras_cct.cli`, the same as the command `keras_cct`."""
-
-import sys
-
-from keras_cct.cli import main
-
-sys.exit(main())

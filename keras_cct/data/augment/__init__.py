@@ -1,0 +1,1 @@
+"""Augmentation of training images, pixel-exact with timm on Pillow."""

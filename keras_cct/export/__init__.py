@@ -1,0 +1,1 @@
+"""Exports for deployment, each compared with Keras after it is written."""

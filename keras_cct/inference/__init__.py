@@ -1,0 +1,1 @@
+"""Predictions and evaluation with Keras models and exported artifacts."""

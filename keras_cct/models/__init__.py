@@ -1,0 +1,1 @@
+"""The models: their configuration, the variants by name, and how they are built."""

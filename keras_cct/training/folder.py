@@ -1,0 +1,134 @@
+"""The folder that a training run writes."""
+
+import csv
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from keras_cct.errors import InputError
+from keras_cct.files import remove_partial, replacing
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """Names and writes the files of a run.
+
+    Args:
+        path: The folder.
+    """
+
+    path: Path
+
+    @staticmethod
+    def check_is_free(path: Path) -> None:
+        """Raises InputError if the path is a file, or a folder with files in it."""
+        if path.is_dir() and any(path.iterdir()):
+            raise InputError(f"the output folder {str(path)!r} is not empty. Give a new one; nothing is overwritten.")
+        if path.exists() and not path.is_dir():
+            raise InputError(f"the output folder {str(path)!r} cannot be made: File exists. Give another.")
+
+    @classmethod
+    def create(cls, path: Path) -> "RunFolder":
+        """Makes the folder.
+
+        Raises:
+            InputError: It is there already and has files in it, or cannot be made.
+        """
+        try:
+            cls.check_is_free(path)
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"the output folder {str(path)!r} cannot be made: {error.strerror}. Give another."
+            ) from error
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Returns the folder of a run that has begun.
+
+        Raises:
+            InputError: It is none.
+        """
+        folder = cls(path)
+        if not folder.recipe.is_file():
+            raise InputError(f"{str(path)!r} is no folder of a run: it has no recipe.yml. Give one that train wrote.")
+        return folder
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe in effect."""
+        return self.path / "recipe.yml"
+
+    @property
+    def summary(self) -> Path:
+        """One row of metrics per epoch."""
+        return self.path / "summary.csv"
+
+    @property
+    def state(self) -> Path:
+        """All that training needs to go on."""
+        return self.path / "state.npz"
+
+    @property
+    def best_model(self) -> Path:
+        """The model of the best epoch."""
+        return self.path / "best.keras"
+
+    @property
+    def last_model(self) -> Path:
+        """The model of the last epoch."""
+        return self.path / "last.keras"
+
+    @property
+    def curves(self) -> Path:
+        """The metrics as a picture."""
+        return self.path / "curves.png"
+
+    @property
+    def saved_model(self) -> Path:
+        """The best model as a SavedModel."""
+        return self.path / "saved_model"
+
+    @property
+    def events(self) -> Path:
+        """The metrics for TensorBoard."""
+        return self.path / "tensorboard"
+
+    @property
+    def wandb_id(self) -> Path:
+        """What Weights & Biases knows the run by."""
+        return self.path / "wandb-id.txt"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The models of the best epochs."""
+        return self.path / "checkpoints"
+
+    def checkpoint(self, epoch: int) -> Path:
+        """The model of an epoch, from 0."""
+        return self.checkpoints / f"epoch-{epoch:04d}.keras"
+
+    def write_recipe(self, text: str) -> None:
+        """Writes the recipe."""
+        with replacing(self.recipe) as temporary:
+            temporary.write_text(text)
+
+    def write_summary(self, rows: list[Mapping[str, object]]) -> None:
+        """Writes the rows of all epochs so far."""
+        with replacing(self.summary) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def remove_results(self) -> None:
+        """Removes what was made of the epochs so far, before there are more."""
+        self.curves.unlink(missing_ok=True)
+        if self.saved_model.exists():
+            shutil.rmtree(self.saved_model)
+
+    def remove_partial_files(self) -> None:
+        """Removes what a killed run was writing."""
+        for folder in (self.path, self.checkpoints):
+            remove_partial(folder)

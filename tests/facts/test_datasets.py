@@ -1,0 +1,86 @@
+import subprocess
+import sys
+
+import pytest
+
+import keras_cct
+from keras_cct.models.variants import DATASETS
+
+
+@pytest.mark.parametrize(
+    ("dataset", "count"),
+    [("cifar10", 10), ("cifar100", 100), ("fashion_mnist", 10), ("flowers102", 102), ("imagenet", 1000)],
+)
+def test_every_class_has_a_name_of_its_own(dataset, count):
+    names = keras_cct.class_names(dataset)
+    assert len(names) == len({name.lower() for name in names}) == count
+    assert all(name and name == name.strip() for name in names)
+
+
+def test_every_data_set_of_a_variant_has_names():
+    for name, dataset in DATASETS.items():
+        assert len(keras_cct.class_names(name)) == dataset.num_classes
+
+
+@pytest.mark.parametrize(
+    ("dataset", "index", "name"),
+    [
+        ("cifar10", 0, "airplane"),
+        ("cifar10", 9, "truck"),
+        ("cifar100", 0, "apple"),
+        ("cifar100", 1, "aquarium_fish"),
+        ("cifar100", 99, "worm"),
+        ("fashion_mnist", 0, "t-shirt"),
+        ("fashion_mnist", 9, "ankle boot"),
+        ("flowers102", 0, "pink primrose"),
+        ("flowers102", 53, "sunflower"),
+        ("flowers102", 101, "blackberry lily"),
+        ("imagenet", 0, "tench"),
+        ("imagenet", 1, "goldfish"),
+        ("imagenet", 207, "golden retriever"),
+        ("imagenet", 281, "tabby"),
+        ("imagenet", 388, "giant panda"),
+        ("imagenet", 817, "sports car"),
+        ("imagenet", 954, "banana"),
+        ("imagenet", 999, "toilet tissue"),
+    ],
+)
+def test_names_are_in_the_order_of_the_weights(dataset, index, name):
+    assert keras_cct.class_names(dataset)[index] == name
+
+
+def test_synsets_of_one_name_are_told_apart():
+    names = keras_cct.class_names("imagenet")
+    assert [names[index] for index in (134, 517, 264, 474, 638, 639)] == [
+        "crane (bird)",
+        "crane (machine)",
+        "Cardigan Welsh corgi",
+        "cardigan",
+        "maillot",
+        "tank suit",
+    ]
+
+
+def test_cifar_names_are_in_alphabetical_order():
+    for dataset in ("cifar10", "cifar100"):
+        assert list(keras_cct.class_names(dataset)) == sorted(keras_cct.class_names(dataset))
+
+
+def test_data_sets_go_by_their_other_names():
+    assert keras_cct.class_names("oxford_flowers102") == keras_cct.class_names("flowers102")
+    assert keras_cct.class_names("imagenet2012") == keras_cct.class_names("imagenet")
+
+
+def test_unknown_data_set_is_answered_with_the_choices():
+    message = (
+        "no class names for dataset='mnist'. Choose one of cifar10, cifar100, fashion_mnist, flowers102, imagenet."
+    )
+    with pytest.raises(keras_cct.InputError) as error:
+        keras_cct.class_names("mnist")
+    assert str(error.value) == message
+
+
+def test_names_load_no_framework():
+    program = "import sys, keras_cct; keras_cct.class_names('imagenet'); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert not {"keras", "tensorflow", "numpy"} & set(done.stdout.split())

@@ -1,0 +1,169 @@
+import contextlib
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+from fixtures.arrays import to_numpy
+from fixtures.golden import CASES, MANIFOLD_CASES, VISION_CASES, golden_images, golden_model
+from fixtures.golden_recipe import GOLDEN as GOLDEN_RECIPE
+from fixtures.precision import float64
+
+import keras_cct
+from keras_cct.data.sample import load_sample
+
+FAMILIES = {
+    "cct": keras_cct.ModelConfig("cct", (12, 8, 3), 5, 2, 2, 8, 1.0, kernel_size=3, num_conv_layers=1),
+    "cvt": keras_cct.ModelConfig("cvt", (12, 8, 3), 5, 2, 2, 8, 1.0, patch_size=4),
+    "vit": keras_cct.ModelConfig("vit", (12, 8, 3), 5, 2, 2, 8, 1.0, patch_size=4),
+}
+ON_MANIFOLDS = {
+    "all": dataclasses.replace(FAMILIES["vit"], attention_type="all"),
+    "gm": dataclasses.replace(FAMILIES["cvt"], attention_type="gm"),
+    "spd": dataclasses.replace(FAMILIES["cct"], attention_type="spd"),
+    "grassmann": dataclasses.replace(FAMILIES["vit"], attention_type="grassmann", observability=(2, 3)),
+}
+
+
+def pixels(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
+
+
+def answer(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    return to_numpy(model(images, training=False))
+
+
+@pytest.mark.parametrize("name", VISION_CASES)
+def test_golden_logits_and_parameters(name):
+    # The golden numbers come from float64; 1e-4 leaves room for float32 through 14 blocks.
+    case, model = CASES[name], golden_model(name)
+    logits = answer(model, golden_images(name))
+    np.testing.assert_allclose(logits[:, :10], case["logits"], atol=1e-4)
+    np.testing.assert_allclose(logits.sum(axis=1), case["logits_sum"], atol=1e-3)
+    assert model.count_params() == case["num_params"]
+
+
+@pytest.mark.parametrize("name", MANIFOLD_CASES)
+def test_golden_logits_and_parameters_on_manifolds(name):
+    case = CASES[name]
+    # Each block of a Grassmannian model amplifies rounding tenfold or more: in float32 the original strays by 0.5.
+    with float64() if name.startswith("grassmanian_") else contextlib.nullcontext():
+        model = golden_model(name)
+        logits = answer(model, golden_images(name))
+    np.testing.assert_allclose(logits[:, :10], case["logits"], atol=1e-4)
+    np.testing.assert_allclose(logits.sum(axis=1), case["logits_sum"], atol=1e-3)
+    assert model.count_params() == case["num_params"]
+
+
+@pytest.mark.parametrize("name", VISION_CASES)
+def test_golden_tokens_and_features(name):
+    case, model = CASES[name], golden_model(name)
+    # The original adds the position embedding in place, so its tokens include it where no class token came between.
+    has_sum = not name.startswith("vit_") and case["position_embedding"] != "none"
+    layer = model.get_layer("position_embedding" if has_sum else "tokenizer")
+    parts = keras.Model(model.input, [layer.output, model.layers[-2].output])
+    tokens, features = map(to_numpy, parts(golden_images(name), training=False))
+    assert tokens.shape[1] == case["num_tokens"]
+    np.testing.assert_allclose(tokens.mean(), case["tokens_mean"], atol=1e-5)
+    np.testing.assert_allclose(tokens[0, :2, :4].ravel(), case["tokens_first"], atol=1e-5)
+    np.testing.assert_allclose(features[0, :8], case["features_first"], atol=1e-4)
+
+
+@pytest.mark.parametrize("config", [*FAMILIES.values(), *ON_MANIFOLDS.values()], ids=[*FAMILIES, *ON_MANIFOLDS])
+def test_saved_model_answers_identically(config, tmp_path):
+    model = keras_cct.build_model(config)
+    model.save(tmp_path / "model.keras")
+    reloaded = keras.models.load_model(tmp_path / "model.keras")
+    images = pixels(3, 12, 8, 3)
+    np.testing.assert_array_equal(answer(reloaded, images), answer(model, images))
+
+
+@pytest.mark.parametrize("config", [*FAMILIES.values(), *ON_MANIFOLDS.values()], ids=[*FAMILIES, *ON_MANIFOLDS])
+def test_training_changes_every_weight(config):
+    model = keras_cct.build_model(config)
+    for index in range(config.num_layers):
+        # At first queries and keys are so small that the steps of the maps' scales round away.
+        kernel = model.get_layer(f"block_{index}").attention.query_key_value.kernel
+        kernel.assign(50 * kernel)
+    before = [to_numpy(weight).copy() for weight in model.trainable_weights]
+    model.compile(keras.optimizers.SGD(1.0), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.train_on_batch(pixels(4, 12, 8, 3), np.arange(4))
+    unchanged = [
+        weight.path
+        for weight, old in zip(model.trainable_weights, before, strict=True)
+        if np.array_equal(to_numpy(weight), old)
+    ]
+    # A softmax does not see a constant added to all scores.
+    assert [path for path in unchanged if not path.endswith(("score/bias", "mix_bias"))] == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_layers_stand_in_a_chain_with_fixed_names(family):
+    names = [layer.name for layer in keras_cct.build_model(FAMILIES[family]).layers]
+    class_token = ["class_token"] if family == "vit" else []
+    pool = "class_token_pool" if family == "vit" else "sequence_pool"
+    blocks = ["block_0", "block_1"]
+    before = ["images", "normalization", "tokenizer", *class_token, "position_embedding", "dropout"]
+    assert names == [*before, *blocks, "norm", pool, "head"]
+
+
+@pytest.mark.parametrize("config", ON_MANIFOLDS.values(), ids=ON_MANIFOLDS)
+def test_two_hundred_steps_on_the_sample_stay_finite(config):
+    data = load_sample("train")
+    model = keras_cct.build_model(dataclasses.replace(config, input_shape=(28, 28, 1), num_classes=10, num_layers=1))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.AdamW(1e-3), loss, jit_compile=keras.backend.backend() == "jax")
+    model.fit(data.images[:1600], data.labels[:1600], batch_size=8, verbose=0)
+    assert all(np.isfinite(to_numpy(weight)).all() for weight in model.weights)
+
+
+@pytest.mark.parametrize("config", ON_MANIFOLDS.values(), ids=ON_MANIFOLDS)
+def test_a_constant_image_has_finite_logits(config):
+    model = keras_cct.build_model(config)
+    for value in (0, 128):
+        assert np.isfinite(answer(model, np.full((2, 12, 8, 3), value, "uint8"))).all()
+
+
+def test_pixels_of_every_dtype_give_the_same_logits():
+    model = keras_cct.build_model(FAMILIES["cct"])
+    images = pixels(2, 12, 8, 3)
+    expected = model.predict_on_batch(images.astype("float32"))
+    for dtype in ("uint8", "int32", "float64"):
+        np.testing.assert_array_equal(model.predict_on_batch(images.astype(dtype)), expected)
+
+
+def test_normalization_is_that_of_the_recipe():
+    mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    fields = {"input_shape": (8, 8, 3), "dim": 8, "num_heads": 2, "num_layers": 1}
+    model = keras_cct.CVT(**fields, normalization=(mean, std))
+    images = pixels(2, 8, 8, 3)
+    normalization = model.get_layer("normalization")
+    expected = (images / 255 - mean) / std
+    np.testing.assert_allclose(to_numpy(normalization(images)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "case", GOLDEN_RECIPE["normalisation"]["datasets"].values(), ids=lambda case: str(case["mean"])
+)
+def test_normalization_matches_the_golden_one(case):
+    fields = {"input_shape": (8, 8, 3), "dim": 8, "num_heads": 2, "num_layers": 1}
+    model = keras_cct.CVT(**fields, normalization=(case["mean"], case["std"]))
+    pixels = np.array(case["pixels_rgb"], dtype="float32").reshape(1, -1, 1, 3)
+    found = to_numpy(model.get_layer("normalization")(pixels)).reshape(-1, 3)
+    np.testing.assert_allclose(found, case["normalised"], atol=2e-6)  # float32, values up to 3
+
+
+def test_half_precision_keeps_logits_and_pixels_in_float32():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = keras_cct.build_model(FAMILIES["cct"])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert model.get_layer("normalization").compute_dtype == "float32"
+    assert model.get_layer("block_0").compute_dtype == "bfloat16"
+    assert model.output.dtype == "float32"
+
+
+def test_without_top_the_model_ends_in_features():
+    model = keras_cct.CCT(include_top=False, input_shape=(8, 8, 1), dim=16, num_layers=1)
+    assert model.output_shape == (None, 16)

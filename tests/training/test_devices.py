@@ -1,0 +1,96 @@
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+from fixtures.small_run import first_images, small_data, small_recipe
+
+import keras_cct
+from keras_cct.inference.evaluation import evaluate
+from keras_cct.training import devices as precision
+from keras_cct.training.devices import Distribution, choose_precision, local_distribution
+from keras_cct.training.setup import create_training_model
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.mark.tensorflow
+def test_one_processor_is_one_replica():
+    distribution = local_distribution()
+    assert (distribution.num_devices, distribution.description) == (1, "MirroredStrategy on CPU:0")
+
+
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch trains on one device")
+def test_two_devices_train_as_one_then_save_and_export(tmp_path):
+    command = [sys.executable, TESTS / "fixtures" / "two_devices.py", tmp_path / "run"]
+    environment = {"PYTHONPATH": str(TESTS), "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    done = subprocess.run(command, env={**os.environ, **environment}, check=True, capture_output=True, text=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["devices"] == 2
+    # Three steps of SGD on half the batch each equal three on the whole, but for the order of the sums.
+    assert found["difference"] < 1e-5
+    _, data = small_data("")
+    from_keras, from_saved_model = (
+        evaluate(keras_cct.load_predictor(tmp_path / "run" / name), data) for name in ("best.keras", "saved_model")
+    )
+    assert from_keras == from_saved_model
+
+
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="other backends only")
+def test_other_backends_leave_the_accelerators_of_tensorflow_alone():
+    import tensorflow as tf
+
+    assert local_distribution().num_devices == 1
+    assert tf.config.get_visible_devices("GPU") == []
+
+
+def one(device_kind: str) -> Distribution:
+    return Distribution(contextlib.nullcontext, 1, device_kind, "a device")
+
+
+@pytest.mark.parametrize(
+    ("keys", "device_kind", "policy"),
+    [
+        ({"amp": False}, "GPU", "float32"),
+        ({"amp": True}, "GPU", "mixed_bfloat16"),
+        ({"amp": True}, "TPU", "mixed_bfloat16"),
+        ({"amp": True, "amp_dtype": "float16"}, "GPU", "mixed_float16"),
+        ({"amp": True, "amp_dtype": "float16"}, "CPU", "float32"),
+    ],
+)
+def test_accelerators_compute_in_half_precision_where_asked(keys, device_kind, policy):
+    chosen = choose_precision(small_recipe(**keys), one(device_kind))
+    assert chosen.policy == policy
+    assert bool(chosen.reason) == keys["amp"]
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("flags", "policy", "reason"),
+    [
+        ("flags : sse avx512_bf16", "mixed_bfloat16", "amp: bfloat16, because this processor has avx512_bf16"),
+        ("flags : sse amx_bf16", "mixed_bfloat16", "amp: bfloat16, because this processor has amx_bf16"),
+        ("flags : sse avx2", "float32", "amp: off, because this processor has none of avx512_bf16, amx_bf16"),
+    ],
+)
+def test_a_processor_computes_in_bfloat16_if_it_has_the_instructions(flags, policy, reason, tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text(flags)
+    monkeypatch.setattr(precision, "PROCESSOR_FLAGS", tmp_path / "cpuinfo")
+    chosen = choose_precision(small_recipe(amp=True), one("CPU"))
+    assert (chosen.policy, chosen.reason) == (policy, reason)
+
+
+def test_float16_trains_with_a_scaled_loss_and_float32_weights():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = create_training_model(small_recipe(), first_images("train", 1))
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert model.optimizer.initial_scale == 65536
+    assert {keras.backend.standardize_dtype(weight.dtype) for weight in model.trainable_weights} == {"float32"}

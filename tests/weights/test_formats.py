@@ -1,0 +1,64 @@
+import sys
+
+import keras
+import numpy as np
+import pytest
+import safetensors.numpy
+from fixtures.weight_files import filled_model
+
+import keras_cct
+from keras_cct.weights.formats import read_safetensors_file
+
+BIAS = "classifier.fc.bias"
+
+
+def save(weights: dict, folder):
+    safetensors.numpy.save_file(weights, folder / "model.safetensors")
+    return folder / "model.safetensors"
+
+
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="Keras itself needs PyTorch then")
+def test_reading_needs_no_torch(tmp_path, monkeypatch):
+    weights = keras_cct.export_torch_weights(filled_model("cvt_2_4_32"))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    model = keras_cct.create_model("cvt_2_4_32", weights=save(weights, tmp_path))
+    loaded = keras_cct.export_torch_weights(model)
+    assert all(np.array_equal(loaded[key], array) for key, array in weights.items())
+
+
+def test_keys_of_a_parallel_training_script_load(tmp_path):
+    weights = keras_cct.export_torch_weights(filled_model("cvt_2_4_32"))
+    file = save({f"module.{key}": array for key, array in weights.items()}, tmp_path)
+    loaded = keras_cct.export_torch_weights(keras_cct.create_model("cvt_2_4_32", weights=file))
+    np.testing.assert_array_equal(loaded[BIAS], weights[BIAS])
+
+
+def test_half_precision_is_widened_exactly(tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch is an extra")
+    from safetensors.torch import save_file
+
+    values = torch.randn(3, 5)
+    save_file(
+        {"half": values.half(), "brain": values.bfloat16(), "double": values.double()}, tmp_path / "x.safetensors"
+    )
+    read = read_safetensors_file(tmp_path / "x.safetensors")
+    np.testing.assert_array_equal(read["half"].astype("float32"), values.half().float().numpy())
+    np.testing.assert_array_equal(read["brain"], values.bfloat16().float().numpy())
+    np.testing.assert_array_equal(read["double"], values.double().numpy())
+
+
+def test_whole_numbers_and_other_shapes_are_one_line(tmp_path):
+    weights = keras_cct.export_torch_weights(filled_model("cvt_2_4_32"))
+    for wrong, message in (
+        (np.zeros(10, "int8"), "classifier.fc.bias holds I8, not floating-point numbers. Nothing was loaded."),
+        (np.zeros((10, 2), "float32"), "classifier.fc.bias is (10, 2) instead of (10,)"),
+    ):
+        with pytest.raises(keras_cct.InputError) as error:
+            keras_cct.create_model("cvt_2_4_32", weights=save(weights | {BIAS: wrong}, tmp_path))
+        assert message in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_one_line(tmp_path):
+    with pytest.raises(keras_cct.InputError, match="no file at .*none.safetensors'. Give the path of"):
+        keras_cct.load_torch_weights(filled_model("cvt_2_4_32"), tmp_path / "none.safetensors")
