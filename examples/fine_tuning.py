@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import keras_cct
-from keras_cct.data.images import LabelledImages
+from keras_cct.data.images import LabeledImages
 
 SCRATCH = {"from scratch": {"lr": 2e-3}}
 WAYS = {
@@ -23,12 +23,12 @@ WAYS = {
 }
 
 
-def five_classes(split: str, first: int, images_per_class: int) -> LabelledImages:
+def five_classes(split: str, first: int, images_per_class: int) -> LabeledImages:
     """Returns the first images of five classes of the sample, with labels from 0."""
     data = keras_cct.load_sample(split)
     chosen = [np.flatnonzero(data.labels == label)[:images_per_class] for label in range(first, first + 5)]
     names = data.class_names[first : first + 5]
-    return LabelledImages(data.images[np.concatenate(chosen)], data.labels[np.concatenate(chosen)] - first, names)
+    return LabeledImages(data.images[np.concatenate(chosen)], data.labels[np.concatenate(chosen)] - first, names)
 
 
 def train(folder: Path, name: str, first: int, images_per_class: int, **keys) -> tuple[Path, float]:

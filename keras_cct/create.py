@@ -38,7 +38,7 @@ def create_model(
         input_shape: (height, width, channels) of the images; they need not be square.
         num_classes: Number of logits.
         position_embedding: "learnable", "sine" or "none".
-        normalization: (mean, std) of the pixels in units of 0..1, or None for inputs that are normalised already.
+        normalization: (mean, std) of the pixels in units of 0..1, or None for inputs that are normalized already.
             "dataset" is that of the data set the variant or the checkpoint was published for, averaged over the
             channels where there are not three; sizes, published for none, have (0.5, 0.5).
         **overrides: Any other field of `ModelConfig`: `num_layers, num_heads, dim, mlp_ratio, kernel_size,
@@ -68,7 +68,7 @@ def create_model(
 
 
 def _checkpoint_fields(name: str, weights: str | PathLike | None, num_classes: int | None) -> dict[str, object]:
-    """Returns what a checkpoint of the catalogue knows; for other classes it knows no names."""
+    """Returns what a checkpoint of the registry knows; for other classes it knows no names."""
     if weights is None or not is_tag(str(weights)):
         return {}
     variant_config(name)  # An unknown variant is told before a checkpoint that it does not have.

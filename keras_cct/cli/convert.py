@@ -65,5 +65,5 @@ def _convert(options: argparse.Namespace) -> None:
     )
     tells_normalization = is_tag(options.source) or options.source.endswith(".keras")
     if options.target.endswith(".keras") and mean is None and not tells_normalization:
-        print(f"pixels are normalised as for {options.model}; --mean and --std say otherwise")
+        print(f"pixels are normalized as for {options.model}; --mean and --std say otherwise")
     print(f"wrote {options.target}, {Path(options.target).stat().st_size / 1e6:.1f} MB")

@@ -10,7 +10,7 @@ from keras_cct.errors import check_count, check_setting
 def add_serving(commands) -> None:
     """Adds the commands to the subparsers of a parser."""
     evaluate = commands.add_parser("evaluate", help="report top-1 and top-5 on evaluation images")
-    evaluate.add_argument("artefact", help=".keras file or folder of a SavedModel")
+    evaluate.add_argument("artifact", help=".keras file or folder of a SavedModel")
     add_source(evaluate, default="sample")
     evaluate.add_argument(
         "--crop-pct", type=float, default=1.0, help="share of a resized image's short side to keep (default 1)"
@@ -19,7 +19,7 @@ def add_serving(commands) -> None:
     evaluate.set_defaults(run=_evaluate)
 
     predict = commands.add_parser("predict", help="name the classes of images")
-    predict.add_argument("artefact", help=".keras file or folder of a SavedModel")
+    predict.add_argument("artifact", help=".keras file or folder of a SavedModel")
     predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG or GIF file of any size")
     predict.add_argument("--top", type=int, default=5, help="number of classes to print (default 5)")
     predict.set_defaults(run=_predict)
@@ -35,7 +35,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     load_frameworks()
     from keras_cct.inference.evaluation import evaluate, load_predictor
 
-    predictor = load_predictor(options.artefact)
+    predictor = load_predictor(options.artifact)
     _, data = open_named(options)
     accuracy = evaluate(predictor, data, crop_pct=options.crop_pct, interpolation=options.interpolation)
     print(f"{len(data)} images: top-1 {accuracy['top1']:.2f} %, top-5 {accuracy['top5']:.2f} %")
@@ -46,7 +46,7 @@ def _predict(options: argparse.Namespace) -> None:
     load_frameworks()
     from keras_cct.inference.evaluation import load_predictor, predict_files
 
-    predictor = load_predictor(options.artefact)
+    predictor = load_predictor(options.artifact)
     with silent_stderr():  # TensorFlow's decoders write there before they raise.
         predictions = list(predict_files(predictor, options.images, options.top))
     for path, classes in zip(options.images, predictions, strict=True):

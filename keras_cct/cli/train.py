@@ -11,7 +11,7 @@ from keras_cct.cli.convert import add_checkpoint_dir
 from keras_cct.cli.frameworks import load_frameworks
 from keras_cct.errors import InputError
 from keras_cct.models.variants import variant_config
-from keras_cct.recipe.loading import MEANINGLESS, load_recipe
+from keras_cct.recipe.loading import UNSUPPORTED_KEYS, load_recipe
 from keras_cct.recipe.recipe import Recipe
 
 DEFAULT_CONFIG = "sample"
@@ -45,7 +45,7 @@ def add_train(commands) -> None:
     train.add_argument("--gpu", metavar="LIST", help="numbers of the GPUs to use, e.g. 0 or 0,1 (default all)")
     add_checkpoint_dir(train)
     _add_recipe_flags(train.add_argument_group("recipe", "Each replaces a key of the config."))
-    for key, reason in MEANINGLESS.items():
+    for key, reason in UNSUPPORTED_KEYS.items():
         flag = f"--{key.replace('_', '-')}"
         train.add_argument(flag, f"--{key}", nargs="*", action=_Refuse, const=reason, help=argparse.SUPPRESS)
     train.set_defaults(run=_train)

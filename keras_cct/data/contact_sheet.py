@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from keras_cct.data.augment.mixing import soft_targets
 from keras_cct.data.augment.plan import augment_crops, crop_image, draw_crops
-from keras_cct.data.decode import Fitting, fit_images
-from keras_cct.data.images import ImageSet, LabelledImages, shuffled_indices
+from keras_cct.data.decode import ResizeAndCrop, resize_and_crop
+from keras_cct.data.images import ImageSet, LabeledImages, shuffled_indices
 from keras_cct.data.pipeline import recipe_augmentation
 from keras_cct.data.rng import SampleKeys
 from keras_cct.data.unreadable import raising_input_errors
@@ -27,7 +27,7 @@ LEAST_SIDE = 96
 def write_contact_sheet(
     data: ImageSet, recipe: Recipe, image_shape: tuple[int, int, int], path: str | PathLike
 ) -> Path:
-    """Writes a PNG file with a row per image: the image, cut at the centre, then what it is in the first epochs.
+    """Writes a PNG file with a row per image: the image, cut at the center, then what it is in the first epochs.
 
     Images are mixed with those of the other rows: the first with the last, and so on. Values that erasing puts beyond
     0..255 are clipped.
@@ -49,8 +49,8 @@ def write_contact_sheet(
     how = recipe_augmentation(recipe, image_shape, num_rows)
     with raising_input_errors(data):
         images, indices, labels = _first_images(data, num_rows, recipe.seed)
-    fitting = Fitting(*image_shape[:2])
-    columns = [[fit_images(image[tf.newaxis], fitting)[0].numpy() for image in images]]
+    resizing = ResizeAndCrop(*image_shape[:2])
+    columns = [[resize_and_crop(image[tf.newaxis], resizing)[0].numpy() for image in images]]
     targets = soft_targets(labels, len(data.class_names), recipe.smoothing)
     for epoch in range(min(NUM_EPOCHS, recipe.total_epochs)):
         keys = SampleKeys(recipe.seed, tf.constant(epoch), indices)
@@ -66,7 +66,7 @@ def write_contact_sheet(
 
 def _first_images(data: ImageSet, count: int, seed: int) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
     """Returns the first images of the first epoch, their indices and their labels."""
-    if isinstance(data, LabelledImages):
+    if isinstance(data, LabeledImages):
         indices = shuffled_indices(len(data), seed, tf.constant(0))[:count]
         return list(tf.gather(data.images, indices)), indices, tf.gather(data.labels, indices)
     items = list(data.shuffled(seed, tf.constant(0), tf.constant(0)).take(count))

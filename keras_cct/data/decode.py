@@ -18,12 +18,12 @@ SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8")
 
 
 def luma(images: tf.Tensor) -> tf.Tensor:
-    """Returns the grey of ITU-R 601 in Pillow's integers, uint8 of shape (..., 1); grey images stay as they are."""
+    """Returns the gray of ITU-R 601 in Pillow's integers, uint8 of shape (..., 1); gray images stay as they are."""
     if images.shape[-1] == 1:
         return images
     red, green, blue = tf.unstack(tf.cast(images, tf.int32), axis=-1)
-    grey = tf.bitwise.right_shift(19595 * red + 38470 * green + 7471 * blue + 32768, 16)
-    return tf.cast(grey, tf.uint8)[..., None]
+    gray = tf.bitwise.right_shift(19595 * red + 38470 * green + 7471 * blue + 32768, 16)
+    return tf.cast(gray, tf.uint8)[..., None]
 
 
 def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
@@ -33,7 +33,7 @@ def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
 
     Args:
         encoded: Scalar string tensor, the bytes of the file.
-        channels: 3 for RGB, 1 for grey; colour becomes grey as luma of ITU-R 601 in Pillow's integers.
+        channels: 3 for RGB, 1 for gray; color becomes gray as luma of ITU-R 601 in Pillow's integers.
 
     Returns:
         uint8 tensor of shape (height, width, channels).
@@ -47,7 +47,7 @@ def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
 
 
 @dataclasses.dataclass(frozen=True)
-class Fitting:
+class ResizeAndCrop:
     """How an image of any size becomes one of the size that a model takes.
 
     Args:
@@ -64,7 +64,7 @@ class Fitting:
 
     @property
     def covered_sides(self) -> tuple[int, int]:
-        """Rows and columns that the resized image just covers, before its centre is cut out."""
+        """Rows and columns that the resized image just covers, before its center is cut out."""
         return math.floor(self.height / self.crop_pct), math.floor(self.width / self.crop_pct)
 
     def leaves(self, image_shape: tf.TensorShape) -> bool:
@@ -83,28 +83,28 @@ class Fitting:
         return tf.round(tf.cast([new_rows - self.height, new_columns - self.width], tf.float32) / 2)
 
 
-def fit_images(images: tf.Tensor, fitting: Fitting) -> tf.Tensor:
-    """Resizes images of one size until they just cover the sides wanted, and cuts out the centre.
+def resize_and_crop(images: tf.Tensor, resizing: ResizeAndCrop) -> tf.Tensor:
+    """Resizes images of one size until they just cover the sides wanted, and cuts out the center.
 
     Args:
         images: Tensor of shape (batch, rows, columns, channels), pixels of 0..255.
-        fitting: The size wanted, and how to reach it.
+        resizing: The size wanted, and how to reach it.
 
     Returns:
         Float32 tensor of shape (batch, height, width, channels), whole numbers of 0..255.
     """
     rows, columns = tf.unstack(tf.shape(images)[1:3])
-    new_rows, new_columns = fitting.resized_sides(rows, columns)
+    new_rows, new_columns = resizing.resized_sides(rows, columns)
     # One step for both: the resized image of a very long one would not fit into memory.
     resized = tf.raw_ops.ScaleAndTranslate(
         images=tf.cast(images, tf.float32),
-        size=(fitting.height, fitting.width),
+        size=(resizing.height, resizing.width),
         scale=tf.cast([new_rows / rows, new_columns / columns], tf.float32),
-        translation=-fitting.offsets(new_rows, new_columns),
-        kernel_type=KERNELS[fitting.interpolation],
+        translation=-resizing.offsets(new_rows, new_columns),
+        kernel_type=KERNELS[resizing.interpolation],
         antialias=True,
     )
-    shape = (images.shape[0], fitting.height, fitting.width, images.shape[-1])
+    shape = (images.shape[0], resizing.height, resizing.width, images.shape[-1])
     return tf.ensure_shape(tf.clip_by_value(tf.round(resized), 0, 255), shape)
 
 
@@ -120,7 +120,7 @@ def decode_batch(encoded: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Te
     """
     height, width, channels = image_shape
     return tf.map_fn(
-        lambda item: fit_images(decode_image(item, channels)[tf.newaxis], Fitting(height, width))[0],
+        lambda item: resize_and_crop(decode_image(item, channels)[tf.newaxis], ResizeAndCrop(height, width))[0],
         encoded,
         fn_output_signature=tf.TensorSpec(image_shape, tf.float32),
     )

@@ -17,7 +17,7 @@ def shuffled_indices(count: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
 
 
 @dataclasses.dataclass(frozen=True)
-class LabelledImages:
+class LabeledImages:
     """One split of a data set.
 
     Args:
@@ -183,7 +183,7 @@ class RecordImages:
         return image, _note_failures(self.unreadable, index, num_failed, label)
 
 
-ImageSet = LabelledImages | EncodedImages | RecordImages
+ImageSet = LabeledImages | EncodedImages | RecordImages
 
 
 def _note_failures(

@@ -16,8 +16,8 @@ from keras_cct.data.augment.plan import (
     group_size,
     mix_and_erase,
 )
-from keras_cct.data.decode import Fitting, fit_images
-from keras_cct.data.images import EncodedImages, ImageSet, LabelledImages, RecordImages, shuffled_indices
+from keras_cct.data.decode import ResizeAndCrop, resize_and_crop
+from keras_cct.data.images import EncodedImages, ImageSet, LabeledImages, RecordImages, shuffled_indices
 from keras_cct.data.rng import SampleKeys
 from keras_cct.errors import InputError, check_setting
 from keras_cct.recipe.recipe import Recipe
@@ -93,7 +93,7 @@ def training_batches(
     """
     augmentation = recipe_augmentation(recipe, image_shape, batch_size)
     first_epoch, first_batch = divmod(first_step, len(data) // batch_size)
-    cropped = _cropped_arrays if isinstance(data, LabelledImages) else _cropped_files
+    cropped = _cropped_arrays if isinstance(data, LabeledImages) else _cropped_files
 
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
         first_image = tf.where(epoch == first_epoch, first_batch * batch_size, 0)
@@ -118,7 +118,7 @@ def training_batches(
     return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(recipe))
 
 
-def _cropped_arrays(data: LabelledImages, augmentation: Augmentation, start: SampleKeys, count: int) -> tf.data.Dataset:
+def _cropped_arrays(data: LabeledImages, augmentation: Augmentation, start: SampleKeys, count: int) -> tf.data.Dataset:
     """Returns indices, crops and labels of an epoch in groups, from the image on whose place `start.indices` is."""
     images, labels = tf.constant(data.images), tf.constant(data.labels)
 
@@ -152,7 +152,7 @@ def _cropped_files(
 def evaluation_batches(
     data: ImageSet, recipe: Recipe, image_shape: tuple[int, int, int], batch_size: int
 ) -> tf.data.Dataset:
-    """Returns every image once, in order, resized and cut at the centre as `crop_pct` and `interpolation` say.
+    """Returns every image once, in order, resized and cut at the center as `crop_pct` and `interpolation` say.
 
     Args:
         data: The images.
@@ -163,8 +163,8 @@ def evaluation_batches(
     Returns:
         Pairs as of `training_batches`, the images uint8, the targets one-hot.
     """
-    fitting = Fitting(*image_shape[:2], recipe.crop_pct, recipe.interpolation)
-    pixels = decoded_images(data, fitting)
+    resizing = ResizeAndCrop(*image_shape[:2], recipe.crop_pct, recipe.interpolation)
+    pixels = decoded_images(data, resizing)
 
     def with_targets(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return images, soft_targets(labels, len(data.class_names), smoothing=0.0)
@@ -173,23 +173,23 @@ def evaluation_batches(
     return batches.with_options(_options(recipe))
 
 
-def decoded_images(data: ImageSet, fitting: Fitting | None = None) -> tf.data.Dataset:
+def decoded_images(data: ImageSet, resizing: ResizeAndCrop | None = None) -> tf.data.Dataset:
     """Returns every image once, in order.
 
     Args:
         data: The images.
-        fitting: The size wanted; None for the images as they are.
+        resizing: The size wanted; None for the images as they are.
 
     Returns:
         Pairs of a uint8 tensor of shape (height, width, channels) and its label, a scalar int64 tensor.
     """
 
     def fit(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        if fitting is not None and not fitting.leaves(image.shape):
-            image = tf.cast(fit_images(image[tf.newaxis], fitting)[0], tf.uint8)
+        if resizing is not None and not resizing.leaves(image.shape):
+            image = tf.cast(resize_and_crop(image[tf.newaxis], resizing)[0], tf.uint8)
         return image, label
 
-    if isinstance(data, LabelledImages):
+    if isinstance(data, LabeledImages):
         pixels = tf.data.Dataset.from_tensor_slices((data.images, data.labels))
         return pixels.map(fit, num_parallel_calls=tf.data.AUTOTUNE)
     return data.in_order().map(lambda *item: fit(*data.read(*item)), num_parallel_calls=tf.data.AUTOTUNE)

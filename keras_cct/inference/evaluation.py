@@ -49,11 +49,11 @@ def evaluate(
     crop_pct: float = 1.0,
     interpolation: str = "bicubic",
 ) -> dict[str, float]:
-    """Returns the accuracy on labelled images.
+    """Returns the accuracy on labeled images.
 
     Args:
         predictor: From `load_predictor`.
-        data: Images of any size with the predictor's channels, or colour for a grey one; if they name the predictor's
+        data: Images of any size with the predictor's channels, or color for a gray one; if they name the predictor's
             classes in another order, labels are matched by name.
         batch_size: Images at a time.
         crop_pct: Share of a resized image's short side to keep, above 0 to 1.
@@ -66,13 +66,13 @@ def evaluate(
         InputError: The images or the number of classes do not fit.
     """
     from keras_cct.data.augment.pixels import luma
-    from keras_cct.data.decode import Fitting
+    from keras_cct.data.decode import ResizeAndCrop
     from keras_cct.data.pipeline import decoded_images
     from keras_cct.data.unreadable import raising_input_errors
 
     height, width, channels = predictor.image_shape
-    to_grey = channels == 1 and data.image_shape[-1] == 3
-    if data.image_shape[-1] != channels and not to_grey:
+    to_gray = channels == 1 and data.image_shape[-1] == 3
+    if data.image_shape[-1] != channels and not to_gray:
         raise InputError(
             f"the model takes images of {channels} channels, the data set has {data.image_shape[-1]}. "
             f"Give another model or data set."
@@ -80,9 +80,9 @@ def evaluate(
     check_count("batch_size", batch_size)
     places, ranks = _places(predictor, data), []
     with raising_input_errors(data):
-        batches = decoded_images(data, Fitting(height, width, crop_pct, interpolation)).batch(batch_size)
+        batches = decoded_images(data, ResizeAndCrop(height, width, crop_pct, interpolation)).batch(batch_size)
         for images, labels in batches.as_numpy_iterator():
-            pixels = luma(images).numpy() if to_grey else images
+            pixels = luma(images).numpy() if to_gray else images
             probabilities = _probabilities(predictor, pixels)  # (batch, classes)
             if probabilities.shape[1] != len(places):
                 raise InputError(f"the model knows {probabilities.shape[1]} classes, the data set {len(places)}.")

@@ -51,14 +51,14 @@ def check_serves_pixels(model: keras.Model) -> ClassifierHead:
     """Returns the head of a model from pixels of 0..255 to class scores.
 
     Raises:
-        InputError: The model takes normalised images, or has no head.
+        InputError: The model takes normalized images, or has no head.
     """
     head = model.layers[-1] if model.layers else None
     if not isinstance(head, ClassifierHead):
         raise InputError(f"model {model.name!r} does not end in class scores. Give one made with include_top=True.")
     if not any(isinstance(layer, keras.layers.Normalization) for layer in model.layers):
         raise InputError(
-            f"model {model.name!r} takes normalised images, not pixels. Give one made with normalization=(mean, std)."
+            f"model {model.name!r} takes normalized images, not pixels. Give one made with normalization=(mean, std)."
         )
     return head
 

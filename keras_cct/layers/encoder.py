@@ -57,7 +57,7 @@ class StochasticDepth(keras.layers.Layer):
 class EncoderBlock(keras.layers.Layer):
     """Attention and an MLP, each added to its input.
 
-    Not the textbook pre-norm block: the second sum starts from the normalised tokens.
+    Not the textbook pre-norm block: the second sum starts from the normalized tokens.
 
         x = x + attention(attention_norm(x))
         x = mlp_norm(x)

@@ -74,7 +74,7 @@ class ObservabilityTokens(keras.layers.Layer):
     """Reads each token as signals over time, fits a linear dynamical system, and projects its observability matrix.
 
     A normalized token of width D is a matrix of `num_signals` signals and D / num_signals times, the last column of the
-    token first. C holds the principal directions of the centred signals, A takes their coordinates one step ahead.
+    token first. C holds the principal directions of the centered signals, A takes their coordinates one step ahead.
     The observability matrix [C, CA, CA, (CA)^2, ...] has `num_blocks` blocks; its powers are elementwise, and CA stands
     there twice, as in the original.
 
@@ -133,7 +133,7 @@ class ObservabilityTokens(keras.layers.Layer):
 def observability_matrix(signals, num_blocks: int):
     """Returns [C, CA, (CA)^1, (CA)^2, ...] of the linear dynamical system fitted to signals, with elementwise powers.
 
-    With the centred signals Y, C are the eigenvectors of `Y Y^T`. They are a rotation, which leaves of the original's
+    With the centered signals Y, C are the eigenvectors of `Y Y^T`. They are a rotation, which leaves of the original's
     `CA = C (Z2 Z1^T) pinv(Z1 Z1^T)` with `Z = C^T Y` the shorter `(Y2 Y1^T) pinv(Y1 Y1^T) C`.
 
     Args:
@@ -143,12 +143,12 @@ def observability_matrix(signals, num_blocks: int):
     Returns:
         Float tensor of shape (..., signals, num_blocks * signals).
     """
-    centred = signals - ops.mean(signals, axis=-1, keepdims=True)
+    centered = signals - ops.mean(signals, axis=-1, keepdims=True)
     # The matrix does not depend on the scale, and the squares of tiny signals would underflow.
-    largest = ops.stop_gradient(ops.max(ops.abs(centred), axis=(-1, -2), keepdims=True))
-    centred = centred / ops.maximum(largest, 1e-6)
-    before, after = centred[..., :-1], centred[..., 1:]
-    directions = eigenvectors(ops.matmul(centred, _transpose(centred)))  # (..., signals, signals)
+    largest = ops.stop_gradient(ops.max(ops.abs(centered), axis=(-1, -2), keepdims=True))
+    centered = centered / ops.maximum(largest, 1e-6)
+    before, after = centered[..., :-1], centered[..., 1:]
+    directions = eigenvectors(ops.matmul(centered, _transpose(centered)))  # (..., signals, signals)
     step = ops.matmul(ops.matmul(after, _transpose(before)), pseudo_inverse(ops.matmul(before, _transpose(before))))
     observed = ops.matmul(step, directions)  # (..., signals, signals)
     powers = [observed**power for power in range(1, num_blocks - 1)]

@@ -246,7 +246,7 @@ class ManifoldAttention(SelfAttention):
 def _moments(maps: list, scales: list):
     """Returns mean and variance over all entries of all scaled maps of a sample, each of shape (batch, 1, 1, 1).
 
-    The variance is that within the maps and that between their means, so no map is scaled or centred as a whole.
+    The variance is that within the maps and that between their means, so no map is scaled or centered as a whole.
     """
     means, variances = zip(*(ops.unstack(map_moments(m)) for m in maps), strict=True)
     means = [mean * scale for mean, scale in zip(means, scales, strict=True)]

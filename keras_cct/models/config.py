@@ -40,7 +40,7 @@ class ModelConfig:
         attention_dropout_rate: Dropout of the attention weights, 0 to below 1.
         stochastic_depth_rate: Rate of the last block, 0 to below 1; the first block has 0, those between grow linearly.
         normalization: (mean, std) of the pixels in units of 0..1, numbers or one number per channel; None leaves
-            the layer out, for inputs that are normalised already.
+            the layer out, for inputs that are normalized already.
         include_top: Whether the model ends in logits; without, it ends in the pooled features.
         class_names: Names of the classes in the order of the logits; saved with the model.
         name: Name of the Keras model.

@@ -17,7 +17,7 @@ def features(model: keras.Model, layers: Sequence[str] = (POOLED,)) -> keras.Mod
     Args:
         model: A model made by this package.
         layers: Any of "pooled" (the vector before the head), "tokenizer", "block_0" and on, and "norm" (the last
-            block's tokens, normalised).
+            block's tokens, normalized).
 
     Returns:
         A model from images to a dictionary with an entry per name: "pooled" of shape (batch, dim), the others of shape

@@ -14,7 +14,7 @@ _BATCH_NORM = "the models have no batch normalization"
 _SPLITS = "there are no splits of augmented images"
 _LOADER = "tf.data feeds the devices"
 
-MEANINGLESS = {
+UNSUPPORTED_KEYS = {
     **dict.fromkeys(("lr_noise", "lr_noise_pct", "lr_noise_std", "lr_cycle_mul", "lr_cycle_limit"), _SCHEDULE),
     "patience_epochs": _SCHEDULE,
     **dict.fromkeys(("drop", "drop_path", "drop_connect", "drop_block"), _RATES),
@@ -56,8 +56,8 @@ def load_recipe(name_or_path: str | PathLike, default_model: str = "", **overrid
     values = ({"model": default_model} if default_model else {}) | _read_keys(path) | overrides
     known = [field.name for field in dataclasses.fields(Recipe)]
     for key in values:
-        if key in MEANINGLESS:
-            raise InputError(f"recipe key {key!r} means nothing here: {MEANINGLESS[key]}. Leave it out.")
+        if key in UNSUPPORTED_KEYS:
+            raise InputError(f"recipe key {key!r} means nothing here: {UNSUPPORTED_KEYS[key]}. Leave it out.")
         if key not in known:
             raise InputError(f"unknown recipe key {key!r} in {str(path)!r}. {_hint(str(key), known)}")
     for key in ("model", "dataset"):

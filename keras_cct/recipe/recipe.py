@@ -46,7 +46,7 @@ class Recipe:
         val_split: Split or folder of the evaluation images.
         mean: Mean of each channel in units of 0..1.
         std: Standard deviation of each channel in units of 0..1.
-        no_aug: Whether to train on images that are only resized and cut at the centre.
+        no_aug: Whether to train on images that are only resized and cut at the center.
         scale: Least and largest share of an image's area that a random crop keeps.
         ratio: Least and largest width over height of the crop.
         hflip: Share of images mirrored left to right, 0 to 1.
@@ -54,7 +54,7 @@ class Recipe:
         train_interpolation: Resampling of crops, "bilinear", "bicubic" or "random", which is either.
         crop_pct: Share of a resized image's short side that evaluation keeps, above 0 to 1.
         interpolation: Resampling for evaluation, "bilinear" or "bicubic".
-        aa: Policy, e.g. "rand-m9-mstd0.5-inc1", or a layer "keras.NAME", "keras_cv.NAME"; empty for colour jitter.
+        aa: Policy, e.g. "rand-m9-mstd0.5-inc1", or a layer "keras.NAME", "keras_cv.NAME"; empty for color jitter.
         aa_args: Arguments of the layer that `aa` names, as name=value.
         color_jitter: Strength of the jitter of brightness, contrast and saturation; 0 for none.
         mixup: Parameter of the Beta distribution of Mixup's ratio; 0 for no Mixup.

@@ -159,7 +159,7 @@ def draw_curves(rows: list[Mapping[str, float]], title: str, path: Path) -> None
     accuracy_axes.plot(epochs, [row["eval_top5"] for row in rows], marker=".", label="top-5")
     accuracy_axes.axhline(
         best["eval_top1"],
-        color="grey",
+        color="gray",
         linewidth=0.8,
         label=f"best top-1: {best['eval_top1']:.1f} % in epoch {best['epoch'] + 1}",
     )

@@ -236,7 +236,7 @@ class _Run:
             self.distribution.description,
         )
         log.info("%d images per step; learning rate up to %g; writing to %s", self.batch_size, recipe.lr, folder.path)
-        log.info("pixels normalised with mean %s and std %s", _words(recipe.mean), _words(recipe.std))
+        log.info("pixels normalized with mean %s and std %s", _words(recipe.mean), _words(recipe.std))
         if (epoch, step) != (0, 0):
             log.info("going on after %d epochs and %d steps", epoch, step)
 

@@ -16,7 +16,7 @@ def resize_position_embedding(
 ) -> np.ndarray:
     """Resizes a position embedding bilinearly on the grid of its tokens.
 
-    Half-pixel centres, no antialiasing, as `torch.nn.functional.interpolate(mode="bilinear")` computes it. The class
+    Half-pixel centers, no antialiasing, as `torch.nn.functional.interpolate(mode="bilinear")` computes it. The class
     token's row is kept as it is.
 
     Args:
@@ -38,13 +38,13 @@ def resize_position_embedding(
 
 def _bilinear_weights(size: int, new_size: int) -> np.ndarray:
     """Returns the (new_size, size) matrix that resizes along one axis."""
-    centres = np.clip((np.arange(new_size) + 0.5) * size / new_size - 0.5, 0, size - 1)
-    before = np.floor(centres).astype(int)
+    centers = np.clip((np.arange(new_size) + 0.5) * size / new_size - 0.5, 0, size - 1)
+    before = np.floor(centers).astype(int)
     after = np.minimum(before + 1, size - 1)
     weights = np.zeros((new_size, size))
     rows = np.arange(new_size)
-    np.add.at(weights, (rows, before), 1 - (centres - before))
-    np.add.at(weights, (rows, after), centres - before)
+    np.add.at(weights, (rows, before), 1 - (centers - before))
+    np.add.at(weights, (rows, after), centers - before)
     return weights
 
 
@@ -55,14 +55,14 @@ FIRST_KERNEL_KEY = "tokenizer.conv_layers.0.0.weight"
 MAP_NORM_ENDINGS = ("conv_attn.0.weight", "self_attn.norm.weight")
 
 
-def fit_state_dict(
+def adapt_state_dict(
     arrays: Mapping[str, np.ndarray], model: keras.Model, grid: tuple[int, int] | None = None
 ) -> dict[str, np.ndarray]:
     """Returns the arrays changed to fit a model, as far as a rule says how.
 
     * For another grid of tokens the position embedding is resized on its own; a sine embedding is computed anew.
     * A head for another number of classes is left fresh, with a warning; a model without a head takes none.
-    * The first kernel is summed over its channels for grey images, and otherwise repeated and rescaled.
+    * The first kernel is summed over its channels for gray images, and otherwise repeated and rescaled.
 
     Args:
         arrays: State dict of names to arrays.

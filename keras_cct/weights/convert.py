@@ -12,7 +12,7 @@ from keras_cct.layers.tokenizers import ConvTokenizer, PatchTokenizer
 from keras_cct.models.build import build_model
 from keras_cct.models.config import ModelConfig, Normalization
 from keras_cct.models.variants import variant_config
-from keras_cct.weights.files import MODEL_ENDING, check_new_file, load_weights_file, read_traits, save_weights_file
+from keras_cct.weights.files import MODEL_ENDING, check_new_file, inspect_weights, load_weights_file, save_weights_file
 from keras_cct.weights.formats import read_keras_file
 from keras_cct.weights.pretrained import find_checkpoint, is_tag
 from keras_cct.weights.resolve import check_source, find_weights
@@ -82,16 +82,16 @@ def _read_model(source: str | PathLike, model: str, img_size: Sequence[int] | No
     """Returns the model that weights come from, with them in it."""
     config = variant_config(model)
     file = find_weights(model, source)
-    traits = read_traits(file)
-    if traits.num_classes is None:
+    info = inspect_weights(file)
+    if info.num_classes is None:
         given["include_top"] = False
     else:
-        given["num_classes"] = traits.num_classes
-    if traits.num_tokens is None:
+        given["num_classes"] = info.num_classes
+    if info.num_tokens is None:
         given["position_embedding"] = "none"
-    height, width = _image_size(config, img_size, traits.num_tokens, file)
+    height, width = _image_size(config, img_size, info.num_tokens, file)
     # With the classes, channels and tokens of the source nothing is left to be fitted.
-    return _load_model(model, file, input_shape=(height, width, traits.channels), **given)
+    return _load_model(model, file, input_shape=(height, width, info.channels), **given)
 
 
 def _load_model(variant: str, file: Path, **fields) -> keras.Model:

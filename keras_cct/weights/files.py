@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_cct.errors import InputError
 from keras_cct.files import replacing
-from keras_cct.weights.adapt import CLASS_TOKEN_KEY, FIRST_KERNEL_KEY, HEAD_KEYS, POSITION_KEY, fit_state_dict
+from keras_cct.weights.adapt import CLASS_TOKEN_KEY, FIRST_KERNEL_KEY, HEAD_KEYS, POSITION_KEY, adapt_state_dict
 from keras_cct.weights.formats import (
     SAFETENSORS_ENDING,
     TORCH_ENDINGS,
@@ -56,7 +56,7 @@ def check_new_file(path: str | PathLike) -> None:
 
 
 def load_weights_file(model: keras.Model, path: str | PathLike) -> None:
-    """Copies the weights in a file into a model, fitted to its images and classes as `fit_state_dict` says.
+    """Copies the weights in a file into a model, fitted to its images and classes as `adapt_state_dict` says.
 
     Args:
         model: A model made by this package.
@@ -70,7 +70,7 @@ def load_weights_file(model: keras.Model, path: str | PathLike) -> None:
         source = read_keras_file(path)
         arrays = export_torch_weights(source)
         grid = source.get_layer("tokenizer").token_grid(source.input_shape)
-        assign_state_dict(model, fit_state_dict(arrays, model, grid))
+        assign_state_dict(model, adapt_state_dict(arrays, model, grid))
     elif str(path).endswith(WEIGHTS_ENDING):
         _load_keras_weights(model, path)
     else:
@@ -87,7 +87,7 @@ def load_torch_weights(
         source: State dict of names to arrays (or PyTorch tensors), or the path of a file that holds one, as
             `read_state_dict` says.
         fit: Whether to change the weights for images of another size or number of channels and for other classes,
-            as `fit_state_dict` says; the source must come from square images then.
+            as `adapt_state_dict` says; the source must come from square images then.
 
     Raises:
         InputError: The file cannot be read, or a key is missing, extra or misshapen; the message lists them all.
@@ -98,7 +98,7 @@ def load_torch_weights(
         arrays = {key: to_array(value) for key, value in source.items()}
     else:
         arrays = read_state_dict(source)
-    assign_state_dict(model, fit_state_dict(arrays, model) if fit else arrays)
+    assign_state_dict(model, adapt_state_dict(arrays, model) if fit else arrays)
 
 
 def save_weights_file(model: keras.Model, path: str | PathLike) -> None:
@@ -181,7 +181,7 @@ _KERAS_KEYS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Traits:
+class WeightsInfo:
     """Facts about the model that weights come from.
 
     Args:
@@ -195,7 +195,7 @@ class Traits:
     num_tokens: int | None
 
 
-def read_traits(path: str | PathLike) -> Traits:
+def inspect_weights(path: str | PathLike) -> WeightsInfo:
     """Returns what a state dict or a `.weights.h5` file tells about its model.
 
     Raises:
@@ -214,7 +214,7 @@ def read_traits(path: str | PathLike) -> Traits:
                 f"{keys[part][0]} in {str(path)!r} has shape {shape} instead of {num_axes} axes. "
                 f"Give weights of a model made by keras_cct or its original."
             )
-    return Traits(
+    return WeightsInfo(
         channels=shapes["kernel"][channel_axis],
         num_classes=shapes["head"] and shapes["head"][0],
         num_tokens=shapes["positions"] and shapes["positions"][1] - (shapes["class_token"] is not None),

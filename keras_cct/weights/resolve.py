@@ -20,7 +20,7 @@ def find_weights(variant: str, weights: str | PathLike) -> Path:
 
     Args:
         variant: Name of the variant.
-        weights: Tag of a checkpoint of the catalogue, an address, or the path of a file.
+        weights: Tag of a checkpoint of the registry, an address, or the path of a file.
 
     Raises:
         InputError: There is no such checkpoint or file, its ending is unknown, it needs PyTorch, which is not

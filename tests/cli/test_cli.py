@@ -68,9 +68,9 @@ def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
     assert main(["export", str(run / "best.keras"), str(tmp_path / "served")]) == 0
     capsys.readouterr()
     answers = []
-    for artefact in (run / "best.keras", run / "saved_model", tmp_path / "served"):
-        assert main(["evaluate", str(artefact)]) == 0
-        assert main(["predict", str(artefact), "examples/images/sneaker.png", "--top", "3"]) == 0
+    for artifact in (run / "best.keras", run / "saved_model", tmp_path / "served"):
+        assert main(["evaluate", str(artifact)]) == 0
+        assert main(["predict", str(artifact), "examples/images/sneaker.png", "--top", "3"]) == 0
         answers.append(capsys.readouterr().out)
     assert re.match(r"1000 images: top-1 \d+\.\d\d %, top-5 \d+\.\d\d %\nexamples/images/sneaker.png\n", answers[0])
     assert len(answers[0].splitlines()) == 5

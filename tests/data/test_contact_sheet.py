@@ -4,10 +4,10 @@ import tensorflow as tf
 
 import keras_cct
 from keras_cct.data.contact_sheet import write_contact_sheet
-from keras_cct.data.images import EncodedImages, LabelledImages
+from keras_cct.data.images import EncodedImages, LabeledImages
 
 IMAGES = np.repeat(np.arange(1, 11, dtype="uint8")[:, None, None, None] * 20, 96, axis=1).repeat(96, axis=2)
-DATA = LabelledImages(IMAGES, np.arange(10), tuple("abcdefghij"))
+DATA = LabeledImages(IMAGES, np.arange(10), tuple("abcdefghij"))
 
 
 def encoded_data() -> EncodedImages:
@@ -23,23 +23,23 @@ def sheet(data, path, **keys) -> np.ndarray:
 
 
 def cells(picture: np.ndarray) -> np.ndarray:
-    """Returns the grey in the middle of each picture, (rows, columns)."""
+    """Returns the gray in the middle of each picture, (rows, columns)."""
     return picture[48::98, 48::98].astype(int)
 
 
 @pytest.mark.parametrize("make", [lambda: DATA, encoded_data], ids=["arrays", "encoded"])
 def test_originals_stand_before_what_training_makes_of_them(make, tmp_path):
-    grey = cells(sheet(make(), tmp_path / "sheet.png"))
-    assert grey.shape == (8, 4)
-    assert len(set(grey[:, 0])) == 8
-    np.testing.assert_array_equal(grey, np.repeat(grey[:, :1], 4, axis=1))
+    gray = cells(sheet(make(), tmp_path / "sheet.png"))
+    assert gray.shape == (8, 4)
+    assert len(set(gray[:, 0])) == 8
+    np.testing.assert_array_equal(gray, np.repeat(gray[:, :1], 4, axis=1))
 
 
 def test_images_are_mixed_with_those_of_other_rows(tmp_path):
-    grey = cells(sheet(DATA, tmp_path / "sheet.png", mixup=1.0))
-    assert (grey[:, 1:] != grey[:, :1]).any()
-    sums = grey + grey[::-1]
-    np.testing.assert_allclose(sums, np.repeat(sums[:, :1], 4, axis=1), atol=1)  # each pair shares out its grey
+    gray = cells(sheet(DATA, tmp_path / "sheet.png", mixup=1.0))
+    assert (gray[:, 1:] != gray[:, :1]).any()
+    sums = gray + gray[::-1]
+    np.testing.assert_allclose(sums, np.repeat(sums[:, :1], 4, axis=1), atol=1)  # each pair shares out its gray
 
 
 def test_noise_beyond_white_and_black_is_clipped(tmp_path):
@@ -48,5 +48,5 @@ def test_noise_beyond_white_and_black_is_clipped(tmp_path):
 
 
 def test_a_set_of_one_image_has_a_sheet(tmp_path):
-    one = LabelledImages(IMAGES[:1], DATA.labels[:1], DATA.class_names)
+    one = LabeledImages(IMAGES[:1], DATA.labels[:1], DATA.class_names)
     assert cells(sheet(one, tmp_path / "sheet.png")).shape == (1, 4)

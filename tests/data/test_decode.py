@@ -8,11 +8,11 @@ from fixtures.images import encoded, photo
 from PIL import Image
 
 from keras_cct import InputError
-from keras_cct.data.decode import Fitting, decode_batch, decode_image, fit_images, read_images
+from keras_cct.data.decode import ResizeAndCrop, decode_batch, decode_image, read_images, resize_and_crop
 
 
-def fit(image: np.ndarray, fitting: Fitting) -> np.ndarray:
-    return fit_images(tf.constant(image)[None], fitting)[0].numpy()
+def fit(image: np.ndarray, resizing: ResizeAndCrop) -> np.ndarray:
+    return resize_and_crop(tf.constant(image)[None], resizing)[0].numpy()
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF"])
@@ -34,13 +34,13 @@ def test_a_very_long_image_needs_no_more_memory_than_its_window():
     # Resized whole it would have 16 * 16 * 200,000 pixels, 600 MB as float32.
     image = np.zeros((1, 200_000, 3), "uint8")
     image[:, 99_998:100_002] = 255
-    fitted = fit(image, Fitting(16, 16))
+    fitted = fit(image, ResizeAndCrop(16, 16))
     assert (fitted[:, 1:-1] == 255).all()
 
 
 def test_an_image_of_the_right_size_stays_as_it_is():
     image = np.array(photo(20, 30))
-    np.testing.assert_array_equal(fit(image, Fitting(20, 30)), image)
+    np.testing.assert_array_equal(fit(image, ResizeAndCrop(20, 30)), image)
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (16, 24), (24, 16), (50, 50)])
@@ -51,8 +51,8 @@ def test_fitting_equals_resizing_and_cutting_with_pillow(height, width):
     resized = np.array(image.resize((columns, rows), Image.Resampling.BICUBIC), dtype=int)
     top, left = round((rows - height) / 2), round((columns - width) / 2)
     expected = resized[top : top + height, left : left + width]
-    fitted = fit(np.array(image), Fitting(height, width))
-    # Pillow rounds to whole greys between its two passes, TensorFlow only at the end.
+    fitted = fit(np.array(image), ResizeAndCrop(height, width))
+    # Pillow rounds to whole grays between its two passes, TensorFlow only at the end.
     assert np.abs(fitted - expected).max() <= 2
     assert np.abs(fitted - expected).mean() < 0.3
 
@@ -62,7 +62,7 @@ def test_a_batch_of_different_sizes_decodes_inside_a_dataset():
     dataset = tf.data.Dataset.from_tensors(contents).map(lambda batch: decode_batch(batch, (16, 16, 3)))
     in_dataset = next(iter(dataset)).numpy()
     np.testing.assert_array_equal(in_dataset, decode_batch(tf.constant(contents), (16, 16, 3)))
-    np.testing.assert_array_equal(in_dataset[0], fit(np.array(photo(37, 53)), Fitting(16, 16)))
+    np.testing.assert_array_equal(in_dataset[0], fit(np.array(photo(37, 53)), ResizeAndCrop(16, 16)))
 
 
 def test_files_that_are_no_images_are_refused(tmp_path):
@@ -95,7 +95,7 @@ def test_models_of_other_channels_take_no_files():
         ("PNG", photo(mode="LA")),
         ("GIF", photo(mode="P")),
     ],
-    ids=["CMYK", "palette", "one bit", "grey with transparency", "GIF"],
+    ids=["CMYK", "palette", "one bit", "gray with transparency", "GIF"],
 )
 def test_unusual_images_become_rgb_as_in_pillow(kind, picture):
     content = encoded(picture, kind)
@@ -120,22 +120,22 @@ def test_the_first_frame_of_an_animation_counts(kind):
 @pytest.mark.parametrize("row", GOLDEN["eval_resize_crop"]["rows"])
 def test_evaluation_resizes_and_cuts_as_the_original(row):
     img_size, crop_pct, width, height, short, new_width, new_height, left, top = row
-    fitting = Fitting(img_size, img_size, crop_pct)
-    assert fitting.covered_sides == (short, short)
-    sides = fitting.resized_sides(tf.constant(height), tf.constant(width))
+    resizing = ResizeAndCrop(img_size, img_size, crop_pct)
+    assert resizing.covered_sides == (short, short)
+    sides = resizing.resized_sides(tf.constant(height), tf.constant(width))
     assert [int(side) for side in sides] == [new_height, new_width]
-    assert fitting.offsets(*sides).numpy().tolist() == [top, left]
+    assert resizing.offsets(*sides).numpy().tolist() == [top, left]
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(75, 100), (100, 66), (20, 20)])
 def test_evaluation_has_the_pixels_of_pillow(size, interpolation):
-    fitting = Fitting(45, 45, 0.9, interpolation)
+    resizing = ResizeAndCrop(45, 45, 0.9, interpolation)
     image = photo(*size)
-    rows, columns = (int(side) for side in fitting.resized_sides(tf.constant(size[0]), tf.constant(size[1])))
-    top, left = (int(offset) for offset in fitting.offsets(tf.constant(rows), tf.constant(columns)))
+    rows, columns = (int(side) for side in resizing.resized_sides(tf.constant(size[0]), tf.constant(size[1])))
+    top, left = (int(offset) for offset in resizing.offsets(tf.constant(rows), tf.constant(columns)))
     resized = np.array(image.resize((columns, rows), Image.Resampling[interpolation.upper()]), dtype=int)
-    difference = np.abs(fit(np.array(image), fitting) - resized[top : top + 45, left : left + 45])
-    # Pillow rounds to whole greys between its two passes, TensorFlow only at the end.
+    difference = np.abs(fit(np.array(image), resizing) - resized[top : top + 45, left : left + 45])
+    # Pillow rounds to whole grays between its two passes, TensorFlow only at the end.
     assert difference.max() <= 1
     assert difference.mean() < 0.3

@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 
 from keras_cct.data.folder_writer import write_folder
-from keras_cct.data.images import LabelledImages
+from keras_cct.data.images import LabeledImages
 from keras_cct.data.sources.open import open_source
 from keras_cct.data.sources.source import Source
 from keras_cct.errors import InputError
 
 
-def random_images(count: int, class_names=("zebra", "ant", "2", "10")) -> LabelledImages:
+def random_images(count: int, class_names=("zebra", "ant", "2", "10")) -> LabeledImages:
     images = np.random.default_rng(count).integers(0, 256, (count, 6, 5, 3), dtype="uint8")
-    return LabelledImages(images, np.arange(count) % len(class_names), class_names)
+    return LabeledImages(images, np.arange(count) % len(class_names), class_names)
 
 
 def test_a_written_folder_reads_back_with_the_same_labels(tmp_path):
@@ -50,7 +50,7 @@ def test_classes_that_cannot_be_folders_are_named(names, tmp_path):
 
 def test_a_folder_that_fails_leaves_nothing(tmp_path):
     data = random_images(4)
-    broken = LabelledImages(data.images, data.labels + 9, data.class_names)
+    broken = LabeledImages(data.images, data.labels + 9, data.class_names)
     with pytest.raises(IndexError):
         write_folder(data, broken, tmp_path / "folder")
     assert list(tmp_path.iterdir()) == []

@@ -65,7 +65,7 @@ def test_seed_and_epoch_decide_the_order_and_the_start_is_cut_off(kind, tmp_path
     assert order(0, 0, first=5) == order(0, 0)[5:]
 
 
-def test_grey_images_can_stay_grey():
+def test_gray_images_can_stay_gray():
     data = in_memory([encoded(photo(10, 20, "L"), "JPEG")] * COUNT, channels=1)
     image, _ = data.read(tf.constant(0))
     assert image.shape == (10, 20, 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_cct.data.images import EncodedImages, LabelledImages, RecordImages
+from keras_cct.data.images import EncodedImages, LabeledImages, RecordImages
 from keras_cct.data.pipeline import evaluation_batches, model_image_shape, recipe_augmentation, training_batches
 from keras_cct.errors import InputError
 from keras_cct.recipe.loading import load_recipe
@@ -26,19 +26,19 @@ RECIPE = Recipe(
 SHAPE = (16, 16, 1)
 
 
-def numbered(count: int = 10) -> LabelledImages:
+def numbered(count: int = 10) -> LabeledImages:
     """Images that show their own index in the middle, which no crop leaves out, within a frame that crops change."""
     images = np.random.default_rng(0).integers(0, 256, (count, 16, 16, 1), dtype="uint8")
     images[:, 3:13, 3:13] = np.arange(count, dtype="uint8")[:, None, None, None] + 1
-    return LabelledImages(images, np.arange(count) % 3, ("a", "b", "c"))
+    return LabeledImages(images, np.arange(count) % 3, ("a", "b", "c"))
 
 
-def encoded(data: LabelledImages) -> EncodedImages:
+def encoded(data: LabeledImages) -> EncodedImages:
     contents = [tf.io.encode_png(image).numpy() for image in data.images]
     return EncodedImages([f"image {n}" for n in range(len(data))], data.labels, data.class_names, contents, channels=1)
 
 
-def records(data: LabelledImages) -> RecordImages:
+def records(data: LabeledImages) -> RecordImages:
     contents = [tf.io.encode_png(image).numpy() for image in data.images]
     dataset = tf.data.Dataset.from_tensor_slices((contents, tf.constant(data.labels, tf.int64)))
     return RecordImages(dataset, len(data), 100, data.class_names, "records", channels=1)

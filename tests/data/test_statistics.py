@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_cct.data.images import EncodedImages, LabelledImages
+from keras_cct.data.images import EncodedImages, LabeledImages
 from keras_cct.data.statistics import image_statistics
 from keras_cct.errors import InputError
 
@@ -11,7 +11,7 @@ def test_statistics_are_those_of_numpy():
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (300, 5, 4, 3), dtype="uint8")
     labels = random.integers(0, 3, 300)
-    found = image_statistics(LabelledImages(images, labels, ("a", "b", "c", "never")))
+    found = image_statistics(LabeledImages(images, labels, ("a", "b", "c", "never")))
     assert found.counts.tolist() == [*np.bincount(labels), 0]
     assert (found.sizes == (5, 4)).all()
     np.testing.assert_allclose(found.mean, (images / 255).mean(axis=(0, 1, 2)), rtol=1e-12)

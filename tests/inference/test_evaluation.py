@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 import keras_cct
-from keras_cct.data.images import LabelledImages
+from keras_cct.data.images import LabeledImages
 from keras_cct.inference.evaluation import evaluate, predict_files
 
 
@@ -22,37 +22,37 @@ class Known:
         return np.array([self.rest.pop(0) for _ in images])
 
 
-def labelled(labels: list[int]) -> LabelledImages:
-    return LabelledImages(np.zeros((len(labels), 4, 4, 1), "uint8"), np.array(labels), Known.class_names)
+def labeled(labels: list[int]) -> LabeledImages:
+    return LabeledImages(np.zeros((len(labels), 4, 4, 1), "uint8"), np.array(labels), Known.class_names)
 
 
 def test_accuracy_counts_the_first_and_the_first_five():
     falling = [0.3, 0.25, 0.2, 0.15, 0.08, 0.02]
-    accuracy = evaluate(Known([falling] * 8), labelled([0, 0, 0, 1, 4, 5, 5, 2]), batch_size=3)
+    accuracy = evaluate(Known([falling] * 8), labeled([0, 0, 0, 1, 4, 5, 5, 2]), batch_size=3)
     assert accuracy == {"top1": 37.5, "top5": 75.0}
 
 
 def test_labels_are_matched_by_name():
-    renamed = LabelledImages(np.zeros((2, 4, 4, 1), "uint8"), np.array([0, 5]), Known.class_names[::-1])
+    renamed = LabeledImages(np.zeros((2, 4, 4, 1), "uint8"), np.array([0, 5]), Known.class_names[::-1])
     assert evaluate(Known([[0, 0, 0, 0, 0, 1]] * 2), renamed)["top1"] == 50.0
 
 
 def test_images_of_another_size_are_resized():
     predictor = Known([[1, 0, 0, 0, 0, 0]])
-    black = LabelledImages(np.full((1, 8, 6, 1), 7, "uint8"), np.array([0]), Known.class_names)
+    black = LabeledImages(np.full((1, 8, 6, 1), 7, "uint8"), np.array([0]), Known.class_names)
     evaluate(predictor, black)
     np.testing.assert_array_equal(predictor.seen[0], np.full((1, 4, 4, 1), 7))
 
 
-def test_a_grey_model_sees_colour_as_grey():
+def test_a_gray_model_sees_color_as_gray():
     predictor = Known([[1, 0, 0, 0, 0, 0]])
-    colour = np.broadcast_to(np.array([255, 0, 0], "uint8"), (1, 4, 4, 3))
-    evaluate(predictor, LabelledImages(colour, np.array([0]), Known.class_names))
+    color = np.broadcast_to(np.array([255, 0, 0], "uint8"), (1, 4, 4, 3))
+    evaluate(predictor, LabeledImages(color, np.array([0]), Known.class_names))
     np.testing.assert_array_equal(predictor.seen[0], np.full((1, 4, 4, 1), 76))  # 0.299 * 255
 
 
 def test_classes_of_other_names_are_compared_by_order_with_a_warning(caplog):
-    other = LabelledImages(np.zeros((1, 4, 4, 1), "uint8"), np.array([1]), tuple("uvwxyz"))
+    other = LabeledImages(np.zeros((1, 4, 4, 1), "uint8"), np.array([1]), tuple("uvwxyz"))
     assert evaluate(Known([[0, 1, 0, 0, 0, 0]]), other)["top1"] == 100.0
     assert caplog.messages == [
         "the model's classes (a, ...) are named otherwise than the data's (u, ...): compared by their order"
@@ -60,11 +60,11 @@ def test_classes_of_other_names_are_compared_by_order_with_a_warning(caplog):
 
 
 def test_images_or_classes_that_do_not_fit_are_refused():
-    other = LabelledImages(np.zeros((2, 4, 4, 2), "uint8"), np.array([0, 1]), Known.class_names)
+    other = LabeledImages(np.zeros((2, 4, 4, 2), "uint8"), np.array([0, 1]), Known.class_names)
     with pytest.raises(keras_cct.InputError, match=r"takes images of 1 channels, the data set has 2"):
         evaluate(Known([]), other)
     with pytest.raises(keras_cct.InputError, match="the model knows 2 classes, the data set 6"):
-        evaluate(Known([[0.5, 0.5]]), labelled([0]))
+        evaluate(Known([[0.5, 0.5]]), labeled([0]))
 
 
 def test_predictions_name_the_most_probable_first(tmp_path):
@@ -115,9 +115,9 @@ def test_broken_models_are_refused(tmp_path):
 
 
 def test_models_that_take_no_pixels_are_refused(tmp_path):
-    keras_cct.create_model("cct_2_3x2_32", normalization=None).save(tmp_path / "normalised.keras")
-    with pytest.raises(keras_cct.InputError, match="takes normalised images, not pixels"):
-        keras_cct.load_predictor(tmp_path / "normalised.keras")
+    keras_cct.create_model("cct_2_3x2_32", normalization=None).save(tmp_path / "normalized.keras")
+    with pytest.raises(keras_cct.InputError, match="takes normalized images, not pixels"):
+        keras_cct.load_predictor(tmp_path / "normalized.keras")
 
 
 def test_models_without_scores_are_refused(tmp_path):
@@ -128,4 +128,4 @@ def test_models_without_scores_are_refused(tmp_path):
 
 def test_models_that_answer_nan_are_refused():
     with pytest.raises(keras_cct.InputError, match="the model answers NaN; its weights are broken"):
-        evaluate(Known([[float("nan")] * 6]), labelled([0]))
+        evaluate(Known([[float("nan")] * 6]), labeled([0]))

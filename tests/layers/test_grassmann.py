@@ -15,8 +15,8 @@ def random(*shape: int) -> np.ndarray:
 def observability_by_numpy(token: np.ndarray, num_signals: int, num_blocks: int) -> np.ndarray:
     """The statement with the singular value decomposition, for one token."""
     signals = token.astype("float64").reshape(-1, num_signals).T[:, ::-1]
-    centred = signals - signals.mean(axis=1, keepdims=True)
-    c, s, v = np.linalg.svd(centred, full_matrices=False)
+    centered = signals - signals.mean(axis=1, keepdims=True)
+    c, s, v = np.linalg.svd(centered, full_matrices=False)
     signs = np.sign(np.take_along_axis(c, np.abs(c).argmax(0, keepdims=True), 0))
     c, z = c * signs, signs.T * s[:, None] * v
     z1, z2 = z[:, :-1], z[:, 1:]

@@ -65,8 +65,8 @@ def manifold_attention_by_numpy(x: np.ndarray, layer: ManifoldAttention) -> np.n
     ]
     maps = np.stack(maps, axis=1)
     if layer.map_normalization:
-        centred = maps - maps.mean((1, 2, 3), keepdims=True)
-        maps = centred / np.sqrt(maps.var((1, 2, 3), keepdims=True) + 1e-5)
+        centered = maps - maps.mean((1, 2, 3), keepdims=True)
+        maps = centered / np.sqrt(maps.var((1, 2, 3), keepdims=True) + 1e-5)
         maps = maps * to_numpy(layer.map_norm.gamma) + to_numpy(layer.map_norm.beta)
     scores = np.einsum("bmij,mh->bhij", maps, to_numpy(layer.mix_kernel)[0, 0])
     weights = np.exp(scores + to_numpy(layer.mix_bias)[:, None, None])
@@ -162,7 +162,7 @@ def test_grassmann_attention_equals_its_formula():
     layer.map_norm.gamma.assign(tokens(2, 7, 7))
     query, key, value = map(to_numpy, layer.split_heads(ops.convert_to_tensor(x)))
     scores = np.einsum("bhic,bhjc->bhij", basis(query) ** 2, basis(key) ** 2)
-    centred = scores - scores.mean((1, 2, 3), keepdims=True)
-    weights = to_numpy(layer.map_norm.gamma) * centred / np.sqrt(scores.var((1, 2, 3), keepdims=True) + 1e-5)
+    centered = scores - scores.mean((1, 2, 3), keepdims=True)
+    weights = to_numpy(layer.map_norm.gamma) * centered / np.sqrt(scores.var((1, 2, 3), keepdims=True) + 1e-5)
     output = np.einsum("bhij,bhjd->bihd", weights, value).reshape(x.shape) @ to_numpy(layer.projection.kernel)
     np.testing.assert_allclose(to_numpy(layer(x)), output, atol=1e-3)

@@ -143,14 +143,14 @@ def test_normalization_is_that_of_the_recipe():
 
 
 @pytest.mark.parametrize(
-    "case", GOLDEN_RECIPE["normalisation"]["datasets"].values(), ids=lambda case: str(case["mean"])
+    "case", GOLDEN_RECIPE["normalization"]["datasets"].values(), ids=lambda case: str(case["mean"])
 )
 def test_normalization_matches_the_golden_one(case):
     fields = {"input_shape": (8, 8, 3), "dim": 8, "num_heads": 2, "num_layers": 1}
     model = keras_cct.CVT(**fields, normalization=(case["mean"], case["std"]))
     pixels = np.array(case["pixels_rgb"], dtype="float32").reshape(1, -1, 1, 3)
     found = to_numpy(model.get_layer("normalization")(pixels)).reshape(-1, 3)
-    np.testing.assert_allclose(found, case["normalised"], atol=2e-6)  # float32, values up to 3
+    np.testing.assert_allclose(found, case["normalized"], atol=2e-6)  # float32, values up to 3
 
 
 def test_half_precision_keeps_logits_and_pixels_in_float32():

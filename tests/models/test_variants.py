@@ -47,8 +47,8 @@ def test_unknown_argument_is_answered_with_the_nearest():
 
 
 def test_other_channel_counts_take_the_mean_normalization():
-    grey = variant_config("cct_2_3x2_32", input_shape=(28, 28, 1))
-    assert [*map(sum, grey.normalization)] == pytest.approx([0.4733667, 0.2507], abs=1e-6)
+    gray = variant_config("cct_2_3x2_32", input_shape=(28, 28, 1))
+    assert [*map(sum, gray.normalization)] == pytest.approx([0.4733667, 0.2507], abs=1e-6)
     given = variant_config("cct_2_3x2_32", input_shape=(28, 28, 1), normalization=(0.3, 0.4))
     assert given.normalization == ((0.3,), (0.4,))
 

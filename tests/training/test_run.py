@@ -55,8 +55,8 @@ def test_summary_has_a_row_per_epoch_with_the_schedule(run):
 def test_best_model_and_saved_model_reach_the_best_top1(run):
     best = max(row["eval_top1"] for row in rows_of(run))
     _, data = small_data("")
-    for artefact in (run.best_model, run.saved_model):
-        predictor = keras_cct.load_predictor(artefact)
+    for artifact in (run.best_model, run.saved_model):
+        predictor = keras_cct.load_predictor(artifact)
         assert evaluate(predictor, data)["top1"] == pytest.approx(best, abs=1e-4)
         assert list(predictor.class_names) == list(data.class_names)
 

@@ -7,7 +7,7 @@ from fixtures.golden import CASES, golden_images
 from fixtures.reference_weights import reference_state_dict
 
 import keras_cct
-from keras_cct.weights.adapt import fit_state_dict, resize_position_embedding
+from keras_cct.weights.adapt import adapt_state_dict, resize_position_embedding
 
 RESIZED_CASES = {"cct_7_7x2_224 to 256": "cct_7_7x2_224", "vit_2_4_32 to 48": "vit_2_4_32"}
 
@@ -17,7 +17,7 @@ def random_array(*shape: int) -> np.ndarray:
 
 
 def bilinear_by_numpy(image: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """One pixel at a time, half-pixel centres, edges repeated."""
+    """One pixel at a time, half-pixel centers, edges repeated."""
     height, width = image.shape[:2]
     resized = np.zeros((rows, columns, image.shape[2]))
     for i in range(rows):
@@ -98,7 +98,7 @@ def test_a_model_for_features_takes_no_head_and_no_warning():
 def test_first_kernel_adapts_to_the_channels(channels):
     kernel = random_array(8, 3, 4, 4)
     model = keras_cct.CVT(input_shape=(8, 8, channels), dim=8, num_heads=2, num_layers=1)
-    fitted = fit_state_dict({"tokenizer.conv_layers.0.0.weight": kernel}, model)["tokenizer.conv_layers.0.0.weight"]
+    fitted = adapt_state_dict({"tokenizer.conv_layers.0.0.weight": kernel}, model)["tokenizer.conv_layers.0.0.weight"]
     if channels == 1:
         expected = kernel[:, 0] + kernel[:, 1] + kernel[:, 2]
     else:
@@ -119,7 +119,7 @@ def test_normalized_maps_are_tied_to_their_image_size(name):
     with pytest.raises(
         keras_cct.InputError, match=r"normalize maps of \d tokens, .* has 1\d: they are tied to their image"
     ):
-        fit_state_dict(arrays, keras_cct.create_model(name, input_shape=(16, 16, 3)))
+        adapt_state_dict(arrays, keras_cct.create_model(name, input_shape=(16, 16, 3)))
 
 
 def test_what_no_rule_mends_is_an_error_listing_both_sides():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import keras_cct
-from keras_cct.weights import pretrained as catalogue
+from keras_cct.weights import pretrained
 from keras_cct.weights.download import download
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
@@ -171,7 +171,7 @@ def test_a_tag_loads_the_published_weights(server, tmp_path, monkeypatch):
     torch.save({key: torch.from_numpy(value) for key, value in weights.items()}, tmp_path / "weights.pth")
     server.content = (tmp_path / "weights.pth").read_bytes()
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(catalogue, "BASE_URL", server.url.removesuffix("model.pth"))
+    monkeypatch.setattr(pretrained, "BASE_URL", server.url.removesuffix("model.pth"))
     loaded = keras_cct.export_torch_weights(keras_cct.create_model("cct_7_3x1_32", weights="cifar10"))
     assert all(np.array_equal(loaded[key], value) for key, value in weights.items())
     assert names(tmp_path / "models" / "keras_cct")[0] == "cct_7_3x1_32_cifar10_300epochs.pth"

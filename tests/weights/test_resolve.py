@@ -4,7 +4,7 @@ import pytest
 from fixtures.weight_files import assert_same_answers, filled_model
 
 import keras_cct
-from keras_cct.weights import pretrained as catalogue
+from keras_cct.weights import pretrained
 from keras_cct.weights import resolve as find
 from keras_cct.weights.resolve import find_weights
 
@@ -45,14 +45,14 @@ def test_weights_from_the_checkpoint_folder_load(checkpoint_folder):
 def test_weights_in_the_package_need_no_network(checkpoint_folder):
     model = keras_cct.create_model("cct_2_3x2_32", weights="fashion_mnist")
     assert model.input_shape == (None, 28, 28, 1)
-    (row,) = [checkpoint for checkpoint in catalogue.CHECKPOINTS if checkpoint.sha256]
+    (row,) = [checkpoint for checkpoint in pretrained.CHECKPOINTS if checkpoint.sha256]
     accuracy = keras_cct.evaluate(keras_cct.KerasPredictor(model), keras_cct.load_sample("test"))
     # Other orders of rounding may tip an image or two of the thousand.
     assert accuracy["top1"] == pytest.approx(row.top1, abs=0.2)
 
 
 def test_weights_in_the_package_that_have_changed_are_refused(tmp_path, monkeypatch):
-    (row,) = [checkpoint for checkpoint in catalogue.CHECKPOINTS if checkpoint.sha256]
+    (row,) = [checkpoint for checkpoint in pretrained.CHECKPOINTS if checkpoint.sha256]
     copy = shutil.copy(find_weights(row.variant, row.tag), tmp_path)
     monkeypatch.setattr(find, "_SHIPPED", tmp_path)
     assert str(find_weights(row.variant, row.tag)) == copy
@@ -71,9 +71,9 @@ def test_weights_in_the_package_fit_other_images_and_classes():
 
 
 def test_a_checkpoint_names_its_classes(monkeypatch, tmp_path):
-    row = catalogue.Checkpoint("cvt_2_4_32", "cifar10-7", "mine.safetensors", 0, "7", 50.0)
+    row = pretrained.Checkpoint("cvt_2_4_32", "cifar10-7", "mine.safetensors", 0, "7", 50.0)
     keras_cct.save_weights_file(filled_model("cvt_2_4_32"), tmp_path / row.path)
-    monkeypatch.setattr(catalogue, "CHECKPOINTS", [row])
+    monkeypatch.setattr(pretrained, "CHECKPOINTS", [row])
     monkeypatch.setenv("KERAS_CCT_CHECKPOINT_DIR", str(tmp_path))
     model = keras_cct.create_model("cvt_2_4_32", weights="cifar10-7")
     assert model.get_layer("head").class_names == keras_cct.class_names("cifar10")

@@ -57,7 +57,7 @@ def translate_y(fractions: tf.Tensor, height: int, _width: int) -> tf.Tensor:
 
 
 def rotate(degrees: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Turns images counter-clockwise about their centre; they keep their size."""
+    """Turns images counter-clockwise about their center; they keep their size."""
     cosine, sine = tf.cos(degrees * (math.pi / 180)), tf.sin(degrees * (math.pi / 180))
     x, y = width / 2, height / 2
     return _maps(cosine, -sine, x - cosine * x + sine * y, sine, cosine, y - sine * x - cosine * y)
@@ -71,7 +71,7 @@ def _maps(*numbers: tf.Tensor | float) -> tf.Tensor:
 def move(images: tf.Tensor, maps: tf.Tensor, resampling: Resampling, axes: str) -> tf.Tensor:
     """Moves the pixels of images.
 
-    A pixel whose source lies outside the image gets the fill colour; inside, the pixels beyond the edge count as the
+    A pixel whose source lies outside the image gets the fill color; inside, the pixels beyond the edge count as the
     pixels at the edge. Values are truncated, not rounded.
 
     Args:
@@ -103,7 +103,7 @@ def move(images: tf.Tensor, maps: tf.Tensor, resampling: Resampling, axes: str) 
     return tf.reshape(moved, (-1, height, width, channels))[:count]
 
 
-# Compiled, every pixel's sixteen neighbours are read, weighted and summed in registers: several times faster.
+# Compiled, every pixel's sixteen neighbors are read, weighted and summed in registers: several times faster.
 @tf.function(jit_compile=True)
 def _move(images: tf.Tensor, maps: tf.Tensor, is_bicubic: tf.Tensor, fill: tf.Tensor, axes: str) -> tf.Tensor:
     count, height, width, channels = images.shape

@@ -169,7 +169,7 @@ def _resize_lines(
 ) -> tf.Tensor:
     """Resizes along one axis, up to the cut that makes integers of the results.
 
-    The result is computed in blocks of neighbouring lines, each from the short band of the source that it depends on.
+    The result is computed in blocks of neighboring lines, each from the short band of the source that it depends on.
 
     Args:
         lines: Float32 tensor of shape (batch, side, values).
@@ -188,9 +188,9 @@ def _resize_lines(
     positions = tf.minimum(tf.range(num_blocks * block_size, dtype=tf.float32), size - 1) + 0.5
     positions = tf.where(flips[:, None], size - positions, positions)  # (batch, blocks * block_size)
     step = tf.cast(lengths, tf.float32)[:, None] / size  # (batch, 1)
-    centres = tf.reshape(positions * step, (-1, num_blocks, block_size))  # from the start of the crop
-    first, band_size = _bands(centres, starts, side, size)
-    weights = resampling_weights(centres, first, band_size, lengths, tf.maximum(step, 1.0), is_bicubic)
+    centers = tf.reshape(positions * step, (-1, num_blocks, block_size))  # from the start of the crop
+    first, band_size = _bands(centers, starts, side, size)
+    weights = resampling_weights(centers, first, band_size, lengths, tf.maximum(step, 1.0), is_bicubic)
     if num_blocks > 1:
         band = (starts[:, None] + first)[..., None] + tf.range(band_size)  # (batch, blocks, band)
         bands = tf.gather(lines, band, batch_dims=1)  # (batch, blocks, band, values)
@@ -200,20 +200,20 @@ def _resize_lines(
     return tf.clip_by_value(resized[:, :size] + 0.5, 0, 255)
 
 
-def _bands(centres: tf.Tensor, starts: tf.Tensor, side: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+def _bands(centers: tf.Tensor, starts: tf.Tensor, side: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the first source line of every block, from the start of the crop, and how many lines follow from it."""
-    num_blocks, block_size = centres.shape[1:]
+    num_blocks, block_size = centers.shape[1:]
     largest_step = tf.maximum(tf.cast(side, tf.float32) / size, 1.0)
     reach = tf.cast(tf.math.ceil(2 * largest_step), tf.int32)
     needed = tf.cast(tf.math.ceil(block_size * largest_step), tf.int32) + 2 * reach + 1
     # Few different sizes, as matrix products of a new shape are slow the first time.
     band_size = tf.minimum(-(-needed // 8) * 8, side) if num_blocks > 1 else side
-    first = tf.cast(tf.floor(tf.reduce_min(centres, axis=-1)), tf.int32) - reach  # (batch, blocks)
+    first = tf.cast(tf.floor(tf.reduce_min(centers, axis=-1)), tf.int32) - reach  # (batch, blocks)
     return tf.clip_by_value(first, -starts[:, None], side - band_size - starts[:, None]), band_size
 
 
 def resampling_weights(
-    centres: tf.Tensor,
+    centers: tf.Tensor,
     first: tf.Tensor,
     band_size: tf.Tensor,
     lengths: tf.Tensor,
@@ -223,7 +223,7 @@ def resampling_weights(
     """Returns the weights of source lines in resized lines.
 
     Args:
-        centres: Float32 tensor of shape (batch, blocks, lines), positions in the crop.
+        centers: Float32 tensor of shape (batch, blocks, lines), positions in the crop.
         first: int32 tensor of shape (batch, blocks), the source line of each block's first weight.
         band_size: Weights per line.
         lengths: int32 tensor of shape (batch,), source lines of the crop.
@@ -236,7 +236,7 @@ def resampling_weights(
     offsets = tf.range(band_size)
     sources = first[..., None] + offsets  # (batch, blocks, band)
     is_inside = (sources >= 0) & (sources < lengths[:, None, None])
-    to_first = tf.cast(first, tf.float32)[..., None] + 0.5 - centres  # (batch, blocks, lines)
+    to_first = tf.cast(first, tf.float32)[..., None] + 0.5 - centers  # (batch, blocks, lines)
     distances = tf.abs(to_first[..., None] + tf.cast(offsets, tf.float32)) / stretch[..., None, None]
     weights = tf.where(is_bicubic[:, None, None, None], _cubic(distances), tf.nn.relu(1 - distances))
     weights *= tf.cast(is_inside, tf.float32)[:, :, None]

@@ -24,7 +24,7 @@ class Erasing:
 
     Args:
         reprob: Share of images to erase from, 0 to 1.
-        remode: "const" (the mean), "rand" (one random colour a box) or "pixel" (noise).
+        remode: "const" (the mean), "rand" (one random color a box) or "pixel" (noise).
         recount: Largest number of boxes per image; the number is uniform from 1.
 
     Raises:
@@ -56,7 +56,7 @@ def erase(
 ) -> tf.Tensor:
     """Erases boxes of a batch of images.
 
-    The reference erases after normalisation; here the same values are put in before it: 255 * (mean + std * noise),
+    The reference erases after normalization; here the same values are put in before it: 255 * (mean + std * noise),
     which are neither whole nor within 0..255.
 
     Args:

@@ -15,7 +15,7 @@ from keras_cct.errors import InputError, check_setting
 
 MODES = ("batch", "pair", "elem")
 MIX_DRAWS = 6
-"""Random numbers per mixture: whether to mix, whether to cut, two for the ratio, two for the box's centre."""
+"""Random numbers per mixture: whether to mix, whether to cut, two for the ratio, two for the box's center."""
 
 CACHED_VALUES, FEW_IMAGES = 2**20, 8
 """More pixel values than a processor's cache holds in float32 are blended a few images at a time."""
@@ -113,8 +113,8 @@ def mix(
     check_batch_size(images.shape[0])
     height, width = images.shape[1:3]
     ratios, is_cut = draw_ratios(draws, epoch, mixing)
-    centres = to_integer(draws[:, 4], height), to_integer(draws[:, 5], width)
-    boxes = cut_boxes(ratios, *centres, height, width)
+    centers = to_integer(draws[:, 4], height), to_integer(draws[:, 5], width)
+    boxes = cut_boxes(ratios, *centers, height, width)
     cut_ratios = 1.0 - tf.cast(boxes[:, 2] * boxes[:, 3], tf.float64) / (height * width)
     ratios = tf.where(is_cut, cut_ratios, ratios)
     choices = tf.where(ratios < 1, tf.where(is_cut, 2, 1), 0)
@@ -201,7 +201,7 @@ def cut_boxes(ratios: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, height: in
 
     Args:
         ratios: Float64 tensor of shape (batch,), 0 to 1.
-        rows: int32 tensor of shape (batch,), the boxes' centres.
+        rows: int32 tensor of shape (batch,), the boxes' centers.
         columns: int32 tensor of shape (batch,).
         height: Rows of the images.
         width: Columns of the images.

@@ -1,7 +1,7 @@
 """Operations on pixel values, computed as Pillow computes them.
 
 Every function takes images, a uint8 tensor of shape (batch, height, width, channels), most of them with an argument per
-image of shape (batch,), and returns a tensor of the images' shape and dtype. One channel counts as grey.
+image of shape (batch,), and returns a tensor of the images' shape and dtype. One channel counts as gray.
 
 Reference: Pillow's ImageOps and ImageEnhance.
 """
@@ -62,12 +62,12 @@ def solarize_add(images: tf.Tensor, additions: tf.Tensor) -> tf.Tensor:
 
 
 def color(images: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
-    """Blends with grey: 0 gives the grey image, 1 the image, more than 1 stronger colours."""
+    """Blends with gray: 0 gives the gray image, 1 the image, more than 1 stronger colors."""
     return blend(luma(images), images, factors)
 
 
 def contrast(images: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
-    """Blends with the mean grey of the image: 0 gives a flat image, 1 the image, more than 1 more contrast."""
+    """Blends with the mean gray of the image: 0 gives a flat image, 1 the image, more than 1 more contrast."""
     num_pixels = images.shape[1] * images.shape[2]
     totals = tf.reduce_sum(tf.cast(luma(images), tf.int32), axis=(1, 2), keepdims=True)
     return blend((2 * totals + num_pixels) // (2 * num_pixels), images, factors)

@@ -10,7 +10,7 @@ from keras_cct.data.augment.crop import BOX_DRAWS, crop_boxes, resize_boxes
 from keras_cct.data.augment.erasing import Erasing, erase
 from keras_cct.data.augment.mixing import MIX_DRAWS, Mixing, drawing_keys, mix
 from keras_cct.data.augment.randaugment import is_bicubic, parse_policy, rand_augment
-from keras_cct.data.decode import Fitting, fit_images
+from keras_cct.data.decode import ResizeAndCrop, resize_and_crop
 from keras_cct.data.rng import SampleKeys, draw_table
 from keras_cct.errors import check_setting
 
@@ -31,14 +31,14 @@ class Augmentation:
 
     Args:
         img_size: Height and width of the result, pixels.
-        mean: Mean of each channel in units of 0..1; its colour fills what moves into an image.
+        mean: Mean of each channel in units of 0..1; its color fills what moves into an image.
         std: Standard deviation of each channel in units of 0..1.
         scale: Least and largest share of an image's area to keep.
         ratio: Least and largest width over height of the part kept.
         hflip: Share of images mirrored left to right, 0 to 1.
         vflip: Share of images mirrored top to bottom, 0 to 1.
-        no_aug: Whether images are only resized and cut at the centre, and mixed.
-        aa: RandAugment policy, e.g. "rand-m9-mstd0.5-inc1"; empty for colour jitter instead.
+        no_aug: Whether images are only resized and cut at the center, and mixed.
+        aa: RandAugment policy, e.g. "rand-m9-mstd0.5-inc1"; empty for color jitter instead.
         layer: Function of a batch of uint8 images that is called in place of `aa`; None for none.
         color_jitter: Strength of the jitter of brightness, contrast and saturation; 0 for none.
         train_interpolation: "bilinear", "bicubic" or "random", which is either.
@@ -88,10 +88,10 @@ class Augmentation:
         return tuple(min(255, round(255 * mean)) for mean in self.mean)
 
     @property
-    def fitting(self) -> Fitting:
+    def resizing(self) -> ResizeAndCrop:
         """How images are resized and cut with `no_aug`."""
         interpolation = "bilinear" if self.train_interpolation == "random" else self.train_interpolation
-        return Fitting(*self.img_size, interpolation=interpolation)
+        return ResizeAndCrop(*self.img_size, interpolation=interpolation)
 
 
 def draw_crops(keys: SampleKeys) -> tf.Tensor:
@@ -111,7 +111,7 @@ def crop_image(image: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation) -
         uint8 tensor of shape (*img_size, channels).
     """
     if augmentation.no_aug:
-        return tf.cast(fit_images(image[None], augmentation.fitting)[0], tf.uint8)
+        return tf.cast(resize_and_crop(image[None], augmentation.resizing)[0], tf.uint8)
     sides = tf.shape(image)[:2]
     box = crop_boxes(draws[None], sides[:1], sides[1:], augmentation.scale, augmentation.ratio)
     top, left, height, width = tf.unstack(box[0])
@@ -132,7 +132,7 @@ def crop_batch(images: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation) 
         uint8 tensor of shape (batch, *img_size, channels).
     """
     if augmentation.no_aug:
-        return tf.cast(fit_images(images, augmentation.fitting), tf.uint8)
+        return tf.cast(resize_and_crop(images, augmentation.resizing), tf.uint8)
     sides = tf.tile(tf.shape(images)[None, 1:3], (tf.shape(images)[0], 1))  # (batch, 2)
     boxes = crop_boxes(draws, sides[:, 0], sides[:, 1], augmentation.scale, augmentation.ratio)
     return _resize_and_flip(images, boxes, draws, augmentation)
@@ -147,7 +147,7 @@ def _resize_and_flip(images: tf.Tensor, boxes: tf.Tensor, draws: tf.Tensor, augm
 def augment_crops(
     images: tf.Tensor, targets: tf.Tensor, keys: SampleKeys, augmentation: Augmentation
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Does to cropped images all that comes after the crop: RandAugment or colour jitter, mixing, erasing.
+    """Does to cropped images all that comes after the crop: RandAugment or color jitter, mixing, erasing.
 
     Args:
         images: uint8 tensor of shape (batch, height, width, channels).
@@ -176,7 +176,7 @@ def mix_and_erase(
 
 
 def change_pixels(images: tf.Tensor, keys: SampleKeys, augmentation: Augmentation) -> tf.Tensor:
-    """Does what concerns each cropped image alone: RandAugment or colour jitter.
+    """Does what concerns each cropped image alone: RandAugment or color jitter.
 
     Args:
         images: uint8 tensor of shape (count, height, width, channels).

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_cct.data.images import LabelledImages
+from keras_cct.data.images import LabeledImages
 from keras_cct.errors import InputError
 from keras_cct.facts.datasets import class_names
 
 SPLITS = ("train", "test")
 
 
-def load_sample(split: str) -> LabelledImages:
-    """Returns one split of the sample: grey images of 28x28 pixels in ten classes of clothing.
+def load_sample(split: str) -> LabeledImages:
+    """Returns one split of the sample: gray images of 28x28 pixels in ten classes of clothing.
 
     Args:
         split: "train" (500 images per class) or "test" (100 per class).
@@ -24,4 +24,4 @@ def load_sample(split: str) -> LabelledImages:
         raise InputError(f"split={split!r} is unknown. Choose one of {', '.join(SPLITS)}.")
     with np.load(Path(__file__).with_name("fashion_mnist.npz")) as arrays:
         images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
-    return LabelledImages(images[..., None], labels.astype("int64"), class_names("fashion_mnist"))
+    return LabeledImages(images[..., None], labels.astype("int64"), class_names("fashion_mnist"))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from keras_cct.data.images import LabelledImages
+from keras_cct.data.images import LabeledImages
 from keras_cct.data.sources.source import Source
 from keras_cct.errors import InputError, check_class_names
 from keras_cct.facts.datasets import class_names
@@ -82,7 +82,7 @@ NAMES = {
 }
 
 
-def open_npz(source: Source) -> tuple[LabelledImages, LabelledImages]:
+def open_npz(source: Source) -> tuple[LabeledImages, LabeledImages]:
     """Returns the training and the test images of an .npz file.
 
     Its arrays are x_train, y_train, x_test and y_test, or train_images, train_labels, test_images and test_labels:
@@ -107,7 +107,7 @@ def open_npz(source: Source) -> tuple[LabelledImages, LabelledImages]:
     return images_of_arrays(arrays, source.dataset, path)
 
 
-def images_of_arrays(arrays: Mapping[str, np.ndarray], dataset: str, where: str) -> tuple[LabelledImages, ...]:
+def images_of_arrays(arrays: Mapping[str, np.ndarray], dataset: str, where: str) -> tuple[LabeledImages, ...]:
     """Returns the training and the test images in arrays named as `open_npz` says.
 
     Args:
@@ -132,7 +132,7 @@ def images_of_arrays(arrays: Mapping[str, np.ndarray], dataset: str, where: str)
             f"the training images in {where!r} are {train_images.shape[1:]}, the test images {test_images.shape[1:]}. "
             "Give both one size."
         )
-    return LabelledImages(train_images, train_labels, names), LabelledImages(test_images, test_labels, names)
+    return LabeledImages(train_images, train_labels, names), LabeledImages(test_images, test_labels, names)
 
 
 def _split(arrays: Mapping[str, np.ndarray], split: str, where: str) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from keras_cct.data.images import EncodedImages, ImageSet, LabelledImages
+from keras_cct.data.images import EncodedImages, ImageSet, LabeledImages
 from keras_cct.data.unreadable import raising_input_errors
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def _file_size(path: str) -> int:
     return os.path.getsize(path) if os.path.exists(path) else 0  # a link to nowhere is one more unreadable image
 
 
-def _decode_all(data: EncodedImages) -> LabelledImages | None:
+def _decode_all(data: EncodedImages) -> LabeledImages | None:
     """Returns all images, or None as soon as they do not share one size or turn out too large."""
     first, _ = data.read(tf.constant(0))
     if len(data) * int(tf.size(first)) > MOST_PIXEL_BYTES:
@@ -59,4 +59,4 @@ def _decode_all(data: EncodedImages) -> LabelledImages | None:
             return None
         place = slice(number * BATCH_SIZE, number * BATCH_SIZE + len(batch))
         images[place], labels[place] = batch.numpy(), batch_labels.numpy()
-    return LabelledImages(images, labels, data.class_names)
+    return LabeledImages(images, labels, data.class_names)

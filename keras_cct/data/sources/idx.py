@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_cct.data.images import LabelledImages
+from keras_cct.data.images import LabeledImages
 from keras_cct.data.sources.arrays import check_labels, check_lengths, count_classes, names_of_classes
 from keras_cct.data.sources.source import Source
 from keras_cct.errors import InputError
@@ -27,11 +27,11 @@ def holds_idx_files(folder: Path) -> bool:
     return bool(_candidates(folder, "train", "images"))
 
 
-def open_idx(source: Source) -> tuple[LabelledImages, LabelledImages]:
+def open_idx(source: Source) -> tuple[LabeledImages, LabeledImages]:
     """Returns the training and the test images of a folder of four IDX files, plain or compressed by gzip.
 
     They are called train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte,
-    with or without .gz; idx4 files have colour channels.
+    with or without .gz; idx4 files have color channels.
 
     Args:
         source: `data_dir` is the folder.
@@ -48,7 +48,7 @@ def open_idx(source: Source) -> tuple[LabelledImages, LabelledImages]:
         shapes = f"{train_images.shape[1:]} for training and {test_images.shape[1:]} for test"
         raise InputError(f"the images in {str(folder)!r} are {shapes}. Give files with one size.")
     names = names_of_classes(source.dataset, num_classes)
-    return LabelledImages(train_images, train_labels, names), LabelledImages(test_images, test_labels, names)
+    return LabeledImages(train_images, train_labels, names), LabeledImages(test_images, test_labels, names)
 
 
 def _candidates(folder: Path, split: str, kind: str) -> list[Path]:

@@ -4,7 +4,7 @@ import importlib
 import urllib.error
 from types import TracebackType
 
-from keras_cct.data.images import LabelledImages
+from keras_cct.data.images import LabeledImages
 from keras_cct.data.sources.arrays import images_of_arrays
 from keras_cct.data.sources.source import Source
 from keras_cct.errors import InputError
@@ -12,7 +12,7 @@ from keras_cct.errors import InputError
 NAMES = ("cifar10", "cifar100", "fashion_mnist", "mnist")
 
 
-def open_keras_set(source: Source) -> tuple[LabelledImages, ...]:
+def open_keras_set(source: Source) -> tuple[LabeledImages, ...]:
     """Returns the training and the test images of a set that Keras downloads, once, to ~/.keras/datasets.
 
     Args:

@@ -78,15 +78,15 @@ def test_const_puts_in_the_mean(mode):
     np.testing.assert_array_equal(found[~box], 7)
 
 
-def test_rand_puts_in_one_colour_a_box():
+def test_rand_puts_in_one_color_a_box():
     found = erased("rand")
-    colours = [np.unique(image[image[..., 0] != 7], axis=0) for image in found]
-    assert {len(colour) for colour in colours} == {1}
-    assert len(np.unique(np.concatenate(colours)[:, 0])) == 40
+    colors = [np.unique(image[image[..., 0] != 7], axis=0) for image in found]
+    assert {len(color) for color in colors} == {1}
+    assert len(np.unique(np.concatenate(colors)[:, 0])) == 40
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_pixel_puts_in_standard_normal_noise_before_normalisation(mode):
+def test_pixel_puts_in_standard_normal_noise_before_normalization(mode):
     found = erased("pixel", mode, count=400)
     noise = (found[found[..., 0] != 7] / 255 - MEAN) / STD  # (pixels, channels)
     assert len(noise) > 15_000

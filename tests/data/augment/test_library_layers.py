@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_cct.data.augment.library_layers import is_library_layer, library_layer
-from keras_cct.data.images import LabelledImages
+from keras_cct.data.images import LabeledImages
 from keras_cct.data.pipeline import training_batches
 from keras_cct.errors import InputError
 from keras_cct.recipe.recipe import Recipe
@@ -50,7 +50,7 @@ def test_the_seed_of_the_recipe_decides_and_one_among_the_arguments_goes_before_
 def test_a_layer_takes_the_place_of_the_policy_in_the_pipeline():
     keys = {"aa": "keras.RandomInvert", "aa_args": {"factor": [1.0, 1.0]}, "hflip": 0.0, "scale": (1.0, 1.0)}
     recipe = dataclasses.replace(RECIPE, ratio=(1.0, 1.0), **keys)
-    data = LabelledImages(IMAGES, np.zeros(8, "int64"), ("a",))
+    data = LabeledImages(IMAGES, np.zeros(8, "int64"), ("a",))
     ((images, _),) = training_batches(data, recipe, (32, 32, 3), 8)
     wanted = {(255 - image).tobytes() for image in IMAGES}
     assert {image.tobytes() for image in images.numpy()} == wanted
@@ -58,7 +58,7 @@ def test_a_layer_takes_the_place_of_the_policy_in_the_pipeline():
 
 def test_conditions_in_the_code_of_keras_cv_work_in_the_pipeline():
     recipe = dataclasses.replace(RECIPE, aa="keras_cv.AugMix", aa_args={"severity": 0.5})
-    data = LabelledImages(IMAGES, np.zeros(8, "int64"), ("a",))
+    data = LabeledImages(IMAGES, np.zeros(8, "int64"), ("a",))
     ((images, _),) = training_batches(data, recipe, (32, 32, 3), 8)
     assert (images.dtype, images.shape) == (tf.uint8, (8, 32, 32, 3))
 

@@ -72,12 +72,12 @@ def test_pixels_match_the_golden_ones(mode):
 def test_cut_boxes_match_the_golden_ones(mode):
     for case in GOLDEN["cutmix_bbox"]["cases"]:
         height, width, wanted = case["H"], case["W"], case["old"]
-        centre = np.array([case["cy"]], dtype="int32"), np.array([case["cx"]], dtype="int32")
+        center = np.array([case["cy"]], dtype="int32"), np.array([case["cx"]], dtype="int32")
         found = run(
             mode,
             lambda ratios, rows, columns, h=height, w=width: cut_boxes(ratios, rows, columns, h, w),
             np.array([case["lam"]]),
-            *centre,
+            *center,
         )
         top, left, box_height, box_width = found[0]
         assert [top, top + box_height, left, left + box_width] == [wanted[key] for key in ("y0", "y1", "x0", "x1")]

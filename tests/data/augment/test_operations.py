@@ -82,7 +82,7 @@ def test_every_image_gets_the_operation_it_chose(mode):
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_operations_take_grey_images_and_none_at_all(name):
+def test_operations_take_gray_images_and_none_at_all(name):
     for count in (0, 2):
         images = tf.zeros((count, 7, 5, 1), tf.uint8)
         numbers = tf.ones(count, tf.float64)

@@ -104,7 +104,7 @@ def test_images_are_uint8_unless_some_are_erased():
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_whole_recipe_runs_on_grey_and_colour_images(channels, mode):
+def test_the_whole_recipe_runs_on_gray_and_color_images(channels, mode):
     mixing, erasing = Mixing(0.8, 1.0), Erasing(0.25, "pixel")
     how = Augmentation((14, 12), MEAN[:channels], STD[:channels], aa=POLICY, mixing=mixing, erasing=erasing)
     images, targets = augmented(photos(8, channels=channels), range(8), how, mode)
@@ -112,9 +112,9 @@ def test_the_whole_recipe_runs_on_grey_and_colour_images(channels, mode):
     np.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-6)
 
 
-def test_fill_colours_are_the_golden_ones():
+def test_fill_colors_are_the_golden_ones():
     for name, wanted in GOLDEN["randaugment"]["fill_rgb"].items():
-        how = Augmentation((16, 16), tuple(GOLDEN["normalisation"]["datasets"][name]["mean"]), STD)
+        how = Augmentation((16, 16), tuple(GOLDEN["normalization"]["datasets"][name]["mean"]), STD)
         assert list(how.fill_color) == wanted
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from fixtures.images import encoded, photo
 
-from keras_cct.data.images import EncodedImages, LabelledImages
+from keras_cct.data.images import EncodedImages, LabeledImages
 from keras_cct.data.sources import cache as memory
 from keras_cct.data.sources.cache import load_if_small
 
@@ -14,7 +14,7 @@ def images(count: int, sizes=((8, 9),)) -> EncodedImages:
 
 def test_images_of_one_size_are_loaded_in_order():
     data = load_if_small(images(300))
-    assert isinstance(data, LabelledImages)
+    assert isinstance(data, LabeledImages)
     assert data.labels.tolist() == [0, 1] * 150
     np.testing.assert_array_equal(data.images[299], photo(8, 9, phase=299))
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from fixtures.images import encoded, image_folder, photo, photos_in
 
-from keras_cct.data.images import EncodedImages, LabelledImages
+from keras_cct.data.images import EncodedImages, LabeledImages
 from keras_cct.data.sources.folder import natural_key, order_classes, scan_images
 from keras_cct.data.sources.open import open_source
 from keras_cct.data.sources.source import Source
@@ -72,7 +72,7 @@ def open_pets(folder, **keys):
 def test_the_layout_of_cifar2png_works_as_it_is(tmp_path):
     image_folder(tmp_path, {"train/cat": 3, "train/dog": 2, "test/cat": 1, "test/dog": 2}, (32, 32))
     train, evaluation = open_pets(tmp_path)
-    assert isinstance(train, LabelledImages)
+    assert isinstance(train, LabeledImages)
     assert train.image_shape == (32, 32, 3)
     assert train.class_names == evaluation.class_names == ("cat", "dog")
     assert (train.labels.tolist(), evaluation.labels.tolist()) == ([0, 0, 0, 1, 1], [0, 1, 1])
@@ -97,7 +97,7 @@ def test_images_of_different_sizes_stay_encoded(tmp_path):
     photos_in(tmp_path, ["train/cat/wide.jpg"], (20, 30))
     train, evaluation = open_pets(tmp_path)
     assert isinstance(train, EncodedImages)
-    assert isinstance(evaluation, LabelledImages)
+    assert isinstance(evaluation, LabeledImages)
     image, label = train.read(np.int32(2))
     assert (image.shape, int(label)) == ((20, 30, 3), 0)
 

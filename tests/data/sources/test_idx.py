@@ -47,9 +47,9 @@ def test_idx_files_are_read_plain_and_compressed(ending, infix, tmp_path):
 
 
 def test_files_with_four_axes_have_channels(tmp_path):
-    colour = np.stack([IMAGES, IMAGES, IMAGES], axis=-1)
-    write_set(tmp_path, images=colour)
-    np.testing.assert_array_equal(open_idx(tmp_path)[0].images, colour)
+    color = np.stack([IMAGES, IMAGES, IMAGES], axis=-1)
+    write_set(tmp_path, images=color)
+    np.testing.assert_array_equal(open_idx(tmp_path)[0].images, color)
 
 
 def test_a_missing_file_is_named(tmp_path):

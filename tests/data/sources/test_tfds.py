@@ -4,7 +4,7 @@ import tensorflow_datasets as tfds
 from fixtures.images import photo
 
 import keras_cct
-from keras_cct.data.images import EncodedImages, LabelledImages, RecordImages
+from keras_cct.data.images import EncodedImages, LabeledImages, RecordImages
 from keras_cct.data.sources import tfds as tfds_source
 from keras_cct.data.sources.open import open_data, open_source
 from keras_cct.data.sources.source import Source
@@ -56,7 +56,7 @@ def test_images_of_different_sizes_stay_encoded_in_memory(data_dir):
 
 def test_images_of_one_size_are_decoded_into_memory(data_dir):
     train, _ = open_pets(data_dir, "tfds/small_pets")
-    assert isinstance(train, LabelledImages)
+    assert isinstance(train, LabeledImages)
     assert train.image_shape == (8, 9, 3)
     assert {image.tobytes() for image in train.images} == {image.tobytes() for image in pictures(12, (8, 9))}
 
@@ -115,7 +115,7 @@ def test_a_set_that_cannot_be_prepared_is_one_line_with_the_way_out(data_dir, mo
 
 
 @pytest.mark.parametrize(
-    ("config", "kind", "num_classes"), [("cifar10", LabelledImages, 10), ("flowers102", EncodedImages, 102)]
+    ("config", "kind", "num_classes"), [("cifar10", LabeledImages, 10), ("flowers102", EncodedImages, 102)]
 )
 def test_configs_of_the_package_open_their_set_in_tfds(config, kind, num_classes):
     recipe = keras_cct.load_recipe(config, model="cct_7_3x1_32")

@@ -1,6 +1,6 @@
-"""Classifies the sample by the nearest neighbours of its features.
+"""Classifies the sample by the nearest neighbors of its features.
 
-    python examples/nearest_neighbours.py runs/.../best.keras
+    python examples/nearest_neighbors.py runs/.../best.keras
 
 Each test image takes the class of most of its 20 nearest training images, by the cosine of their pooled features.
 Without a model it shows what the random features of a fresh one are worth.
@@ -13,7 +13,7 @@ import numpy as np
 
 import keras_cct
 
-NUM_NEIGHBOURS = 20
+NUM_NEIGHBORS = 20
 
 
 def unit_features(backbone: keras.Model, images: np.ndarray) -> np.ndarray:
@@ -31,10 +31,10 @@ def main() -> None:
         model = keras_cct.create_model("cct_2_3x2_32", input_shape=train.image_shape)
     backbone = keras_cct.features(model)
     similarity = unit_features(backbone, test.images) @ unit_features(backbone, train.images).T  # (test, train)
-    nearest = np.argpartition(-similarity, NUM_NEIGHBOURS, axis=1)[:, :NUM_NEIGHBOURS]
+    nearest = np.argpartition(-similarity, NUM_NEIGHBORS, axis=1)[:, :NUM_NEIGHBORS]
     votes = np.eye(len(train.class_names))[train.labels[nearest]].sum(axis=1)  # (test, classes)
     accuracy = np.mean(votes.argmax(axis=1) == test.labels)
-    print(f"{NUM_NEIGHBOURS} nearest neighbours: {100 * accuracy:.1f} % of {len(test)} images")
+    print(f"{NUM_NEIGHBORS} nearest neighbors: {100 * accuracy:.1f} % of {len(test)} images")
 
 
 if __name__ == "__main__":
