@@ -1,4 +1,4 @@
-"""Changes a state dict so that it fits a model for other images or classes."""
+"""Adapts a state dict to a model with another input shape or number of classes."""
 
 import math
 import warnings
@@ -8,32 +8,39 @@ import keras
 import numpy as np
 
 from keras_cct.errors import InputError
+from keras_cct.models import names
 from keras_cct.weights.mapping import Entry, torch_entries
+
+POSITION_KEY = "classifier.positional_emb"
+CLASS_TOKEN_KEY = "classifier.class_emb"
+HEAD_KEYS = ("classifier.fc.weight", "classifier.fc.bias")
+FIRST_KERNEL_KEY = "tokenizer.conv_layers.0.0.weight"
+MAP_NORM_ENDINGS = ("conv_attn.0.weight", "self_attn.norm.weight")
 
 
 def resize_position_embedding(
     embedding: np.ndarray, grid: tuple[int, int], new_grid: tuple[int, int], has_class_token: bool
 ) -> np.ndarray:
-    """Resizes a position embedding bilinearly on the grid of its tokens.
+    """Resizes a position embedding bilinearly on its token grid.
 
-    Half-pixel centers, no antialiasing, as `torch.nn.functional.interpolate(mode="bilinear")` computes it. The class
-    token's row is kept as it is.
+    Half-pixel centers, no antialiasing, as in `torch.nn.functional.interpolate(mode="bilinear")`. The embedding of the
+    class token is not resized.
 
     Args:
         embedding: Float array of shape (1, tokens, dim).
-        grid: (rows, columns) of its tokens, the class token not counted.
-        new_grid: (rows, columns) wanted.
+        grid: (rows, columns) of the tokens, the class token not counted.
+        new_grid: (rows, columns) after resizing.
         has_class_token: Whether the first token is a class token.
 
     Returns:
         Float32 array of shape (1, new tokens, dim).
     """
-    class_row, positions = np.split(embedding, [int(has_class_token)], axis=1)
+    class_token, positions = np.split(embedding, [int(has_class_token)], axis=1)
     dim = embedding.shape[-1]
-    by_row, by_column = (_bilinear_weights(old, new) for old, new in zip(grid, new_grid, strict=True))
+    row_weights, column_weights = (_bilinear_weights(old, new) for old, new in zip(grid, new_grid, strict=True))
     positions = positions.astype("float64").reshape(*grid, dim)  # (rows, columns, dim)
-    positions = np.einsum("rh,cw,hwd->rcd", by_row, by_column, positions)  # (new rows, new columns, dim)
-    return np.concatenate([class_row, positions.reshape(1, -1, dim)], axis=1).astype("float32")
+    positions = np.einsum("rh,cw,hwd->rcd", row_weights, column_weights, positions)  # (new rows, new columns, dim)
+    return np.concatenate([class_token, positions.reshape(1, -1, dim)], axis=1).astype("float32")
 
 
 def _bilinear_weights(size: int, new_size: int) -> np.ndarray:
@@ -48,98 +55,98 @@ def _bilinear_weights(size: int, new_size: int) -> np.ndarray:
     return weights
 
 
-POSITION_KEY = "classifier.positional_emb"
-CLASS_TOKEN_KEY = "classifier.class_emb"
-HEAD_KEYS = ("classifier.fc.weight", "classifier.fc.bias")
-FIRST_KERNEL_KEY = "tokenizer.conv_layers.0.0.weight"
-MAP_NORM_ENDINGS = ("conv_attn.0.weight", "self_attn.norm.weight")
-
-
 def adapt_state_dict(
     arrays: Mapping[str, np.ndarray], model: keras.Model, grid: tuple[int, int] | None = None
 ) -> dict[str, np.ndarray]:
-    """Returns the arrays changed to fit a model, as far as a rule says how.
+    """Returns a state dict adapted to the input shape and classes of a model.
 
-    * For another grid of tokens the position embedding is resized on its own; a sine embedding is computed anew.
-    * A head for another number of classes is left fresh, with a warning; a model without a head takes none.
-    * The first kernel is summed over its channels for gray images, and otherwise repeated and rescaled.
+    * Another token grid: a learnable position embedding is resized; a sine embedding is recomputed.
+    * Another number of classes: the head keeps its initial weights, with a warning. A model without a head ignores it.
+    * Another number of channels: the first kernel is summed over its channels for one channel, otherwise repeated and
+      rescaled.
+
+    Any other mismatch is left for `assign_state_dict` to report.
 
     Args:
         arrays: State dict of names to arrays.
-        model: The model they are for.
-        grid: (rows, columns) of the tokens they come from; a square if not given.
+        model: The model to load them into.
+        grid: (rows, columns) of the tokens of the model that the weights come from. Default: a square grid.
 
     Raises:
-        InputError: The embedding has to be resized, and its grid is not known; or the weights normalize maps of another
-            number of tokens.
+        InputError: The position embedding must be resized but its grid is unknown, or the weights normalize the
+            attention maps of another number of tokens.
     """
-    fitted = dict(arrays)
-    own = {entry.key: entry for entry in torch_entries(model)}
-    _check_map_norms(fitted, own, model.name)
-    # What has not even the number of axes is left for the check that follows, which lists it.
-    if _has_axes(fitted, POSITION_KEY, 3) and POSITION_KEY in own:
-        fitted[POSITION_KEY] = _fit_positions(fitted, own[POSITION_KEY], model, grid)
-    _fit_head(fitted, own, model.name)
-    if _has_axes(fitted, FIRST_KERNEL_KEY, 4) and fitted[FIRST_KERNEL_KEY].size:
-        fitted[FIRST_KERNEL_KEY] = _fit_channels(fitted[FIRST_KERNEL_KEY], own[FIRST_KERNEL_KEY].torch_shape[1])
-    return fitted
+    adapted = dict(arrays)
+    entries = {entry.key: entry for entry in torch_entries(model)}
+    _check_map_norms(adapted, entries, model.name)
+    if _has_axes(adapted, POSITION_KEY, 3) and POSITION_KEY in entries:
+        adapted[POSITION_KEY] = _adapt_positions(adapted, entries[POSITION_KEY], model, grid)
+    _adapt_head(adapted, entries, model.name)
+    if _has_axes(adapted, FIRST_KERNEL_KEY, 4) and adapted[FIRST_KERNEL_KEY].size:
+        channels = entries[FIRST_KERNEL_KEY].torch_shape[1]
+        adapted[FIRST_KERNEL_KEY] = _adapt_channels(adapted[FIRST_KERNEL_KEY], channels)
+    return adapted
 
 
-def _check_map_norms(arrays: dict, own: dict, name: str) -> None:
-    for key, entry in own.items():
+def _has_axes(arrays: Mapping[str, np.ndarray], key: str, num_axes: int) -> bool:
+    return key in arrays and arrays[key].ndim == num_axes
+
+
+def _check_map_norms(arrays: Mapping[str, np.ndarray], entries: Mapping[str, Entry], model_name: str) -> None:
+    for key, entry in entries.items():
         if not key.endswith(MAP_NORM_ENDINGS) or not _has_axes(arrays, key, 3):
             continue
-        given, wanted = arrays[key].shape, entry.torch_shape
-        if len(wanted) == 3 and given[0] == wanted[0] and given != wanted:
+        found, expected = arrays[key].shape, entry.torch_shape  # (maps, tokens, tokens)
+        if len(expected) == 3 and found[0] == expected[0] and found != expected:
             raise InputError(
-                f"the weights normalize maps of {given[-1]} tokens, model {name!r} has {wanted[-1]}: they are tied to "
-                f"their image size. Give the model the image size that the weights come from."
+                f"the weights normalize attention maps of {found[-1]} tokens, model {model_name!r} has {expected[-1]}. "
+                f"Normalized maps cannot be resized; create the model with the input shape of the weights."
             )
 
 
-def _fit_positions(arrays: dict, own: Entry, model: keras.Model, grid: tuple[int, int] | None) -> np.ndarray:
+def _adapt_positions(
+    arrays: Mapping[str, np.ndarray], entry: Entry, model: keras.Model, grid: tuple[int, int] | None
+) -> np.ndarray:
     embedding, has_class_token = arrays[POSITION_KEY], CLASS_TOKEN_KEY in arrays
-    new_grid = model.get_layer("tokenizer").token_grid(model.input_shape)
-    is_other = embedding.shape[::2] != own.torch_shape[::2]
-    if is_other or (embedding.shape == own.torch_shape and grid in (None, new_grid)):
+    new_grid = model.get_layer(names.TOKENIZER).token_grid(model.input_shape)
+    has_other_dim = embedding.shape[::2] != entry.torch_shape[::2]
+    if has_other_dim or (embedding.shape == entry.torch_shape and grid in (None, new_grid)):
         return embedding
-    if model.get_layer("position_embedding").kind == "sine":
-        return own.to_torch()
+    if model.get_layer(names.POSITION_EMBEDDING).kind == "sine":
+        return entry.to_torch()
     num_positions = embedding.shape[1] - int(has_class_token)
     side = math.isqrt(num_positions)
     if grid is None and side * side != num_positions:
         raise InputError(
-            f"the {num_positions} positions of the weights are no square, so their grid is not known. "
-            f"Give the .keras file that they come from."
+            f"the weights have {num_positions} positions, which is not a square grid, so the grid is unknown. "
+            f"Load the .keras file that the weights come from."
         )
     return resize_position_embedding(embedding, grid or (side, side), new_grid, has_class_token)
 
 
-def _fit_head(fitted: dict, own: dict, name: str) -> None:
-    if not (_has_axes(fitted, HEAD_KEYS[0], 2) and _has_axes(fitted, HEAD_KEYS[1], 1)):
+def _adapt_head(adapted: dict[str, np.ndarray], entries: Mapping[str, Entry], model_name: str) -> None:
+    kernel_key, bias_key = HEAD_KEYS
+    if not (_has_axes(adapted, kernel_key, 2) and _has_axes(adapted, bias_key, 1)):
         return
-    if HEAD_KEYS[0] not in own:
+    if kernel_key not in entries:
         for key in HEAD_KEYS:
-            del fitted[key]
+            del adapted[key]
         return
-    given, wanted = len(fitted[HEAD_KEYS[1]]), own[HEAD_KEYS[1]].torch_shape[0]
-    if given != wanted:
+    (found,), (expected,) = adapted[bias_key].shape, entries[bias_key].torch_shape
+    if found != expected:
         warnings.warn(
-            f"the weights have a head for {given} classes, model {name!r} has {wanted}: its head stays untrained.",
+            f"the weights have a head for {found} classes, model {model_name!r} has {expected}: "
+            f"its head stays untrained.",
             stacklevel=4,
         )
-        fitted.update({key: own[key].to_torch() for key in HEAD_KEYS})
+        adapted.update({key: entries[key].to_torch() for key in HEAD_KEYS})
 
 
-def _has_axes(arrays: dict, key: str, num_axes: int) -> bool:
-    return key in arrays and arrays[key].ndim == num_axes
-
-
-def _fit_channels(kernel: np.ndarray, channels: int) -> np.ndarray:
-    given = kernel.shape[1]  # (filters, channels, height, width)
-    if given == channels:
+def _adapt_channels(kernel: np.ndarray, channels: int) -> np.ndarray:
+    old_channels = kernel.shape[1]  # (filters, channels, height, width)
+    if old_channels == channels:
         return kernel
     if channels == 1:
         return kernel.sum(axis=1, keepdims=True)
-    repeated = np.tile(kernel, (1, -(-channels // given), 1, 1))[:, :channels]
-    return repeated * np.float32(given / channels)
+    repeated = np.tile(kernel, (1, -(-channels // old_channels), 1, 1))[:, :channels]
+    return repeated * np.float32(old_channels / channels)

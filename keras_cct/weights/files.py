@@ -1,4 +1,4 @@
-"""What a file of weights tells about the model it is for, without loading it."""
+"""Loads, saves and inspects weights files of every supported format."""
 
 import dataclasses
 import tempfile
@@ -12,8 +12,10 @@ import numpy as np
 
 from keras_cct.errors import InputError
 from keras_cct.files import replacing
+from keras_cct.models import names
 from keras_cct.weights.adapt import CLASS_TOKEN_KEY, FIRST_KERNEL_KEY, HEAD_KEYS, POSITION_KEY, adapt_state_dict
 from keras_cct.weights.formats import (
+    MODEL_ENDING,
     SAFETENSORS_ENDING,
     TORCH_ENDINGS,
     read_keras_file,
@@ -24,20 +26,19 @@ from keras_cct.weights.formats import (
 from keras_cct.weights.mapping import Shapes, assign_state_dict, check_shapes, export_torch_weights
 from keras_cct.weights.torch_file import import_torch
 
-MODEL_ENDING = ".keras"
 WEIGHTS_ENDING = ".weights.h5"
 ENDINGS = (MODEL_ENDING, WEIGHTS_ENDING, SAFETENSORS_ENDING, *TORCH_ENDINGS)
 
 
 def check_ending(path: str | PathLike) -> None:
-    """Checks that a name is that of a file of weights which this installation can read and write.
+    """Checks that this installation supports the format that a file name stands for.
 
     Raises:
-        InputError: Its ending is unknown, or needs PyTorch, which is not installed.
+        InputError: The ending is unknown, or it requires PyTorch, which is not installed.
     """
     name = str(path)
     if not name.endswith(ENDINGS):
-        raise InputError(f"{name!r} is no file of weights. Give a name that ends in {', '.join(ENDINGS)}.")
+        raise InputError(f"{name!r} is not a weights file. Expected a name that ends in {', '.join(ENDINGS)}.")
     if name.endswith(TORCH_ENDINGS):
         import_torch()
 
@@ -46,72 +47,71 @@ def check_new_file(path: str | PathLike) -> None:
     """Checks that `save_weights_file` can write to a path, before any work is done.
 
     Raises:
-        InputError: There is something already, no folder to write to, or the ending cannot be written.
+        InputError: The path exists, its folder does not exist, or its ending is not supported.
     """
     check_ending(path)
     if Path(path).exists():
-        raise InputError(f"{str(path)!r} exists already. Remove it or give another name.")
+        raise InputError(f"{str(path)!r} exists already. Remove it or choose another name.")
     if not Path(path).parent.is_dir():
-        raise InputError(f"{str(Path(path).parent)!r} is no folder to write to. Make it or give another.")
+        raise InputError(f"folder {str(Path(path).parent)!r} does not exist. Create it or choose another one.")
 
 
 def load_weights_file(model: keras.Model, path: str | PathLike) -> None:
-    """Copies the weights in a file into a model, fitted to its images and classes as `adapt_state_dict` says.
+    """Loads the weights in a file into a model, adapted to its input shape and classes by `adapt_state_dict`.
 
     Args:
         model: A model made by this package.
-        path: A `.keras` file, a state dict (`.safetensors`, `.pth`, `.pt`, `.pth.tar`), or a `.weights.h5` file, which
-            only fits the model that wrote it.
+        path: A `.keras` file, a state dict (`.safetensors`, `.pth`, `.pt`, `.pth.tar`), or a `.weights.h5` file. The
+            last is not adapted: it must come from a model of the same architecture.
 
     Raises:
-        InputError: The file cannot be read or does not fit.
+        InputError: The file cannot be read or does not match the model.
     """
     if str(path).endswith(MODEL_ENDING):
         source = read_keras_file(path)
         arrays = export_torch_weights(source)
-        grid = source.get_layer("tokenizer").token_grid(source.input_shape)
+        grid = source.get_layer(names.TOKENIZER).token_grid(source.input_shape)
         assign_state_dict(model, adapt_state_dict(arrays, model, grid))
     elif str(path).endswith(WEIGHTS_ENDING):
         _load_keras_weights(model, path)
     else:
-        load_torch_weights(model, path, fit=True)
+        load_torch_weights(model, path, adapt=True)
 
 
 def load_torch_weights(
-    model: keras.Model, source: Mapping[str, np.ndarray] | str | PathLike, *, fit: bool = False
+    model: keras.Model, source: Mapping[str, np.ndarray] | str | PathLike, *, adapt: bool = False
 ) -> None:
-    """Copies the weights of the original PyTorch model into a Keras model of the same architecture.
+    """Loads the weights of a PyTorch model of the reference implementation into a Keras model.
 
     Args:
-        model: A model made by this package. Its weights change only if every key of the source fits.
-        source: State dict of names to arrays (or PyTorch tensors), or the path of a file that holds one, as
-            `read_state_dict` says.
-        fit: Whether to change the weights for images of another size or number of channels and for other classes,
-            as `adapt_state_dict` says; the source must come from square images then.
+        model: A model made by this package. It is unchanged if any key or shape does not match.
+        source: State dict (names to arrays or PyTorch tensors), or the path of a file for `read_state_dict`.
+        adapt: Whether to adapt the weights to another input shape or number of classes, as `adapt_state_dict` does.
+            The weights must come from a model for square images.
 
     Raises:
-        InputError: The file cannot be read, or a key is missing, extra or misshapen; the message lists them all.
+        InputError: The file cannot be read, or a key is missing, unexpected or has another shape.
     """
     if not isinstance(source, Mapping | str | PathLike):
-        raise InputError(f"a {type(source).__name__} holds no weights. Give a mapping of names to arrays, or a path.")
+        raise InputError(f"source is a {type(source).__name__}. Pass a mapping of names to arrays, or a path.")
     if isinstance(source, Mapping):
         arrays = {key: to_array(value) for key, value in source.items()}
     else:
         arrays = read_state_dict(source)
-    assign_state_dict(model, adapt_state_dict(arrays, model) if fit else arrays)
+    assign_state_dict(model, adapt_state_dict(arrays, model) if adapt else arrays)
 
 
 def save_weights_file(model: keras.Model, path: str | PathLike) -> None:
-    """Writes the weights of a model to a new file, whole or not at all, and reads it back to compare.
+    """Writes the weights of a model to a new file, atomically, and verifies the file by reading it back.
 
     Args:
         model: A model made by this package.
-        path: A name that ends in `.keras` (the whole model), `.weights.h5`, or, for a state dict in the original's
-            names, `.safetensors`, `.pth`, `.pt` or `.pth.tar`, of which the last three need PyTorch.
+        path: A name that ends in `.keras` (the whole model), `.weights.h5`, or, for a state dict with the names of the
+            reference implementation, `.safetensors`, `.pth`, `.pt` or `.pth.tar`. The last three require PyTorch.
 
     Raises:
-        InputError: The file exists or cannot be written, or the model is not one of this package's.
-        RuntimeError: The file holds other weights; it is not left.
+        InputError: The file exists or cannot be written, or the model was not made by this package.
+        RuntimeError: The written weights differ from the model's; the file is deleted.
     """
     check_new_file(path)
     arrays = export_torch_weights(model)
@@ -122,32 +122,7 @@ def save_weights_file(model: keras.Model, path: str | PathLike) -> None:
             model.save_weights(temporary)
         else:
             write_state_dict(arrays, temporary)
-        _compare(_read_back(temporary, model), arrays)
-
-
-def shapes_in_keras_weights(path: str | PathLike) -> Shapes:
-    """Returns the names and shapes of the arrays in a `.weights.h5` file.
-
-    Raises:
-        InputError: The file is broken.
-    """
-    shapes = {}
-    try:
-        with h5py.File(path) as file:
-            file.visititems(lambda name, item: shapes.update({name: item.shape}) if hasattr(item, "shape") else None)
-    except OSError as error:
-        raise InputError(f"{str(path)!r} is not a file of Keras weights, or a broken one. Give another.") from error
-    return shapes
-
-
-def _load_keras_weights(model: keras.Model, path: str | PathLike) -> None:
-    """Loads a `.weights.h5` file strictly; Keras alone overlooks what the model or the file has too much."""
-    with tempfile.TemporaryDirectory() as folder:
-        own = Path(folder, "own.weights.h5")
-        model.save_weights(own)
-        wanted = shapes_in_keras_weights(own)
-    check_shapes(model.name, wanted, shapes_in_keras_weights(path))
-    model.load_weights(path)
+        _check_identical(_read_back(temporary, model), arrays)
 
 
 def _read_back(path: Path, model: keras.Model) -> dict[str, np.ndarray]:
@@ -160,10 +135,37 @@ def _read_back(path: Path, model: keras.Model) -> dict[str, np.ndarray]:
     return read_state_dict(path)
 
 
-def _compare(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
-    wrong = [key for key in wanted if key not in found or not np.array_equal(found[key], wanted[key], equal_nan=True)]
-    if wrong or len(found) != len(wanted):
-        raise RuntimeError(f"the file holds other weights than the model: {', '.join(wrong) or 'more'}. Not kept.")
+def _check_identical(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    differences = [
+        key
+        for key in expected.keys() | found.keys()
+        if key not in found or key not in expected or not np.array_equal(found[key], expected[key], equal_nan=True)
+    ]
+    if differences:
+        raise RuntimeError(f"the written weights differ from the model's: {', '.join(sorted(differences))}.")
+
+
+def _load_keras_weights(model: keras.Model, path: str | PathLike) -> None:
+    """Loads a `.weights.h5` file strictly; Keras alone ignores additional weights in the model or the file."""
+    with tempfile.TemporaryDirectory() as folder:
+        reference = Path(folder, f"model{WEIGHTS_ENDING}")
+        model.save_weights(reference)
+        expected = _shapes_in_keras_weights(reference)
+    check_shapes(model.name, expected, _shapes_in_keras_weights(path))
+    model.load_weights(path)
+
+
+def _shapes_in_keras_weights(path: str | PathLike) -> Shapes:
+    """Returns the names and shapes of the arrays in a `.weights.h5` file."""
+    shapes = {}
+    try:
+        with h5py.File(path) as file:
+            file.visititems(lambda name, item: shapes.update({name: item.shape}) if hasattr(item, "shape") else None)
+    except OSError as error:
+        raise InputError(
+            f"{str(path)!r} is not a {WEIGHTS_ENDING} file, or it is corrupted. Check the file."
+        ) from error
+    return shapes
 
 
 _STATE_DICT_KEYS = {
@@ -182,12 +184,12 @@ _KERAS_KEYS = {
 
 @dataclasses.dataclass(frozen=True)
 class WeightsInfo:
-    """Facts about the model that weights come from.
+    """Facts about a model that can be inferred from the shapes of its weights.
 
     Args:
-        channels: Channels of its images.
-        num_classes: Number of its logits, or None if it has no head.
-        num_tokens: Tokens that its tokenizer makes, or None if it has no position embedding.
+        channels: Number of input channels.
+        num_classes: Number of logits, or None if the model has no head.
+        num_tokens: Number of tokens, the class token not counted, or None if the model has no position embedding.
     """
 
     channels: int
@@ -196,26 +198,27 @@ class WeightsInfo:
 
 
 def inspect_weights(path: str | PathLike) -> WeightsInfo:
-    """Returns what a state dict or a `.weights.h5` file tells about its model.
+    """Returns what the shapes in a state dict or `.weights.h5` file say about the model.
 
     Raises:
-        InputError: The file cannot be read, or holds weights of something else.
+        InputError: The file cannot be read, or contains the weights of another architecture.
     """
     if str(path).endswith(WEIGHTS_ENDING):
-        keys, channel_axis, found = _KERAS_KEYS, 2, shapes_in_keras_weights(path)  # (height, width, channels, filters)
+        keys, channel_axis = _KERAS_KEYS, 2  # (height, width, channels, filters)
+        shapes = _shapes_in_keras_weights(path)
     else:
         keys, channel_axis = _STATE_DICT_KEYS, 1  # (filters, channels, height, width)
-        found = {key: array.shape for key, array in read_state_dict(path).items()}
-    shapes = {part: next((found[key] for key in names if key in found), None) for part, names in keys.items()}
+        shapes = {key: array.shape for key, array in read_state_dict(path).items()}
+    found = {part: shapes[key] for part, candidates in keys.items() for key in candidates if key in shapes}
     for part, num_axes in (("kernel", 4), ("positions", 3), ("head", 1)):
-        shape = shapes[part]
-        if (shape is None and part == "kernel") or (shape is not None and len(shape) != num_axes):
+        shape = found.get(part)
+        if len(shape or ()) != num_axes and (shape is not None or part == "kernel"):
             raise InputError(
-                f"{keys[part][0]} in {str(path)!r} has shape {shape} instead of {num_axes} axes. "
-                f"Give weights of a model made by keras_cct or its original."
+                f"{keys[part][0]} in {str(path)!r} has shape {shape}, expected {num_axes} axes. "
+                f"Pass weights of a model made by keras_cct or the reference implementation."
             )
     return WeightsInfo(
-        channels=shapes["kernel"][channel_axis],
-        num_classes=shapes["head"] and shapes["head"][0],
-        num_tokens=shapes["positions"] and shapes["positions"][1] - (shapes["class_token"] is not None),
+        channels=found["kernel"][channel_axis],
+        num_classes=found["head"][0] if "head" in found else None,
+        num_tokens=found["positions"][1] - ("class_token" in found) if "positions" in found else None,
     )

@@ -1,9 +1,10 @@
-"""State dicts in files: PyTorch's own and `.safetensors`, read into arrays and written from them."""
+"""Reads and writes weights in files: `.keras` models, and state dicts in `.safetensors` and PyTorch files."""
 
 import zipfile
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +14,11 @@ import safetensors.numpy
 from keras_cct.errors import InputError
 from keras_cct.weights.torch_file import read_torch_file, write_torch_file
 
-_FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
+MODEL_ENDING = ".keras"
+SAFETENSORS_ENDING = ".safetensors"
+TORCH_ENDINGS = (".pth", ".pt", ".pth.tar")
+
+_FLOAT_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
 
 
 def read_safetensors_file(path: str | PathLike) -> dict[str, np.ndarray]:
@@ -23,55 +28,52 @@ def read_safetensors_file(path: str | PathLike) -> dict[str, np.ndarray]:
         path: The file.
 
     Returns:
-        Names to floating-point arrays; NumPy has no bfloat16, so that becomes float32, exactly.
+        Names to floating-point arrays. bfloat16, which NumPy lacks, becomes float32, which is exact.
 
     Raises:
-        InputError: The file is missing or broken, or holds something else than floating-point numbers.
+        InputError: The file is missing or corrupted, or contains a dtype that is not floating-point.
     """
     if not Path(path).is_file():
-        raise InputError(f"no file at {str(path)!r}. Give the path of a .safetensors file.")
+        raise InputError(f"weights file {str(path)!r} does not exist. Check the path.")
     try:
         tensors = safetensors.deserialize(Path(path).read_bytes())
     except safetensors.SafetensorError as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{str(path)!r} is not a .safetensors file, or a broken one: {reason}.") from error
-    return {key: _to_array(key, tensor).reshape(tensor["shape"]) for key, tensor in tensors}
+        raise InputError(f"{str(path)!r} is not a .safetensors file, or it is corrupted: {reason}.") from error
+    return {key: _to_floats(key, tensor).reshape(tensor["shape"]) for key, tensor in tensors}
 
 
 def write_safetensors_file(arrays: Mapping[str, np.ndarray], path: str | PathLike) -> None:
-    """Writes a state dict; PyTorch's readers take the file for one of theirs."""
+    """Writes a state dict to a `.safetensors` file, marked as PyTorch's so that PyTorch libraries accept it."""
     Path(path).write_bytes(safetensors.numpy.save(dict(arrays), metadata={"format": "pt"}))
 
 
-def _to_array(key: str, tensor: dict) -> np.ndarray:
+def _to_floats(key: str, tensor: dict[str, Any]) -> np.ndarray:
     dtype, data = tensor["dtype"], tensor["data"]
     if dtype == "BF16":  # the upper half of a float32
         return (np.frombuffer(data, "<u2").astype("uint32") << 16).view("float32")
-    if dtype not in _FLOATS:
-        raise InputError(f"{key} holds {dtype}, not floating-point numbers. Nothing was loaded.")
-    return np.frombuffer(data, _FLOATS[dtype])
+    if dtype not in _FLOAT_DTYPES:
+        raise InputError(f"{key} has dtype {dtype}. Expected floating-point weights; nothing was loaded.")
+    return np.frombuffer(data, _FLOAT_DTYPES[dtype])
 
 
 def read_keras_file(path: str | PathLike) -> keras.Model:
     """Returns the model in a `.keras` file, without its optimizer.
 
     Raises:
-        InputError: The file is missing or broken.
+        InputError: The file is missing or corrupted.
     """
     if not Path(path).is_file():
-        kind = "is a folder" if Path(path).is_dir() else "does not exist"
-        raise InputError(f"{str(path)!r} {kind}. Give a .keras file.")
-    if not str(path).endswith(".keras") or not zipfile.is_zipfile(path):
-        raise InputError(f"{str(path)!r} is not a .keras file, or a broken one. Give one that `model.save` wrote.")
+        problem = "is a folder" if Path(path).is_dir() else "does not exist"
+        raise InputError(f"{str(path)!r} {problem}. Expected a .keras file.")
+    if not str(path).endswith(MODEL_ENDING) or not zipfile.is_zipfile(path):
+        raise InputError(f"{str(path)!r} is not a .keras file, or it is corrupted. Pass a file saved by `model.save`.")
     try:
-        return keras.models.load_model(path, compile=False)
+        return keras.models.load_model(path, compile=False)  # pyright: ignore[reportReturnType] # typed for old formats
     except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{str(path)!r} cannot be loaded as a Keras model: {reason}") from error
 
-
-SAFETENSORS_ENDING = ".safetensors"
-TORCH_ENDINGS = (".pth", ".pt", ".pth.tar")
 
 _NESTING_KEYS = ("state_dict", "model", "state_dict_ema")
 _PARALLEL_PREFIX = "module."
@@ -80,15 +82,15 @@ _PARALLEL_PREFIX = "module."
 def read_state_dict(path: str | PathLike) -> dict[str, np.ndarray]:
     """Returns the state dict in a `.safetensors`, `.pth`, `.pt` or `.pth.tar` file.
 
-    Training scripts wrap it in a dictionary under `state_dict` or `model`, and data-parallel ones prefix its keys with
-    `module.`; both are undone. The averaged weights that a script keeps beside the others under `state_dict_ema` are
-    taken only where there are no others, as the original does.
+    Training scripts nest the state dict under the key `state_dict` or `model`, and `DataParallel` prefixes its keys
+    with `module.`; both are undone. As in the reference implementation, the moving average under `state_dict_ema` is
+    used only if the file contains no other weights.
 
     Returns:
-        Names to arrays; half precision becomes float32.
+        Names to arrays. Half precision becomes float32.
 
     Raises:
-        InputError: The file is missing or broken or holds no state dict, or PyTorch is needed and not installed.
+        InputError: The file is missing, corrupted or without a state dict, or requires PyTorch, which is not installed.
     """
     if str(path).endswith(SAFETENSORS_ENDING):
         return _to_state_dict(read_safetensors_file(path), path)
@@ -103,7 +105,7 @@ def write_state_dict(arrays: Mapping[str, np.ndarray], path: str | PathLike) -> 
     """Writes a state dict to a `.safetensors`, `.pth`, `.pt` or `.pth.tar` file.
 
     Raises:
-        InputError: PyTorch is needed and not installed.
+        InputError: The format requires PyTorch, which is not installed.
     """
     if str(path).endswith(SAFETENSORS_ENDING):
         write_safetensors_file(arrays, path)
@@ -111,11 +113,11 @@ def write_state_dict(arrays: Mapping[str, np.ndarray], path: str | PathLike) -> 
         write_torch_file(arrays, path)
 
 
-def to_array(value: object) -> np.ndarray:
+def to_array(value: Any) -> np.ndarray:
     """Returns an array or a PyTorch tensor as an array, in float32 if it is in half precision.
 
     Raises:
-        InputError: It is neither.
+        InputError: The value is neither.
     """
     if hasattr(value, "detach"):
         value = value.detach().cpu()
@@ -124,12 +126,15 @@ def to_array(value: object) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise InputError(f"the weights hold something that is no array: {error}. Nothing was loaded.") from error
+        raise InputError(f"the weights contain a value that is not an array: {error}. Nothing was loaded.") from error
     return array.astype("float32") if array.dtype == "float16" else array
 
 
 def _to_state_dict(content: object, path: str | PathLike) -> dict[str, np.ndarray]:
-    is_named = isinstance(content, Mapping) and all(isinstance(key, str) for key in content)
-    if not is_named or not all(hasattr(value, "shape") for value in content.values()):
-        raise InputError(f"{str(path)!r} holds no state dict. Save one with: torch.save(model.state_dict(), path)")
+    if (
+        not isinstance(content, Mapping)
+        or not all(isinstance(key, str) for key in content)
+        or not all(hasattr(value, "shape") for value in content.values())
+    ):
+        raise InputError(f"{str(path)!r} contains no state dict. Save one with `torch.save(model.state_dict(), path)`.")
     return {key.removeprefix(_PARALLEL_PREFIX): to_array(value) for key, value in content.items()}

@@ -1,4 +1,4 @@
-"""Weights of the original PyTorch models, in and out."""
+"""Maps the weights of a model from and to the state dict of the reference implementation in PyTorch."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,16 +10,17 @@ from keras_cct.errors import InputError
 from keras_cct.layers.grassmann import GrassmannAttention
 from keras_cct.layers.manifold import ManifoldAttention
 from keras_cct.layers.tokenizers import ConvTokenizer, PatchTokenizer
+from keras_cct.models import names
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One tensor in both worlds.
+    """One entry of the PyTorch state dict and the Keras variable that corresponds to it.
 
     Args:
-        key: Its name in the PyTorch state dict.
-        variable: The Keras variable that holds it.
-        axes: The order of the PyTorch axes in Keras, e.g. (1, 0) for the kernel of a linear layer.
+        key: Key in the state dict.
+        variable: The Keras variable.
+        axes: Permutation of the PyTorch axes that gives the Keras layout, e.g. (1, 0) for the kernel of a linear layer.
     """
 
     key: str
@@ -28,35 +29,36 @@ class Entry:
 
     @property
     def torch_shape(self) -> tuple[int, ...]:
-        """The shape of the tensor in PyTorch."""
+        """Shape of the PyTorch tensor."""
         return tuple(self.variable.shape[axis] for axis in np.argsort(self.axes))
 
-    def to_keras(self, value: np.ndarray) -> np.ndarray:
-        """Returns a PyTorch array in Keras's layout."""
-        return np.transpose(value, self.axes)
+    def to_keras(self, array: np.ndarray) -> np.ndarray:
+        """Returns a PyTorch array in the Keras layout."""
+        return np.transpose(array, self.axes)
 
     def to_torch(self) -> np.ndarray:
-        """Returns the variable's value as a contiguous float32 array in PyTorch's layout."""
-        value = keras.ops.convert_to_numpy(keras.ops.cast(self.variable.value, "float32"))
+        """Returns the value of the variable as a contiguous float32 array in the PyTorch layout."""
+        value = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(self.variable.value, "float32")))
         return np.array(np.transpose(value, np.argsort(self.axes)), order="C")
 
 
 def torch_entries(model: keras.Model) -> list[Entry]:
-    """Returns the entries of a model of this package, in the order of its layers.
+    """Returns the entries of a model in the order of its layers.
 
     Raises:
-        InputError: The model is not one of this package's.
+        InputError: The model was not made by this package.
     """
     if not any(isinstance(layer, ConvTokenizer | PatchTokenizer) for layer in model.layers):
-        raise InputError(f"model {model.name!r} has no tokenizer. Give a model made by keras_cct.")
+        raise InputError(f"model {model.name!r} has no tokenizer. Pass a model made by keras_cct.")
     entries = []
     for layer in model.layers:
-        if layer.name.startswith("block_"):
-            entries += _block_entries(f"classifier.blocks.{layer.name.removeprefix('block_')}", layer)
+        index = names.block_index(layer.name)
+        if index is not None:
+            entries += _block_entries(f"classifier.blocks.{index}", layer)
         elif layer.name in _ENTRIES_OF_LAYER:
             entries += _ENTRIES_OF_LAYER[layer.name](layer)
-        elif layer.weights and not isinstance(layer, keras.layers.Normalization):
-            raise InputError(f"layer {layer.name!r} has no place in a state dict. Give a model made by keras_cct.")
+        elif layer.weights and layer.name != names.NORMALIZATION:
+            raise InputError(f"layer {layer.name!r} has no entry in a state dict. Pass a model made by keras_cct.")
     return entries
 
 
@@ -105,7 +107,7 @@ def _linear_entries(key: str, dense: keras.layers.Dense) -> list[Entry]:
 
 
 def _norm_entries(key: str, norm: keras.layers.LayerNormalization) -> list[Entry]:
-    axes = tuple(range(len(norm.gamma.shape)))
+    axes = tuple(range(len(norm.gamma.shape)))  # pyright: ignore[reportOptionalMemberAccess] # set by `build`
     return [Entry(f"{key}.weight", norm.gamma, axes), Entry(f"{key}.bias", norm.beta, axes)]
 
 
@@ -117,79 +119,76 @@ _SCALE_OF_MANIFOLD = {"euclidean": "scale", "spd": "riem_scale", "grassmann": "g
 
 
 _ENTRIES_OF_LAYER = {
-    "tokenizer": _tokenizer_entries,
-    "observability_tokens": _observability_entries,
-    "class_token": lambda layer: [Entry("classifier.class_emb", layer.token, (0, 1, 2))],
-    "position_embedding": lambda layer: [Entry("classifier.positional_emb", layer.embedding, (0, 1, 2))],
-    "norm": lambda layer: _norm_entries("classifier.norm", layer),
-    "sequence_pool": lambda layer: _linear_entries("classifier.attention_pool", layer.score),
-    "head": lambda layer: [
+    names.TOKENIZER: _tokenizer_entries,
+    names.OBSERVABILITY_TOKENS: _observability_entries,
+    names.CLASS_TOKEN: lambda layer: [Entry("classifier.class_emb", layer.token, (0, 1, 2))],
+    names.POSITION_EMBEDDING: lambda layer: [Entry("classifier.positional_emb", layer.embedding, (0, 1, 2))],
+    names.NORM: lambda layer: _norm_entries("classifier.norm", layer),
+    names.SEQUENCE_POOL: lambda layer: _linear_entries("classifier.attention_pool", layer.score),
+    names.HEAD: lambda layer: [
         Entry("classifier.fc.weight", layer.kernel, (1, 0)),
         Entry("classifier.fc.bias", layer.bias, (0,)),
     ],
 }
 
 
-MOST_LISTED = 12
+MAX_LISTED = 12
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def check_shapes(model_name: str, wanted: Shapes, found: Shapes) -> None:
-    """Raises one error that tells the first differences and their number, if there are any.
+def check_shapes(model_name: str, expected: Shapes, found: Shapes) -> None:
+    """Raises one error that lists the first mismatches and their number, if there are any.
 
     Args:
         model_name: Name of the model, for the message.
-        wanted: Names and shapes of the model's weights.
-        found: Names and shapes of the weights that are given.
+        expected: Names and shapes of the model's weights.
+        found: Names and shapes of the weights to load.
 
     Raises:
-        InputError: A name is missing or extra, or has another shape.
+        InputError: A name is missing or unexpected, or has another shape.
     """
-    faults = [f"missing {name} {shape}" for name, shape in wanted.items() if name not in found]
-    faults += [f"extra {name} {shape}" for name, shape in found.items() if name not in wanted]
-    faults += [
-        f"{name} is {found[name]} instead of {shape}"
-        for name, shape in wanted.items()
+    mismatches = [f"missing {name} {shape}" for name, shape in expected.items() if name not in found]
+    mismatches += [f"unexpected {name} {shape}" for name, shape in found.items() if name not in expected]
+    mismatches += [
+        f"{name} has shape {found[name]}, expected {shape}"
+        for name, shape in expected.items()
         if name in found and found[name] != shape
     ]
-    if faults:
+    if mismatches:
+        listed = "; ".join(mismatches[:MAX_LISTED])
+        rest = f"; and {len(mismatches) - MAX_LISTED} more" if len(mismatches) > MAX_LISTED else ""
         raise InputError(
-            f"the weights do not fit model {model_name!r}: {_first(faults)}. Nothing was loaded; "
-            f"create the model with the architecture the weights come from."
+            f"the weights do not match model {model_name!r}: {listed}{rest}. Nothing was loaded; "
+            f"create the model with the architecture of the weights."
         )
 
 
-def _first(faults: list[str]) -> str:
-    rest = len(faults) - MOST_LISTED
-    return "; ".join(faults[:MOST_LISTED]) + (f"; and {rest} more" if rest > 0 else "")
-
-
 def assign_state_dict(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
-    """Assigns every array of a state dict to its variable, or none.
+    """Assigns all arrays of a state dict to their variables, or raises and assigns none.
 
     Raises:
-        InputError: A key is missing, extra or misshapen; the message lists them all.
+        InputError: A key is missing or unexpected, or has another shape.
     """
     for key, array in arrays.items():
         if not np.issubdtype(array.dtype, np.floating):
-            raise InputError(f"{key} holds {array.dtype}, not floating-point numbers. Nothing was loaded.")
+            raise InputError(f"{key} has dtype {array.dtype}. Expected floating-point weights; nothing was loaded.")
     entries = torch_entries(model)
-    wanted = {entry.key: entry.torch_shape for entry in entries}
-    check_shapes(model.name, wanted, {key: array.shape for key, array in arrays.items()})
+    expected = {entry.key: entry.torch_shape for entry in entries}
+    check_shapes(model.name, expected, {key: array.shape for key, array in arrays.items()})
     for entry in entries:
         entry.variable.assign(entry.to_keras(arrays[entry.key]))
 
 
 def export_torch_weights(model: keras.Model) -> dict[str, np.ndarray]:
-    """Returns the weights of a model made by this package as the original's state dict.
+    """Returns the weights of a model as a state dict of the reference implementation.
 
     Args:
         model: A model made by this package.
 
     Returns:
-        Names to arrays, in PyTorch's names and layout; `{key: torch.from_numpy(array)}` loads into the original.
+        Names to arrays in PyTorch's layout. `{key: torch.from_numpy(array)}` loads into the reference implementation.
 
     Raises:
-        InputError: The model is not one of this package's.
+        InputError: The model was not made by this package.
     """
     return {entry.key: entry.to_torch() for entry in torch_entries(model)}

@@ -1,4 +1,4 @@
-"""Reads and writes PyTorch's own files, weights only: a file that wants to run code is refused."""
+"""Reads and writes PyTorch files. Only weights are read: a file that would run code is rejected."""
 
 import argparse
 import pickle
@@ -14,8 +14,8 @@ from keras_cct.errors import InputError
 
 _CHECKPOINT_ENDING = ".pth.tar"
 
-# What PyTorch raises for files with flipped or missing bytes; found by flipping and dropping them.
-_BROKEN_FILE_ERRORS = (
+# Exceptions that PyTorch raises for corrupted files, found by flipping and removing bytes.
+_CORRUPTED_FILE_ERRORS = (
     AssertionError,
     AttributeError,
     EOFError,
@@ -38,7 +38,7 @@ def import_torch() -> ModuleType:
         import torch
     except ImportError as error:
         raise InputError(
-            "a PyTorch file needs PyTorch. Install it with: pip install torch; or give a .safetensors file."
+            "PyTorch files require PyTorch. Install it with `pip install torch`, or use a .safetensors file."
         ) from error
     return torch
 
@@ -47,22 +47,22 @@ def read_torch_file(path: str | PathLike) -> object:
     """Returns the content of a `.pth`, `.pt` or `.pth.tar` file, with tensors on the CPU.
 
     Raises:
-        InputError: PyTorch is not installed, or the file is missing, broken or wants to run code.
+        InputError: PyTorch is not installed, or the file is missing, corrupted or would run code.
     """
     if not Path(path).is_file():
-        raise InputError(f"no file at {str(path)!r}. Give the path of a PyTorch state dict.")
+        raise InputError(f"weights file {str(path)!r} does not exist. Check the path.")
     torch = import_torch()
     try:
-        # The original's training script keeps its arguments in its checkpoints.
+        # The reference implementation's training script stores its arguments in its checkpoints.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except _BROKEN_FILE_ERRORS as error:
+    except _CORRUPTED_FILE_ERRORS as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{str(path)!r} is not a PyTorch file of weights only: {reason}") from error
+        raise InputError(f"{str(path)!r} is not a weights-only PyTorch file, or it is corrupted: {reason}") from error
 
 
 def write_torch_file(arrays: Mapping[str, np.ndarray], path: str | PathLike) -> None:
-    """Writes a state dict; in a `.pth.tar` file, as the original's training script does, under `state_dict`.
+    """Writes a state dict. In a `.pth.tar` file it is nested under `state_dict`, as timm's training script does.
 
     Raises:
         InputError: PyTorch is not installed.

@@ -16,8 +16,8 @@ def random_array(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(shape).astype("float32")
 
 
-def bilinear_by_numpy(image: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """One pixel at a time, half-pixel centers, edges repeated."""
+def resize_pixel_by_pixel(image: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Bilinear resizing with half-pixel centers and repeated edges, one pixel at a time."""
     height, width = image.shape[:2]
     resized = np.zeros((rows, columns, image.shape[2]))
     for i in range(rows):
@@ -33,10 +33,10 @@ def bilinear_by_numpy(image: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("case_name", RESIZED_CASES)
-def test_golden_logits_of_another_image_size(case_name):
+def test_golden_logits_at_another_image_size(case_name):
     case = CASES[case_name]
     model = keras_cct.create_model(RESIZED_CASES[case_name], input_shape=case["input"], normalization=None)
-    keras_cct.load_torch_weights(model, reference_state_dict(case["state_dict"]), fit=True)
+    keras_cct.load_torch_weights(model, reference_state_dict(case["state_dict"]), adapt=True)
     embedding = to_numpy(model.get_layer("position_embedding").embedding)[0, :, :4]
     np.testing.assert_allclose(embedding[:3].ravel(), case["resized_position_embedding_first"], atol=1e-6)
     np.testing.assert_allclose(embedding[-2:].ravel(), case["resized_position_embedding_last"], atol=1e-6)
@@ -47,30 +47,30 @@ def test_golden_logits_of_another_image_size(case_name):
 
 @pytest.mark.parametrize(("grid", "new_grid"), [((3, 5), (6, 4)), ((4, 4), (7, 7)), ((6, 2), (3, 1)), ((1, 1), (2, 3))])
 @pytest.mark.parametrize("has_class_token", [False, True])
-def test_resizing_follows_its_rule_on_grids_of_any_shape(grid, new_grid, has_class_token):
+def test_resizing_equals_a_pixel_by_pixel_reference_on_any_grid(grid, new_grid, has_class_token):
     embedding = random_array(1, grid[0] * grid[1] + has_class_token, 3)
     resized = resize_position_embedding(embedding, grid, new_grid, has_class_token)
     start = int(has_class_token)
     np.testing.assert_array_equal(resized[:, :start], embedding[:, :start])
-    expected = bilinear_by_numpy(embedding[0, start:].reshape(*grid, 3), *new_grid)
+    expected = resize_pixel_by_pixel(embedding[0, start:].reshape(*grid, 3), *new_grid)
     np.testing.assert_allclose(resized[0, start:], expected.reshape(-1, 3), atol=1e-6)
 
 
-def test_weights_of_a_keras_file_fit_another_shape_of_images(tmp_path):
+def test_weights_of_a_keras_file_adapt_to_another_input_shape(tmp_path):
     source = keras_cct.create_model("cvt_2_4_32", input_shape=(16, 24, 3), class_names=list("abcdefghij"))
     source.save(tmp_path / "wide.keras")
     model = keras_cct.create_model("cvt_2_4_32", input_shape=(24, 16, 3), weights=tmp_path / "wide.keras")
     before, after = (to_numpy(m.get_layer("position_embedding").embedding) for m in (source, model))
     np.testing.assert_allclose(after, resize_position_embedding(before, (4, 6), (6, 4), False), atol=1e-6)
-    for ours, theirs in zip(model.layers[-1].weights, source.layers[-1].weights, strict=True):
-        np.testing.assert_array_equal(to_numpy(ours), to_numpy(theirs))
+    for weight, expected in zip(model.layers[-1].weights, source.layers[-1].weights, strict=True):
+        np.testing.assert_array_equal(to_numpy(weight), to_numpy(expected))
 
 
-def test_sine_embedding_is_computed_anew():
+def test_sine_embedding_is_recomputed():
     weights = keras_cct.export_torch_weights(keras_cct.create_model("cvt_2_4_32_sine"))
     model = keras_cct.create_model("cvt_2_4_32_sine", input_shape=(48, 48, 3))
     expected = to_numpy(model.get_layer("position_embedding").embedding).copy()
-    keras_cct.load_torch_weights(model, weights, fit=True)
+    keras_cct.load_torch_weights(model, weights, adapt=True)
     np.testing.assert_array_equal(to_numpy(model.get_layer("position_embedding").embedding), expected)
 
 
@@ -78,55 +78,53 @@ def test_head_for_other_classes_stays_untrained_with_a_warning():
     weights = keras_cct.export_torch_weights(keras_cct.create_model("cvt_2_4_32"))
     model = keras_cct.create_model("cvt_2_4_32", num_classes=7)
     before = to_numpy(model.get_layer("head").kernel).copy()
-    with pytest.warns(UserWarning, match="a head for 10 classes, model 'cvt_2_4_32' has 7: its head stays untrained"):
-        keras_cct.load_torch_weights(model, weights, fit=True)
+    with pytest.warns(UserWarning, match="10 classes, model 'cvt_2_4_32' has 7"):
+        keras_cct.load_torch_weights(model, weights, adapt=True)
     np.testing.assert_array_equal(to_numpy(model.get_layer("head").kernel), before)
     key = "classifier.blocks.0.self_attn.qkv.weight"
     np.testing.assert_array_equal(keras_cct.export_torch_weights(model)[key], weights[key])
 
 
-def test_a_model_for_features_takes_no_head_and_no_warning():
+def test_model_without_head_ignores_the_head_without_a_warning():
     weights = keras_cct.export_torch_weights(keras_cct.create_model("cvt_2_4_32"))
     model = keras_cct.create_model("cvt_2_4_32", include_top=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        keras_cct.load_torch_weights(model, weights, fit=True)
+        keras_cct.load_torch_weights(model, weights, adapt=True)
     assert not [key for key in keras_cct.export_torch_weights(model) if "fc" in key]
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5, 6])
-def test_first_kernel_adapts_to_the_channels(channels):
+def test_first_kernel_adapts_to_the_number_of_channels(channels):
     kernel = random_array(8, 3, 4, 4)
     model = keras_cct.CVT(input_shape=(8, 8, channels), dim=8, num_heads=2, num_layers=1)
-    fitted = adapt_state_dict({"tokenizer.conv_layers.0.0.weight": kernel}, model)["tokenizer.conv_layers.0.0.weight"]
+    adapted = adapt_state_dict({"tokenizer.conv_layers.0.0.weight": kernel}, model)["tokenizer.conv_layers.0.0.weight"]
     if channels == 1:
         expected = kernel[:, 0] + kernel[:, 1] + kernel[:, 2]
     else:
         expected = np.stack([kernel[:, index % 3] * 3 / channels for index in range(channels)], axis=1)
-    np.testing.assert_allclose(fitted.reshape(expected.shape), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(adapted.reshape(expected.shape), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_positions_without_a_square_grid_are_refused():
+def test_positions_on_an_unknown_grid_are_rejected():
     weights = keras_cct.export_torch_weights(keras_cct.create_model("cvt_2_4_32", input_shape=(16, 24, 3)))
     model = keras_cct.create_model("cvt_2_4_32")
-    with pytest.raises(keras_cct.InputError, match=r"the 24 positions of the weights are no square.* Give the .keras"):
-        keras_cct.load_torch_weights(model, weights, fit=True)
+    with pytest.raises(keras_cct.InputError, match=r"24 positions, which is not a square grid.*\.keras"):
+        keras_cct.load_torch_weights(model, weights, adapt=True)
 
 
 @pytest.mark.parametrize("name", ["manifold_cvt_2_4_32", "grassmanian_vit_2_4_32"])
-def test_normalized_maps_are_tied_to_their_image_size(name):
+def test_normalized_maps_cannot_be_resized(name):
     arrays = keras_cct.export_torch_weights(keras_cct.create_model(name, input_shape=(8, 8, 3)))
-    with pytest.raises(
-        keras_cct.InputError, match=r"normalize maps of \d tokens, .* has 1\d: they are tied to their image"
-    ):
+    with pytest.raises(keras_cct.InputError, match=r"maps of \d tokens, .* has 1\d.* cannot be resized"):
         adapt_state_dict(arrays, keras_cct.create_model(name, input_shape=(16, 16, 3)))
 
 
-def test_what_no_rule_mends_is_an_error_listing_both_sides():
+def test_mismatch_that_cannot_be_adapted_is_listed():
     weights = keras_cct.export_torch_weights(keras_cct.create_model("cvt_2_4_32"))
     model = keras_cct.create_model("cvt_4_4_32")
     with pytest.raises(keras_cct.InputError, match=r"missing classifier.blocks.2.pre_norm.weight \(128,\)"):
-        keras_cct.load_torch_weights(model, weights, fit=True)
+        keras_cct.load_torch_weights(model, weights, adapt=True)
 
 
 @pytest.mark.parametrize(
@@ -140,9 +138,9 @@ def test_what_no_rule_mends_is_an_error_listing_both_sides():
         ("classifier.fc.bias", ()),
     ],
 )
-def test_misshapen_weights_are_listed_not_fitted(key, shape):
+def test_weights_of_wrong_shape_are_listed_and_not_adapted(key, shape):
     model = keras_cct.create_model("cvt_2_4_32")
     weights = keras_cct.export_torch_weights(model) | {key: np.zeros(shape, "float32")}
     with pytest.raises(keras_cct.InputError) as error:
-        keras_cct.load_torch_weights(model, weights, fit=True)
-    assert f"{key} is {shape} instead of" in str(error.value)
+        keras_cct.load_torch_weights(model, weights, adapt=True)
+    assert f"{key} has shape {shape}, expected" in str(error.value)

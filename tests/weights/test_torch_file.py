@@ -34,38 +34,38 @@ def assert_golden(weights):
         np.testing.assert_array_equal(weights[key], array)
 
 
-def test_file_of_a_state_dict_loads(tmp_path):
+def test_state_dict_file_loads(tmp_path):
     torch.save(torch_state_dict(), tmp_path / "model.pth")
     assert_golden(load(tmp_path / "model.pth"))
     model = keras_cct.create_model("cct_2_3x2_32", weights=tmp_path / "model.pth")
     assert_golden(keras_cct.export_torch_weights(model))
 
 
-def test_checkpoint_of_a_parallel_training_script_loads(tmp_path):
+def test_checkpoint_of_data_parallel_training_loads(tmp_path):
     prefixed = {f"module.{key}": value for key, value in torch_state_dict().items()}
     torch.save({"epoch": 3, "arch": "cct", "state_dict": prefixed}, tmp_path / "last.pth.tar")
     assert_golden(load(tmp_path / "last.pth.tar"))
 
 
-def test_checkpoint_with_the_arguments_of_its_script_loads(tmp_path):
+def test_checkpoint_with_script_arguments_loads(tmp_path):
     arguments = argparse.Namespace(model="cct_2_3x2_32", lr=5e-4, mean=(0.5, 0.5, 0.5))
     torch.save({"epoch": 3, "args": arguments, "state_dict": torch_state_dict()}, tmp_path / "last.pth.tar")
     assert_golden(load(tmp_path / "last.pth.tar"))
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model", "state_dict_ema"])
-def test_a_nested_state_dict_loads(key, tmp_path):
+def test_nested_state_dict_loads(key, tmp_path):
     torch.save({"epoch": 3, key: torch_state_dict()}, tmp_path / "model.pth")
     assert_golden(load(tmp_path / "model.pth"))
 
 
-def test_averaged_weights_are_taken_only_where_there_are_no_others(tmp_path):
+def test_averaged_weights_are_used_only_without_others(tmp_path):
     averaged = {key: value + 1 for key, value in torch_state_dict().items()}
     torch.save({"state_dict_ema": averaged, "state_dict": torch_state_dict()}, tmp_path / "model.pth.tar")
     assert_golden(load(tmp_path / "model.pth.tar"))
 
 
-def test_tensors_load_without_a_file():
+def test_tensors_in_memory_load():
     model = keras_cct.create_model("cct_2_3x2_32")
     keras_cct.load_torch_weights(model, {key: value.requires_grad_() for key, value in torch_state_dict().items()})
     assert_golden(keras_cct.export_torch_weights(model))
@@ -80,23 +80,23 @@ def test_half_precision_tensors_load():
 
 
 @pytest.mark.parametrize("hide", [lambda code: {"state_dict": code}, lambda code: {"args": argparse.Namespace(x=code)}])
-def test_file_that_wants_to_run_code_is_refused(hide, tmp_path):
-    trace = tmp_path / "trace"
-    torch.save(hide(RunsCode(str(trace))), tmp_path / "evil.pth")
-    with pytest.raises(keras_cct.InputError, match="is not a PyTorch file of weights only"):
+def test_file_that_would_run_code_is_rejected(hide, tmp_path):
+    created = tmp_path / "created"
+    torch.save(hide(RunsCode(str(created))), tmp_path / "evil.pth")
+    with pytest.raises(keras_cct.InputError, match="is not a weights-only PyTorch file"):
         load(tmp_path / "evil.pth")
-    assert not trace.exists()
+    assert not created.exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"PK\x03\x04 half a zip"])
-def test_file_of_something_else_is_refused(content, tmp_path):
+def test_file_of_another_format_is_rejected(content, tmp_path):
     (tmp_path / "model.pth").write_bytes(content)
-    with pytest.raises(keras_cct.InputError, match="is not a PyTorch file of weights only") as error:
+    with pytest.raises(keras_cct.InputError, match="is not a weights-only PyTorch file") as error:
         load(tmp_path / "model.pth")
     assert "\n" not in str(error.value)
 
 
-def refusal_of(file) -> str:
+def error_message(file) -> str:
     try:
         read_state_dict(file)
     except keras_cct.InputError as error:
@@ -106,26 +106,26 @@ def refusal_of(file) -> str:
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("is_zip", [True, False])
-def test_files_with_flipped_and_missing_bytes_are_read_or_refused_in_one_line(is_zip, tmp_path):
+def test_corrupted_file_is_read_or_rejected_in_one_line(is_zip, tmp_path):
     file, random = tmp_path / "model.pth", np.random.default_rng(0)
     torch.save({"state_dict": {"a": torch.ones(3, 4)}}, file, _use_new_zipfile_serialization=is_zip)
     content = np.frombuffer(file.read_bytes(), "uint8")
-    refusals = []
+    messages = []
     for _ in range(300):
         broken = content.copy()
         broken[random.integers(0, min(len(content), 500), 3)] = random.integers(0, 256, 3)
         file.write_bytes(broken[: random.integers(len(content) // 2, len(content) + 1)].tobytes())
-        refusals.append(refusal_of(file))
-    assert sum(map(bool, refusals)) > 200
-    assert not [refusal for refusal in refusals if "\n" in refusal]
+        messages.append(error_message(file))
+    assert sum(map(bool, messages)) > 200
+    assert not [message for message in messages if "\n" in message]
 
 
-def test_file_without_a_state_dict_is_refused(tmp_path):
+def test_file_without_a_state_dict_is_rejected(tmp_path):
     torch.save({"epoch": 3}, tmp_path / "model.pth")
-    with pytest.raises(keras_cct.InputError, match="holds no state dict"):
+    with pytest.raises(keras_cct.InputError, match="contains no state dict"):
         load(tmp_path / "model.pth")
 
 
-def test_missing_file_is_refused(tmp_path):
-    with pytest.raises(keras_cct.InputError, match="no file at"):
+def test_missing_file_is_rejected(tmp_path):
+    with pytest.raises(keras_cct.InputError, match="does not exist"):
         load(tmp_path / "none.pth")
