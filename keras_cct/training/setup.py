@@ -9,7 +9,7 @@ from keras_cct.models.variants import variant_config
 from keras_cct.recipe.recipe import Recipe
 from keras_cct.training.optimization import create_optimizer, find_optimizer
 from keras_cct.weights.pretrained import published_tag
-from keras_cct.weights.resolve import find_weights
+from keras_cct.weights.resolve import resolve_weights
 
 
 def initial_weights(recipe: Recipe) -> str | None:
@@ -105,4 +105,4 @@ def check_recipe(recipe: Recipe, batch_size: int) -> None:
     recipe_augmentation(recipe, any_image, batch_size)
     weights = initial_weights(recipe)
     if weights is not None:
-        find_weights(recipe.model, weights)
+        resolve_weights(recipe.model, weights).fetch()

@@ -1,21 +1,19 @@
-"""Weights from one kind of file to another, bit for bit."""
+"""Converts weights from one file format to another without changing a bit."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
-import keras
-
 from keras_cct.errors import InputError, check_count
-from keras_cct.layers.tokenizers import ConvTokenizer, PatchTokenizer
+from keras_cct.models import names
 from keras_cct.models.build import build_model
-from keras_cct.models.config import ModelConfig, Normalization
+from keras_cct.models.config import Normalization
 from keras_cct.models.variants import variant_config
-from keras_cct.weights.files import MODEL_ENDING, check_new_file, inspect_weights, load_weights_file, save_weights_file
-from keras_cct.weights.formats import read_keras_file
-from keras_cct.weights.pretrained import find_checkpoint, is_tag
-from keras_cct.weights.resolve import check_source, find_weights
+from keras_cct.weights.files import check_new_file, inspect_weights, load_weights_file, save_weights_file
+from keras_cct.weights.formats import MODEL_ENDING, read_keras_file
+from keras_cct.weights.resolve import resolve_weights
 
 
 def convert_weights(
@@ -28,25 +26,27 @@ def convert_weights(
     normalization: Normalization | None = None,
     class_names: Sequence[str] | None = None,
 ) -> None:
-    """Writes the weights in one file to a file of another kind, told by its ending, and reads it back to compare.
+    """Converts a weights file to the format of another file name, and verifies the result by reading it back.
 
-    They are written in float32, which holds half precision exactly and rounds double precision.
-    The number of classes and channels, and whether there are a head and a position embedding, are the source's.
+    The target is float32, which represents half precision exactly and rounds double precision. The number of classes
+    and channels, and whether there is a head and a position embedding, are those of the source.
 
     Args:
-        source: A `.keras` file, which tells its model; or a `.weights.h5` file or a state dict in the original's names
-            (`.safetensors`, `.pth`, `.pt`, `.pth.tar`), the address of one, or the tag of a checkpoint.
-        target: The file to make, of any of these kinds; it must not exist yet.
-        model: Name of the variant or size, for every source but a `.keras` file.
-        img_size: (height, width) of the images in pixels. If not given, the variant's, or the square that makes as many
-            tokens as the source has positions.
-        attention_type: That of the source, if not the variant's.
-        normalization: (mean, std) of the pixels in units of 0..1, for a `.keras` target; the variant's if not given.
-        class_names: Names of the classes, for a `.keras` target; those of a checkpoint if not given.
+        source: Path or URL of a `.keras` file, which contains its architecture, of a `.weights.h5` file, or of a state
+            dict with the names of the reference implementation (`.safetensors`, `.pth`, `.pt`, `.pth.tar`); or the tag
+            of a checkpoint.
+        target: The file to write, in any of these formats. It must not exist yet.
+        model: Name of the variant or size. Required unless the source is a `.keras` file.
+        img_size: (height, width) of the images in pixels. Default: the variant's, or that of the square image which
+            gives as many tokens as the source has positions.
+        attention_type: Attention type of the source, if not the variant's.
+        normalization: (mean, std) of the pixels in [0, 1], for a `.keras` target. Default: the checkpoint's or the
+            variant's.
+        class_names: Class names, for a `.keras` target. Default: the checkpoint's.
 
     Raises:
-        InputError: The source cannot be read or is of no such model, or the target cannot be written.
-        RuntimeError: The target holds other weights than the source; it is not left.
+        InputError: The source cannot be read or does not match the variant, or the target cannot be written.
+        RuntimeError: The written weights differ from the source; the target is deleted.
     """
     check_new_file(target)
     settings = {
@@ -55,74 +55,64 @@ def convert_weights(
         "normalization": normalization,
         "class_names": class_names,
     }
-    given = {name: value for name, value in settings.items() if value is not None}
-    if str(source).endswith(MODEL_ENDING):
-        _refuse(source, model=model, **given)
-        save_weights_file(read_keras_file(source), target)
-    elif model is None:
-        if not is_tag(str(source)):
-            check_source(str(source))
-        raise InputError(f"{str(source)!r} does not tell its model. Give the name of a variant as model, or --model.")
-    elif is_tag(str(source)):
-        _refuse(source, img_size=img_size)
-        fields = find_checkpoint(model, str(source)).model_fields() | given
-        save_weights_file(_load_model(model, find_weights(model, source), **fields), target)
+    overrides = {name: value for name, value in settings.items() if value is not None}
+    resolved = resolve_weights(model, source)
+    if resolved.location.endswith(MODEL_ENDING):
+        _reject_settings(source, overrides if model is None else {"model": model})
+        save_weights_file(read_keras_file(resolved.fetch()), target)
+        return
+    if model is None:
+        raise InputError(
+            f"{str(source)!r} does not contain its architecture. Pass the variant as `model` or `--model`."
+        )
+    if resolved.checkpoint is not None:
+        _reject_settings(source, {"img_size": img_size} if img_size is not None else {})
+        path, fields = resolved.fetch(), resolved.model_fields()
     else:
-        save_weights_file(_read_model(source, model, **given), target)
+        overrides.pop("img_size", None)
+        path = resolved.fetch()
+        fields = _infer_fields(path, model, img_size)
+    # The model has the classes, channels and tokens of the source, so no weight is adapted.
+    converted = build_model(variant_config(model, **(fields | overrides)))
+    load_weights_file(converted, path)
+    save_weights_file(converted, target)
 
 
-def _refuse(source: str | PathLike, **given) -> None:
-    """Raises InputError for the first value that the source tells itself."""
-    for name, value in given.items():
-        if value is not None:
-            raise InputError(f"{name}={value!r} means nothing to {str(source)!r}, which tells it itself. Leave it out.")
+def _reject_settings(source: str | PathLike, settings: dict[str, object]) -> None:
+    """Raises InputError for the first setting, if there is one."""
+    for name, value in settings.items():
+        raise InputError(f"{name}={value!r} conflicts with {str(source)!r}, which defines it. Leave it out.")
 
 
-def _read_model(source: str | PathLike, model: str, img_size: Sequence[int] | None = None, **given) -> keras.Model:
-    """Returns the model that weights come from, with them in it."""
-    config = variant_config(model)
-    file = find_weights(model, source)
-    info = inspect_weights(file)
-    if info.num_classes is None:
-        given["include_top"] = False
-    else:
-        given["num_classes"] = info.num_classes
-    if info.num_tokens is None:
-        given["position_embedding"] = "none"
-    height, width = _image_size(config, img_size, info.num_tokens, file)
-    # With the classes, channels and tokens of the source nothing is left to be fitted.
-    return _load_model(model, file, input_shape=(height, width, info.channels), **given)
+def _infer_fields(path: Path, variant: str, img_size: Sequence[int] | None) -> dict[str, object]:
+    """Returns the fields of `ModelConfig` that the shapes in a weights file imply."""
+    info = inspect_weights(path)
+    height, width = _image_size(variant, img_size, info.num_tokens, path)
+    fields: dict[str, object] = {"input_shape": (height, width, info.channels)}
+    fields |= {"include_top": False} if info.num_classes is None else {"num_classes": info.num_classes}
+    return fields | ({"position_embedding": "none"} if info.num_tokens is None else {})
 
 
-def _load_model(variant: str, file: Path, **fields) -> keras.Model:
-    model = build_model(variant_config(variant, **fields))
-    load_weights_file(model, file)
-    return model
-
-
-def _image_size(
-    config: ModelConfig, img_size: Sequence[int] | None, num_tokens: int | None, file: Path
-) -> Sequence[int]:
-    """Returns the (height, width) given, the variant's, or that of a square, whichever makes `num_tokens` tokens."""
-    if config.family == "cct":
-        tokenizer = ConvTokenizer(config.dim, config.kernel_size, config.num_conv_layers)
-        reduction = (2 * tokenizer.stride) ** config.num_conv_layers
-    else:
-        tokenizer, reduction = PatchTokenizer(config.dim, config.patch_size), config.patch_size
-    square = 2 * (math.isqrt(num_tokens or 1) * reduction,)
-    sizes = [config.input_shape[:2], square] if img_size is None else [_sides(img_size)]
+def _image_size(variant: str, img_size: Sequence[int] | None, num_tokens: int | None, path: Path) -> tuple[int, int]:
+    """Returns the first of the requested, the variant's or a square image size that gives `num_tokens` tokens."""
+    config = variant_config(variant)
+    tokenizer = build_model(dataclasses.replace(config, num_layers=1)).get_layer(names.TOKENIZER)
+    height, width, _ = config.input_shape
+    rows, _ = tokenizer.token_grid((None, height, width, 1))
+    side = math.isqrt(num_tokens or 1) * height // rows
+    sizes = [(height, width), (side, side)] if img_size is None else [_check_image_size(img_size)]
     for size in sizes:
         if num_tokens in (None, math.prod(tokenizer.token_grid((None, *size, 1)))):
             return size
-    tried = " or ".join(f"{height}x{width}" for height, width in sizes)
+    tried = " and ".join(f"{height}x{width}" for height, width in sizes)
     raise InputError(
-        f"{str(file)!r} has {num_tokens} positions, and images of {tried} pixels do not make as many tokens for "
-        f"{config.name!r}. Give the (height, width) of its images as img_size, or --img-size."
+        f"{str(path)!r} has {num_tokens} positions, but {config.name!r} makes another number of tokens from images of "
+        f"{tried} pixels. Pass the (height, width) of its images as `img_size` or `--img-size`."
     )
 
 
-def _sides(img_size: Sequence[int]) -> tuple[int, int]:
+def _check_image_size(img_size: Sequence[int]) -> tuple[int, int]:
     sides = [check_count("img_size", side) for side in img_size]
     if len(sides) != 2:
-        raise InputError(f"img_size={img_size!r} is not (height, width). Give two numbers of pixels.")
+        raise InputError(f"img_size={img_size!r} is not (height, width). Pass two numbers of pixels.")
     return sides[0], sides[1]

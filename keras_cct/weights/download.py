@@ -1,4 +1,4 @@
-"""Downloads a file once: with progress, resumable, whole or not at all, and checked by its hash ever after."""
+"""Resumable, atomic downloads verified by SHA-256."""
 
 import hashlib
 import http.client
@@ -8,6 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
+from typing import BinaryIO
 
 import keras
 
@@ -23,69 +24,79 @@ log = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
-    """Returns where downloads are kept: models/keras_cct in ~/.keras, or in the folder that KERAS_HOME names."""
+    """Returns the download cache: models/keras_cct in the folder named by KERAS_HOME, by default ~/.keras."""
     return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"), "models", "keras_cct")
 
 
-def download(url: str, folder: Path) -> Path:
-    """Returns a local copy of a file, downloaded if there is none yet.
+def download(url: str, folder: Path, sha256: str | None = None) -> Path:
+    """Returns the cached copy of a file, downloading it if necessary.
 
-    The SHA-256 of the first copy is recorded beside it. A copy that no longer has it is fetched anew, and what is
-    fetched must have it too. With KERAS_CCT_OFFLINE=1 only what is there is used.
+    Without a published hash, the SHA-256 of the first download is recorded next to the file. A cached copy with another
+    hash is downloaded again; a download with another hash is an error. If KERAS_CCT_OFFLINE is 1, only cached copies
+    are used.
 
     Args:
-        url: Its address.
-        folder: Folder for the copies.
+        url: URL of the file.
+        folder: Cache folder.
+        sha256: Published SHA-256 of the file, if known. It takes precedence over a recorded one.
 
     Raises:
-        InputError: It cannot be had, is a web page, or is another file than the one recorded.
+        InputError: The file cannot be downloaded or written, is a web page, or has another hash than expected.
     """
-    target = folder / _local_name(url)
+    target = folder / _cache_path(url)
     record = target.with_name(f"{target.name}.sha256")
     try:
-        known = record.read_text().strip() if record.is_file() else None
+        expected = sha256 or (record.read_text().strip() if record.is_file() else None)
         if target.is_file():
             found = sha256_of(target)
-            if known in (None, found):
+            if expected in (None, found):
                 _write_record(record, found)
                 return target
-            log.warning("%s is not the file first downloaded; fetching it again", target)
+            log.warning("%s has SHA-256 %s instead of %s; downloading it again", target, found, expected)
         if os.environ.get(OFFLINE_VARIABLE, "0") != "0":
             raise InputError(
-                f"{str(target)!r} is missing or has changed, and {OFFLINE_VARIABLE} forbids downloads. Put {url} there."
+                f"weights file {str(target)!r} is missing or has changed, and {OFFLINE_VARIABLE} forbids downloads. "
+                f"Download {url} to this path."
             )
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f"{target.name}.part")
         _fetch(url, partial)
         found = sha256_of(partial)
-        if known not in (None, found):
+        if expected not in (None, found):
             partial.unlink()
-            raise InputError(f"{url} has changed: SHA-256 {found}, not {known}. To accept it, remove {str(record)!r}.")
-        os.replace(partial, target)
+            advice = (
+                "Try again, or report this to keras_cct."
+                if sha256
+                else f"To accept the new file, delete {str(record)!r}."
+            )
+            raise InputError(f"{url} has changed: expected SHA-256 {expected}, got {found}. {advice}")
+        partial.replace(target)
         _write_record(record, found)
     except urllib.error.URLError as error:
-        raise InputError(f"cannot download {url}: {error.reason}. Put the file at {str(target)!r}.") from error
+        raise InputError(f"cannot download {url}: {error.reason}. Download it to {str(target)!r} yourself.") from error
     except (http.client.HTTPException, ConnectionError, TimeoutError, UnicodeError) as error:
-        raise InputError(f"cannot download {url}: {error}. Put the file at {str(target)!r}.") from error
+        raise InputError(f"cannot download {url}: {error}. Download it to {str(target)!r} yourself.") from error
     except OSError as error:
-        raise InputError(f"cannot keep {url} in {str(folder)!r}: {error}. Set KERAS_HOME to another folder.") from error
+        raise InputError(
+            f"cannot write {url} to {str(folder)!r}: {error}. Set KERAS_HOME to another folder."
+        ) from error
     return target
 
 
-def _local_name(url: str) -> Path:
-    """Returns host and path of an address, so that files of one name from two places stay apart."""
+def _cache_path(url: str) -> Path:
+    """Returns host and path of a URL, so that equally named files of different origin do not collide."""
     try:
         parts = urllib.parse.urlsplit(url)
     except ValueError as error:
-        raise InputError(f"{url!r} is not an address: {error}. Check it.") from error
+        raise InputError(f"{url!r} is not a valid URL: {error}. Check it.") from error
     names = [parts.netloc.replace(":", "_"), *parts.path.split("/")[1:]]
     if not all(names) or {".", ".."} & set(names):
-        raise InputError(f"{url!r} is not the address of a file. Check it.")
+        raise InputError(f"{url!r} is not the URL of a file. Check it.")
     return Path(*names)
 
 
 def _fetch(url: str, partial: Path) -> None:
-    """Downloads to a file, going on where an earlier try stopped."""
+    """Downloads a file, resuming an interrupted download."""
     start = partial.stat().st_size if partial.is_file() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
@@ -93,25 +104,28 @@ def _fetch(url: str, partial: Path) -> None:
     except urllib.error.HTTPError as error:
         if error.code != REQUESTED_RANGE_NOT_SATISFIABLE or not start:
             raise
-        # The part is as long as the file or longer, so it is not the start of it.
+        # The partial file is at least as long as the whole file, so it cannot be the beginning of it.
         partial.unlink()
         _fetch(url, partial)
         return
     with response:
         if response.headers.get_content_type() == "text/html":
-            raise InputError(f"{url} is a web page, not a file of weights. Check the address.")
+            raise InputError(f"{url} is a web page, not a weights file. Check the URL.")
         start = start if response.status == PARTIAL_CONTENT else 0
-        rest = response.headers.get("Content-Length")
-        size = None if rest is None else start + int(rest)
+        num_bytes_left = response.headers.get("Content-Length")
+        size = None if num_bytes_left is None else start + int(num_bytes_left)
         with partial.open("ab" if start else "wb") as file:
-            is_whole = _copy(response, file, size)
-    if not is_whole:
-        total = "unknown" if size is None else size
-        raise InputError(f"{url} broke off at {partial.stat().st_size} of {total} bytes. Run it again to go on.")
+            is_complete = _copy(response, file, size)
+    if not is_complete:
+        total = "an unknown number of" if size is None else size
+        raise InputError(
+            f"the download of {url} was interrupted after {partial.stat().st_size} of {total} bytes. "
+            f"Run the command again to resume it."
+        )
 
 
-def _copy(response, file, size: int | None) -> bool:
-    """Writes what still arrives, and returns whether that was all."""
+def _copy(response: http.client.HTTPResponse, file: BinaryIO, size: int | None) -> bool:
+    """Appends the response to the file and returns whether the file is complete."""
     progress = keras.utils.Progbar(size, unit_name="byte")
     try:
         while chunk := response.read(CHUNK_SIZE):
@@ -124,11 +138,8 @@ def _copy(response, file, size: int | None) -> bool:
 
 def sha256_of(path: Path) -> str:
     """Returns the SHA-256 of a file in hexadecimal digits."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK_SIZE):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_record(record: Path, sha256: str) -> None:

@@ -1,67 +1,91 @@
-"""Where the file of weights lies that a user means: in the package, in a folder, or at an address."""
+"""Resolves `weights=...`, a tag, path or URL, to one file and the model fields that it implies."""
 
+import dataclasses
 import os
 from os import PathLike
 from pathlib import Path
 
 from keras_cct.errors import InputError
+from keras_cct.models.variants import variant_config
 from keras_cct.weights.download import cache_folder, download, sha256_of
 from keras_cct.weights.files import ENDINGS, check_ending
 from keras_cct.weights.pretrained import CHECKPOINT_FOLDER_VARIABLE, Checkpoint, find_checkpoint, is_tag
 
-_SHIPPED = Path(__file__).with_name("shipped")
+BUNDLED_FOLDER = Path(__file__).with_name("bundled")
 
 
-def find_weights(variant: str, weights: str | PathLike) -> Path:
-    """Returns the file that `create_model(variant, weights=...)` means, downloaded if need be.
-
-    Nothing is downloaded where KERAS_CCT_CHECKPOINT_DIR names a folder: the file must lie there, under the last part
-    of its address.
+@dataclasses.dataclass(frozen=True)
+class ResolvedWeights:
+    """A weights file that was requested by tag, path or URL.
 
     Args:
-        variant: Name of the variant.
-        weights: Tag of a checkpoint of the registry, an address, or the path of a file.
+        location: Path or URL of the file. Its format is known to be supported; a local file is known to exist.
+        checkpoint: Entry of the registry, or None if the file was requested by path or URL.
+    """
+
+    location: str
+    checkpoint: Checkpoint | None = None
+
+    def model_fields(self, num_classes: int | None = None) -> dict[str, object]:
+        """Returns the fields of `ModelConfig` that the checkpoint implies; none without a checkpoint.
+
+        Args:
+            num_classes: Number of classes of the model, if not the checkpoint's. The class names are left out if the
+                two differ.
+        """
+        fields = {} if self.checkpoint is None else self.checkpoint.model_fields()
+        if num_classes not in (None, fields.get("num_classes")):
+            fields.pop("class_names", None)
+        return fields
+
+    def fetch(self) -> Path:
+        """Returns the path of the local file, downloaded if necessary, after checking its hash if one is published.
+
+        If KERAS_CCT_CHECKPOINT_DIR names a folder, nothing is downloaded. The folder must contain the file under the
+        last part of its URL.
+
+        Raises:
+            InputError: The file is missing, has another hash, or cannot be downloaded.
+        """
+        sha256 = None if self.checkpoint is None else self.checkpoint.sha256
+        folder = os.environ.get(CHECKPOINT_FOLDER_VARIABLE)
+        if not _is_url(self.location):
+            path, advice = Path(self.location), "Check the path." if self.checkpoint is None else "Reinstall keras_cct."
+        elif folder:
+            path, advice = Path(folder, self.location.rsplit("/", 1)[-1]), f"Download {self.location} to this path."
+        else:
+            return download(self.location, cache_folder(), sha256)
+        if not path.is_file():
+            raise InputError(f"weights file {str(path)!r} does not exist. {advice}")
+        if sha256 is not None and sha256_of(path) != sha256:
+            raise InputError(f"weights file {str(path)!r} has changed: its SHA-256 is not {sha256}. {advice}")
+        return path
+
+
+def resolve_weights(variant: str | None, weights: str | PathLike) -> ResolvedWeights:
+    """Returns the file that `create_model(variant, weights=weights)` loads, without downloading it.
+
+    Args:
+        variant: Name of the variant or size. May be None unless `weights` is a tag.
+        weights: Tag of a checkpoint in the registry, or path or URL of a weights file.
 
     Raises:
-        InputError: There is no such checkpoint or file, its ending is unknown, it needs PyTorch, which is not
-            installed, or it cannot be downloaded.
+        InputError: The variant, checkpoint or local file does not exist, the file format is not supported, or it
+            requires PyTorch, which is not installed.
     """
-    name = str(weights)
-    if is_tag(name):
-        checkpoint = find_checkpoint(variant, name)
-        check_ending(checkpoint.path)
-        return _shipped_file(checkpoint) if checkpoint.sha256 else _local_copy(checkpoint.url)
-    check_source(name)
-    return _local_copy(name) if _is_address(name) else Path(name)
+    if variant is not None:
+        variant_config(variant)
+    checkpoint, location = None, str(weights)
+    if is_tag(weights):
+        if variant is None:
+            raise InputError(f"weights {location!r} is the tag of a checkpoint. Pass the name of its variant as well.")
+        checkpoint = find_checkpoint(variant, location)
+        location = checkpoint.url or str(BUNDLED_FOLDER / checkpoint.location)
+    elif not _is_url(location) and location.endswith(ENDINGS) and not Path(location).is_file():
+        raise InputError(f"weights file {location!r} does not exist. Check the path.")
+    check_ending(location)
+    return ResolvedWeights(location, checkpoint)
 
 
-def check_source(weights: str) -> None:
-    """Checks, without a download, that an address or a path can be that of a file of weights.
-
-    Raises:
-        InputError: There is no such file, its ending is unknown, or it needs PyTorch, which is not installed.
-    """
-    if not _is_address(weights) and weights.endswith(ENDINGS) and not Path(weights).is_file():
-        raise InputError(f"{weights!r} does not exist. Give the path of a file of weights.")
-    check_ending(weights)
-
-
-def _is_address(weights: str) -> bool:
-    return weights.startswith(("http://", "https://"))
-
-
-def _local_copy(url: str) -> Path:
-    folder = os.environ.get(CHECKPOINT_FOLDER_VARIABLE)
-    if not folder:
-        return download(url, cache_folder())
-    path = Path(folder, url.rsplit("/", 1)[-1])
-    if not path.is_file():
-        raise InputError(f"{str(path)!r} is missing in the checkpoint folder. Put {url} there.")
-    return path
-
-
-def _shipped_file(checkpoint: Checkpoint) -> Path:
-    path = _SHIPPED / checkpoint.path
-    if not path.is_file() or sha256_of(path) != checkpoint.sha256:
-        raise InputError(f"{str(path)!r} is missing or has changed. Install keras_cct again.")
-    return path
+def _is_url(location: str) -> bool:
+    return location.startswith(("http://", "https://"))

@@ -1,6 +1,6 @@
 import keras
 import pytest
-from fixtures.weight_files import ENDINGS, assert_same_answers, filled_model, need_torch_for
+from fixtures.weight_files import ENDINGS, assert_identical_outputs, filled_model, skip_without_torch
 
 import keras_cct
 from keras_cct import convert_weights
@@ -16,8 +16,8 @@ MODELS = {
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("name", MODELS)
-def test_every_kind_of_file_converts_there_and_back_bit_for_bit(name, ending, tmp_path):
-    need_torch_for(ending)
+def test_every_format_round_trips_bit_for_bit(name, ending, tmp_path):
+    skip_without_torch(ending)
     first, middle, last = tmp_path / "first.safetensors", tmp_path / f"middle{ending}", tmp_path / "last.safetensors"
     keras_cct.save_weights_file(filled_model(name, **MODELS[name]), first)
     convert_weights(first, middle, name)
@@ -26,23 +26,23 @@ def test_every_kind_of_file_converts_there_and_back_bit_for_bit(name, ending, tm
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_model_made_of_a_state_dict_answers_the_same(name, tmp_path):
+def test_keras_file_made_from_a_state_dict_has_identical_outputs(name, tmp_path):
     model = filled_model(name, **MODELS[name])
     keras_cct.save_weights_file(model, tmp_path / "weights.safetensors")
     convert_weights(tmp_path / "weights.safetensors", tmp_path / "model.keras", name)
-    assert_same_answers(keras.models.load_model(tmp_path / "model.keras"), model)
+    assert_identical_outputs(keras.models.load_model(tmp_path / "model.keras"), model)
 
 
-def test_images_that_are_not_square_are_given(tmp_path):
+def test_image_size_of_non_square_images_is_required(tmp_path):
     model = filled_model("cvt_2_4_32", input_shape=(16, 24, 3))
     keras_cct.save_weights_file(model, tmp_path / "weights.safetensors")
-    with pytest.raises(keras_cct.InputError, match="has 24 positions, and images of 32x32 or 16x16 pixels do not make"):
+    with pytest.raises(keras_cct.InputError, match="has 24 positions, .* 32x32 and 16x16 pixels"):
         convert_weights(tmp_path / "weights.safetensors", tmp_path / "model.keras", "cvt_2_4_32")
     convert_weights(tmp_path / "weights.safetensors", tmp_path / "model.keras", "cvt_2_4_32", img_size=(16, 24))
-    assert_same_answers(keras.models.load_model(tmp_path / "model.keras"), model)
+    assert_identical_outputs(keras.models.load_model(tmp_path / "model.keras"), model)
 
 
-def test_what_a_state_dict_does_not_hold_is_given(tmp_path):
+def test_settings_that_a_state_dict_lacks_are_arguments(tmp_path):
     names = [f"class {index}" for index in range(10)]
     model = filled_model("manifold_cvt_2_4_32", attention_type="gm", normalization=((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)))
     keras_cct.save_weights_file(model, tmp_path / "weights.safetensors")
@@ -55,37 +55,50 @@ def test_what_a_state_dict_does_not_hold_is_given(tmp_path):
         class_names=names,
     )
     converted = keras.models.load_model(tmp_path / "model.keras")
-    assert_same_answers(converted, model)
+    assert_identical_outputs(converted, model)
     assert list(converted.get_layer("head").class_names) == names
 
 
-def test_a_tag_is_converted_with_the_names_of_its_classes(tmp_path):
+def test_tag_converts_with_its_class_names(tmp_path):
     convert_weights("fashion_mnist", tmp_path / "model.keras", "cct_2_3x2_32")
     predictor = keras_cct.load_predictor(tmp_path / "model.keras")
     assert predictor.class_names == keras_cct.class_names("fashion_mnist")
     assert predictor.image_shape == (28, 28, 1)
 
 
+def test_keras_file_converts_from_a_url(tmp_path, monkeypatch):
+    model = filled_model("cvt_2_4_32")
+    model.save(tmp_path / "model.keras")
+    monkeypatch.setenv("KERAS_CCT_CHECKPOINT_DIR", str(tmp_path))
+    convert_weights("https://example.org/model.keras", tmp_path / "copy.keras")
+    assert_identical_outputs(keras.models.load_model(tmp_path / "copy.keras"), model)
+
+
+def test_tag_without_a_variant_is_rejected(tmp_path):
+    with pytest.raises(keras_cct.InputError, match="'fashion_mnist' is the tag of a checkpoint"):
+        convert_weights("fashion_mnist", tmp_path / "model.keras")
+
+
 @pytest.mark.parametrize(
     ("source", "target", "settings", "message"),
     [
-        ("there.keras", "there.safetensors", {}, "exists already. Remove it or give another name."),
-        ("there.keras", "new.onnx", {}, "is no file of weights. Give a name that ends in .keras"),
-        ("there.keras", "new.safetensors", {"model": "cvt_2_4_32"}, "model='cvt_2_4_32' means nothing to"),
-        ("there.keras", "new.safetensors", {"img_size": (8, 8)}, "img_size=(8, 8) means nothing to"),
-        ("none.keras", "new.safetensors", {}, "does not exist. Give a .keras file."),
-        ("none.pth.zip", "new.safetensors", {"model": "cvt_2_4_32"}, "is no file of weights"),
+        ("there.keras", "there.safetensors", {}, "exists already"),
+        ("there.keras", "new.onnx", {}, "is not a weights file"),
+        ("there.keras", "new.safetensors", {"model": "cvt_2_4_32"}, "model='cvt_2_4_32' conflicts with"),
+        ("there.keras", "new.safetensors", {"img_size": (8, 8)}, "img_size=(8, 8) conflicts with"),
+        ("none.keras", "new.safetensors", {}, "does not exist"),
+        ("none.pth.zip", "new.safetensors", {"model": "cvt_2_4_32"}, "is not a weights file"),
         ("none.safetensors", "new.keras", {"model": "cvt_2_4_32"}, "does not exist"),
-        ("there.safetensors", "new.keras", {}, "does not tell its model. Give the name of a variant"),
-        ("there.safetensors", "new.keras", {"model": "cvt_3_4_32"}, "unknown variant 'cvt_3_4_32'. Did you mean"),
-        ("there.safetensors", "new.keras", {"model": "cvt_4_4_32"}, "the weights do not fit model 'cvt_4_4_32'"),
-        ("there.safetensors", "new.keras", {"model": "cvt_2_4_32", "img_size": (8, 8)}, "and images of 8x8 pixels do"),
-        ("there.safetensors", "new.keras", {"model": "cvt_2_4_32", "img_size": (8, 0)}, "img_size=0 is not allowed"),
+        ("there.safetensors", "new.keras", {}, "does not contain its architecture. Pass the variant"),
+        ("there.safetensors", "new.keras", {"model": "cvt_3_4_32"}, "cvt_3_4_32"),
+        ("there.safetensors", "new.keras", {"model": "cvt_4_4_32"}, "the weights do not match model 'cvt_4_4_32'"),
+        ("there.safetensors", "new.keras", {"model": "cvt_2_4_32", "img_size": (8, 8)}, "8x8 pixels"),
+        ("there.safetensors", "new.keras", {"model": "cvt_2_4_32", "img_size": (8, 0)}, "img_size"),
         ("there.safetensors", "new.keras", {"model": "cvt_2_4_32", "img_size": (8,)}, "is not (height, width)"),
         ("other.safetensors", "new.keras", {"model": "cvt_2_4_32"}, "tokenizer.conv_layers.0.0.weight in"),
     ],
 )
-def test_what_cannot_be_converted_is_one_line_and_writes_nothing(source, target, settings, message, tmp_path):
+def test_failed_conversion_is_a_one_line_error_and_writes_nothing(source, target, settings, message, tmp_path):
     model = filled_model("cvt_2_4_32")
     model.save(tmp_path / "there.keras")
     keras_cct.save_weights_file(model, tmp_path / "there.safetensors")

@@ -13,7 +13,7 @@ CONTENT = np.random.default_rng(0).bytes(3_000_000)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves `server.content` with ranges, and breaks off after `server.most_bytes`."""
+    """Serves `server.content` with range requests, at most `server.max_bytes` of each response."""
 
     protocol_version = "HTTP/1.1"
 
@@ -34,20 +34,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.server.chunked:
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            self.wfile.write(b"%x\r\n" % len(content) + content[: self.server.most_bytes])
+            self.wfile.write(b"%x\r\n" % len(content) + content[: self.server.max_bytes])
             return
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
-        self.wfile.write(content[start:][: self.server.most_bytes])
+        self.wfile.write(content[start:][: self.server.max_bytes])
 
     def log_message(self, *arguments):
-        """Says nothing."""
+        """Logs nothing."""
 
 
 @pytest.fixture
 def server():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.content, server.content_type, server.most_bytes = CONTENT, "application/octet-stream", None
+    server.content, server.content_type, server.max_bytes = CONTENT, "application/octet-stream", None
     server.requests, server.chunked = [], False
     server.url = f"http://127.0.0.1:{server.server_port}/model.pth"
     thread = threading.Thread(target=server.serve_forever)
@@ -58,42 +58,42 @@ def server():
     server.server_close()
 
 
-def names(folder) -> list[str]:
+def file_names(folder) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
-def local(server, folder):
+def cache_of(server, folder):
     return folder / f"127.0.0.1_{server.server_port}"
 
 
-def test_a_file_is_downloaded_once_and_its_hash_recorded(server, tmp_path):
+def test_file_is_downloaded_once_and_its_hash_recorded(server, tmp_path):
     for _ in range(2):
         assert download(server.url, tmp_path / "cache").read_bytes() == CONTENT
     assert server.requests == [None]
-    assert names(tmp_path / "cache") == ["model.pth", "model.pth.sha256"]
-    recorded = (local(server, tmp_path / "cache") / "model.pth.sha256").read_text().strip()
+    assert file_names(tmp_path / "cache") == ["model.pth", "model.pth.sha256"]
+    recorded = (cache_of(server, tmp_path / "cache") / "model.pth.sha256").read_text().strip()
     assert recorded == hashlib.sha256(CONTENT).hexdigest()
 
 
-def test_an_interrupted_download_goes_on_where_it_stopped(server, tmp_path):
-    server.most_bytes = 1_000_000
-    with pytest.raises(keras_cct.InputError, match="broke off at 1000000 of 3000000 bytes. Run it again to go on"):
+def test_interrupted_download_resumes(server, tmp_path):
+    server.max_bytes = 1_000_000
+    with pytest.raises(keras_cct.InputError, match="interrupted after 1000000 of 3000000 bytes"):
         download(server.url, tmp_path)
-    assert names(tmp_path) == ["model.pth.part"]
-    server.most_bytes = None
+    assert file_names(tmp_path) == ["model.pth.part"]
+    server.max_bytes = None
     assert download(server.url, tmp_path).read_bytes() == CONTENT
     assert server.requests == [None, "bytes=1000000-"]
-    assert names(tmp_path) == ["model.pth", "model.pth.sha256"]
+    assert file_names(tmp_path) == ["model.pth", "model.pth.sha256"]
 
 
-def test_a_break_is_seen_even_where_the_size_is_not_known(server, tmp_path):
-    server.chunked, server.most_bytes = True, 1_000_000
-    with pytest.raises(keras_cct.InputError, match="broke off at .* of unknown bytes. Run it again to go on"):
+def test_interruption_is_detected_without_a_content_length(server, tmp_path):
+    server.chunked, server.max_bytes = True, 1_000_000
+    with pytest.raises(keras_cct.InputError, match="interrupted after .* of an unknown number of bytes"):
         download(server.url, tmp_path)
-    assert names(tmp_path) == ["model.pth.part"]
+    assert file_names(tmp_path) == ["model.pth.part"]
 
 
-def test_files_of_one_name_from_two_places_stay_apart(server, tmp_path):
+def test_equally_named_files_of_two_urls_do_not_collide(server, tmp_path):
     first = download(server.url.replace("model", "a/model"), tmp_path)
     server.content = CONTENT[::-1]
     second = download(server.url.replace("model", "b/model"), tmp_path)
@@ -103,69 +103,86 @@ def test_files_of_one_name_from_two_places_stay_apart(server, tmp_path):
 @pytest.mark.parametrize(
     "url", ["http://[::1/x.pth", "http://127.0.0.1/a b.pth", "http://127.0.0.1/../x.pth", "http://h/"]
 )
-def test_addresses_of_no_file_are_one_line(url, tmp_path):
+def test_url_of_no_file_is_a_one_line_error(url, tmp_path):
     with pytest.raises(keras_cct.InputError) as error:
         download(url, tmp_path)
     assert url in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_a_part_that_is_too_long_is_thrown_away(server, tmp_path):
-    local(server, tmp_path).mkdir()
-    (local(server, tmp_path) / "model.pth.part").write_bytes(bytes(4_000_000))
+def test_partial_file_that_is_too_long_is_discarded(server, tmp_path):
+    cache_of(server, tmp_path).mkdir()
+    (cache_of(server, tmp_path) / "model.pth.part").write_bytes(bytes(4_000_000))
     assert download(server.url, tmp_path).read_bytes() == CONTENT
 
 
-def test_a_corrupted_copy_is_fetched_again(server, tmp_path, caplog):
+def test_corrupted_copy_is_downloaded_again(server, tmp_path, caplog):
     file = download(server.url, tmp_path)
     file.write_bytes(CONTENT[:-1] + b"x")
     assert download(server.url, tmp_path).read_bytes() == CONTENT
-    assert "is not the file first downloaded; fetching it again" in caplog.text
+    assert "downloading it again" in caplog.text
 
 
-def test_a_changed_file_under_a_known_hash_is_refused(server, tmp_path):
+def test_changed_file_is_rejected(server, tmp_path):
     file = download(server.url, tmp_path)
     file.unlink()
     server.content = CONTENT[::-1]
-    with pytest.raises(keras_cct.InputError, match="has changed: SHA-256 .* To accept it, remove"):
+    with pytest.raises(keras_cct.InputError, match="has changed: expected SHA-256 .*, delete .*model.pth.sha256"):
         download(server.url, tmp_path)
-    assert names(tmp_path) == ["model.pth.sha256"]
+    assert file_names(tmp_path) == ["model.pth.sha256"]
 
 
-def test_a_web_page_is_refused(server, tmp_path):
+def test_published_hash_is_checked(server, tmp_path):
+    published = hashlib.sha256(CONTENT).hexdigest()
+    assert download(server.url, tmp_path, published).read_bytes() == CONTENT
+    with pytest.raises(keras_cct.InputError, match=f"has changed: expected SHA-256 {published[::-1]}, got {published}"):
+        download(server.url, tmp_path, published[::-1])
+
+
+def test_published_hash_takes_precedence_over_the_recorded_one(server, tmp_path):
+    server.content = CONTENT[::-1]
+    download(server.url, tmp_path)
+    server.content = CONTENT
+    file = download(server.url, tmp_path, hashlib.sha256(CONTENT).hexdigest())
+    assert file.read_bytes() == CONTENT
+    assert download(server.url, tmp_path, hashlib.sha256(CONTENT).hexdigest()) == file
+    assert len(server.requests) == 2
+
+
+def test_web_page_is_rejected(server, tmp_path):
     server.content_type = "text/html; charset=utf-8"
-    with pytest.raises(keras_cct.InputError, match="is a web page, not a file of weights"):
+    with pytest.raises(keras_cct.InputError, match="is a web page"):
         download(server.url, tmp_path)
-    assert names(tmp_path) == []
+    assert file_names(tmp_path) == []
 
 
-def test_a_missing_file_and_a_missing_server_are_one_line(server, tmp_path):
+def test_missing_file_and_missing_server_are_one_line_errors(server, tmp_path):
     for url, reason in (
         (server.url.replace("model", "missing"), "Not Found"),
         ("http://127.0.0.1:9/model.pth", "Connection refused"),
     ):
-        with pytest.raises(keras_cct.InputError, match=f"cannot download {url}: .*{reason}.* Put the file at") as error:
+        with pytest.raises(keras_cct.InputError, match=f"cannot download {url}: .*{reason}.*.pth") as error:
             download(url, tmp_path)
         assert "\n" not in str(error.value)
 
 
-def test_offline_uses_only_what_is_there(server, tmp_path, monkeypatch):
+def test_offline_mode_uses_only_cached_files(server, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_CCT_OFFLINE", "1")
     with pytest.raises(keras_cct.InputError, match="KERAS_CCT_OFFLINE forbids downloads"):
         download(server.url, tmp_path)
-    local(server, tmp_path).mkdir()
-    (local(server, tmp_path) / "model.pth").write_bytes(b"by hand")
+    cache_of(server, tmp_path).mkdir()
+    (cache_of(server, tmp_path) / "model.pth").write_bytes(b"by hand")
     assert download(server.url, tmp_path).read_bytes() == b"by hand"
     assert server.requests == []
 
 
-def test_a_folder_that_cannot_be_made_is_named(server, tmp_path):
+def test_cache_folder_that_cannot_be_created_is_named(server, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(keras_cct.InputError, match="cannot keep .* Set KERAS_HOME to another folder"):
+    with pytest.raises(keras_cct.InputError, match="cannot write .*Set KERAS_HOME to another folder"):
         download(server.url, tmp_path / "file" / "cache")
 
 
-def test_a_tag_loads_the_published_weights(server, tmp_path, monkeypatch):
+def test_tag_loads_the_published_weights(server, tmp_path, monkeypatch):
     torch = pytest.importorskip("torch", reason="PyTorch is an extra")
     weights = keras_cct.export_torch_weights(keras_cct.create_model("cct_7_3x1_32"))
     torch.save({key: torch.from_numpy(value) for key, value in weights.items()}, tmp_path / "weights.pth")
@@ -174,13 +191,4 @@ def test_a_tag_loads_the_published_weights(server, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "BASE_URL", server.url.removesuffix("model.pth"))
     loaded = keras_cct.export_torch_weights(keras_cct.create_model("cct_7_3x1_32", weights="cifar10"))
     assert all(np.array_equal(loaded[key], value) for key, value in weights.items())
-    assert names(tmp_path / "models" / "keras_cct")[0] == "cct_7_3x1_32_cifar10_300epochs.pth"
-
-
-def test_tags_that_do_not_exist_are_answered_with_those_that_do():
-    message = "cct_7_3x1_32_sine has no weights 'imagenet'. It has cifar10, cifar10-1500"
-    with pytest.raises(keras_cct.InputError, match=message):
-        keras_cct.create_model("cct_7_3x1_32_sine", weights="imagenet")
-    message = "cvt_7_4_32 has no published weights 'cifar10'. .*, cct_7_3x1_32, .* have some"
-    with pytest.raises(keras_cct.InputError, match=message):
-        keras_cct.create_model("cvt_7_4_32", weights="cifar10")
+    assert file_names(tmp_path / "models" / "keras_cct")[0] == "cct_7_3x1_32_cifar10_300epochs.pth"
