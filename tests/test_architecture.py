@@ -14,7 +14,7 @@ ROOMS = {
     "errors": [],
     "files": [],
     "facts": ["attention", "datasets"],
-    "recipe": ["parsing", "recipe", "loading"],
+    "recipe": ["strict_yaml", "parsing", "keys", "recipe", "loading"],
     "layers": [
         "initializers",
         "linalg",
