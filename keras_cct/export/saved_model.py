@@ -28,7 +28,8 @@ TOLERANCE = 1e-4
 def export_saved_model(model: keras.Model, path: str | PathLike, class_names: Sequence[str] | None = None) -> None:
     """Writes a SavedModel that TensorFlow serves without Keras, then loads it and verifies it against the model.
 
-    Every signature returns `probabilities`, float32 of shape (batch, classes), and fails on inputs of another shape:
+    Every signature returns `probabilities`, float32 of shape (batch, classes), also for an empty batch, and fails on
+    inputs of another shape:
 
     * `serving_default`: `images`, float32 of shape (batch, height, width, channels), pixels in [0, 255].
     * `serve_uint8`: `images`, the same as uint8.
@@ -101,8 +102,11 @@ def _trace_signatures(model: keras.Model) -> dict[str, Any]:
         # A signature alone does not check its inputs: the reshapes of the model would turn images of twice the height
         # into twice the rows. Graph optimization removes assertions on static shapes, but keeps EnsureShape.
         images = tf.ensure_shape(images, (None, *image_shape), name="check_image_shape")
-        logits = model(images, training=False)
-        return {"probabilities": tf.nn.softmax(tf.cast(logits, tf.float32))}
+        # TensorFlow's fused convolutions on CPUs fail on empty batches, so an empty batch becomes one black image.
+        batch_size = tf.shape(images)[0]
+        padding = tf.zeros((tf.cast(batch_size == 0, tf.int32), *image_shape), images.dtype)
+        logits = model(tf.concat([images, padding], axis=0), training=False)
+        return {"probabilities": tf.nn.softmax(tf.cast(logits, tf.float32))[:batch_size]}  # (batch, classes)
 
     def decode_and_compute(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         encoded = tf.ensure_shape(encoded, (None,), name="check_encoded_shape")

@@ -26,7 +26,7 @@ def test_sample_config_is_found_by_name_and_overridden():
     assert (recipe.dataset, recipe.epochs, recipe.lr) == ("sample", 3, 1e-3)
 
 
-def test_numbers_that_yaml_reads_as_words_are_numbers(tmp_path):
+def test_numbers_that_yaml_reads_as_strings_are_numbers(tmp_path):
     recipe = keras_cct.load_recipe(write(tmp_path, "model: a\ndataset: sample\nlr: 55e-5\nmean: [1e-1]\nepochs: '7'"))
     assert (recipe.lr, recipe.mean, recipe.epochs) == (55e-5, (0.1,), 7)
 
