@@ -1,4 +1,4 @@
-"""A door to `keras_cct train`: without arguments it trains on the bundled sample."""
+"""Equals `keras_cct train`, which trains on the bundled sample by default."""
 
 import sys
 

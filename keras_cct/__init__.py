@@ -49,7 +49,7 @@ _HOME = {
     "load_sample": "data.sample",
     "open_data": "data.sources.open",
     "load_torch_weights": "weights.files",
-    "predict_files": "inference.evaluation",
+    "predict_files": "inference.prediction",
     "resume": "training.run",
     "save_weights_file": "weights.files",
     "train": "training.run",

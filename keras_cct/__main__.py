@@ -1,7 +1,8 @@
-"""`python -m keras_cct`, the same as the command `keras_cct`."""
+"""`python -m keras_cct`, which equals the command `keras_cct`."""
 
 import sys
 
 from keras_cct.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

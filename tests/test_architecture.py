@@ -14,7 +14,7 @@ ROOMS = {
     "errors": [],
     "files": [],
     "facts": ["attention", "datasets"],
-    "recipe": ["parsing", "recipe", "loading"],
+    "recipe": ["strict_yaml", "parsing", "keys", "recipe", "loading"],
     "layers": [
         "initializers",
         "linalg",
@@ -42,7 +42,7 @@ ROOMS = {
     "models": ["names", "config", "variants", "build", "features"],
     "weights": ["pretrained", "torch_file", "formats", "mapping", "adapt", "files", "download", "resolve", "convert"],
     "create": [],
-    "inference": ["saved_model", "predictors", "evaluation"],
+    "inference": ["artifacts", "saved_model", "predictors", "prediction", "evaluation"],
     "export": ["saved_model"],
     "training": [
         "optimizers",
@@ -56,7 +56,7 @@ ROOMS = {
         "loggers",
         "run",
     ],
-    "cli": ["frameworks", "models", "data", "inference", "convert", "train"],
+    "cli": ["frameworks", "models", "data", "inference", "convert", "recipe_flags", "train"],
     "__main__": [],
 }
 SUBROOMS = {

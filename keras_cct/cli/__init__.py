@@ -1,4 +1,4 @@
-"""The command line: `keras_cct COMMAND ...`. Arguments and printing only; the work is done elsewhere."""
+"""The command line: `keras_cct COMMAND ...`. Parses arguments and prints; the other rooms do the work."""
 
 import argparse
 import logging
@@ -6,10 +6,11 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from keras_cct.cli.convert import add_convert
 from keras_cct.cli.data import add_data
-from keras_cct.cli.inference import add_serving
+from keras_cct.cli.inference import add_inference
 from keras_cct.cli.models import add_models
 from keras_cct.cli.train import add_train
 from keras_cct.errors import InputError
@@ -22,12 +23,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Args:
-        arguments: The words after `keras_cct`; those of the process if not given.
+        arguments: The words after `keras_cct`; those of the process by default.
 
     Returns:
-        The exit code: 0; 2 where the input or the file system cannot be used; 130 after Ctrl-C.
+        The exit code: 0 for success, 2 for unusable input or file system errors, 130 after Ctrl-C.
     """
-    options = _parser().parse_args(arguments)
+    parser = _create_parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     logging.getLogger("keras_cct").setLevel(logging.INFO)
     try:
@@ -35,36 +40,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.showwarning = _print_warning
             options.run(options)
     except BrokenPipeError:
-        # Whoever read the output has seen enough; what is left to write goes nowhere.
+        # The reader of the output, e.g. `head`, has exited; flushing stdout at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (InputError, OSError) as error:
         print(f"keras_cct {options.command}: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         folder = getattr(options, "run_folder", None)
-        hint = f" --resume {folder} goes on." if folder is not None and folder.exists() else ""
-        print(f"keras_cct {options.command}: stopped.{hint}", file=sys.stderr)
+        hint = f" Continue with `keras_cct train --resume {folder}`." if folder is not None and folder.exists() else ""
+        print(f"keras_cct {options.command}: interrupted.{hint}", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
 
 
-def _print_warning(message, *_details) -> None:
+def _print_warning(message: Warning | str, *_details: object, **_options: object) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that answers a mistake with one line."""
+    """A parser that reports a usage error in one line, with the help of the command in question."""
 
-    def error(self, message):
-        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message}. See keras_cct COMMAND --help\n")
+    # typeshed declares overloads that differ in the type of the namespace only.
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Any = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return namespace, unknown
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message}. Run `{self.prog} --help`.\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+class _PrintVersion(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_arguments: Any) -> NoReturn:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"keras_cct {version('keras_cct')}")
+        except PackageNotFoundError:
+            parser.error("the package is not installed, so its version is unknown")
+        parser.exit()
+
+
+def _create_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="keras_cct", description="Compact transformers for Keras 3.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parser.add_argument("--version", nargs=0, action=_PrintVersion, help="show the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     add_train(commands)
     add_data(commands)
-    add_serving(commands)
+    add_inference(commands)
     add_convert(commands)
     add_models(commands)
     return parser

@@ -1,18 +1,19 @@
-"""Keras and TensorFlow, imported in silence."""
+"""Imports Keras and TensorFlow without their start-up messages."""
 
 import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from keras_cct.errors import InputError
 
 
 def load_frameworks() -> None:
-    """Imports Keras and TensorFlow without their start-up notes, which no log level of TensorFlow 2.21 turns off.
+    """Imports Keras and TensorFlow without their start-up messages, which no log level of TensorFlow 2.21 disables.
 
     Raises:
-        InputError: The backend that KERAS_BACKEND names cannot be loaded.
+        InputError: The backend in KERAS_BACKEND cannot be imported.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     backend = os.environ.get("KERAS_BACKEND", "")
@@ -21,7 +22,8 @@ def load_frameworks() -> None:
             import keras  # noqa: F401
         except (ImportError, ValueError) as error:
             raise InputError(
-                f"KERAS_BACKEND={backend!r} cannot be loaded: {error}. Install it, or choose tensorflow, jax or torch."
+                f"cannot import the backend KERAS_BACKEND={backend!r}: {error}. "
+                f"Install it, or choose tensorflow, jax or torch."
             ) from error
         import tensorflow
 
@@ -30,13 +32,13 @@ def load_frameworks() -> None:
 
 @contextlib.contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Drops what the process, C++ libraries included, writes to standard error."""
+    """Discards what the process, including C++ libraries, writes to standard error."""
     sys.stderr.flush()
-    kept = os.dup(2)
+    saved = os.dup(2)
     try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
+        with Path(os.devnull).open("w") as null:
+            os.dup2(null.fileno(), 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(saved, 2)
+        os.close(saved)

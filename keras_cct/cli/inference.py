@@ -1,53 +1,67 @@
-"""The commands that use a trained model: evaluate, predict, export."""
+"""The commands that use a trained model: evaluate, predict and export."""
 
 import argparse
+from typing import Any
 
-from keras_cct.cli.data import add_source, open_named
+from keras_cct.cli.data import add_source, open_source_arguments
 from keras_cct.cli.frameworks import load_frameworks, silent_stderr
-from keras_cct.errors import check_count, check_setting
+from keras_cct.errors import check_count
+from keras_cct.recipe.keys import key_rules
+from keras_cct.recipe.recipe import Recipe
+
+MODEL_HELP = "run folder, .keras file or folder of a SavedModel"
 
 
-def add_serving(commands) -> None:
-    """Adds the commands to the subparsers of a parser."""
-    evaluate = commands.add_parser("evaluate", help="report top-1 and top-5 on evaluation images")
-    evaluate.add_argument("artifact", help=".keras file or folder of a SavedModel")
+def add_inference(commands: Any) -> None:
+    """Adds the commands to what `ArgumentParser.add_subparsers` returned."""
+    interpolations = key_rules(Recipe)["interpolation"].choices
+    evaluate = commands.add_parser("evaluate", help="report top-1 and top-5 accuracy on evaluation images")
+    evaluate.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     add_source(evaluate, default="sample")
     evaluate.add_argument(
-        "--crop-pct", type=float, default=1.0, help="share of a resized image's short side to keep (default 1)"
+        "--crop-pct",
+        type=float,
+        default=1.0,
+        metavar="FLOAT",
+        help="fraction of the resized image's short side in the center crop (default: 1)",
     )
-    evaluate.add_argument("--interpolation", choices=("bilinear", "bicubic"), default="bicubic", help="resampling")
+    evaluate.add_argument(
+        "--interpolation", choices=interpolations, default="bicubic", help="resampling (default: bicubic)"
+    )
     evaluate.set_defaults(run=_evaluate)
 
-    predict = commands.add_parser("predict", help="name the classes of images")
-    predict.add_argument("artifact", help=".keras file or folder of a SavedModel")
+    predict = commands.add_parser("predict", help="classify image files")
+    predict.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG or GIF file of any size")
-    predict.add_argument("--top", type=int, default=5, help="number of classes to print (default 5)")
+    predict.add_argument("--top", type=int, default=5, metavar="INT", help="number of classes to print (default: 5)")
     predict.set_defaults(run=_predict)
 
-    export = commands.add_parser("export", help="write a SavedModel and compare it with Keras")
-    export.add_argument("model", help=".keras file")
-    export.add_argument("folder", help="folder to make")
+    export = commands.add_parser("export", help="write a SavedModel and verify it against Keras")
+    export.add_argument("model", metavar="MODEL", help="run folder or .keras file")
+    export.add_argument("folder", metavar="DIR", help="new folder for the SavedModel")
     export.set_defaults(run=_export)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    check_setting("--crop-pct", options.crop_pct, 0 < options.crop_pct <= 1, "above 0 and at most 1")
+    crop_pct = key_rules(Recipe)["crop_pct"].parse("--crop-pct", options.crop_pct, float)
     load_frameworks()
-    from keras_cct.inference.evaluation import evaluate, load_predictor
+    from keras_cct.inference.evaluation import evaluate
+    from keras_cct.inference.predictors import load_predictor
 
-    predictor = load_predictor(options.artifact)
-    _, data = open_named(options)
-    accuracy = evaluate(predictor, data, crop_pct=options.crop_pct, interpolation=options.interpolation)
+    predictor = load_predictor(options.model)
+    _, data = open_source_arguments(options)
+    accuracy = evaluate(predictor, data, crop_pct=crop_pct, interpolation=options.interpolation)
     print(f"{len(data)} images: top-1 {accuracy['top1']:.2f} %, top-5 {accuracy['top5']:.2f} %")
 
 
 def _predict(options: argparse.Namespace) -> None:
     check_count("--top", options.top)
     load_frameworks()
-    from keras_cct.inference.evaluation import load_predictor, predict_files
+    from keras_cct.inference.prediction import predict_files
+    from keras_cct.inference.predictors import load_predictor
 
-    predictor = load_predictor(options.artifact)
-    with silent_stderr():  # TensorFlow's decoders write there before they raise.
+    predictor = load_predictor(options.model)
+    with silent_stderr():  # TensorFlow's decoders log errors before they raise them.
         predictions = list(predict_files(predictor, options.images, options.top))
     for path, classes in zip(options.images, predictions, strict=True):
         print(path)
@@ -58,7 +72,8 @@ def _predict(options: argparse.Namespace) -> None:
 def _export(options: argparse.Namespace) -> None:
     load_frameworks()
     from keras_cct.export.saved_model import export_saved_model
+    from keras_cct.inference.artifacts import find_keras_file
     from keras_cct.weights.formats import read_keras_file
 
-    export_saved_model(read_keras_file(options.model), options.folder)
+    export_saved_model(read_keras_file(find_keras_file(options.model)), options.folder)
     print(f"wrote {options.folder}")

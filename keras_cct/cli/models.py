@@ -1,6 +1,7 @@
 """The command `keras_cct models`."""
 
 import argparse
+from typing import Any
 
 from keras_cct.errors import InputError
 from keras_cct.models.config import ModelConfig
@@ -8,23 +9,23 @@ from keras_cct.models.variants import list_models, variant_config, variant_datas
 from keras_cct.weights.pretrained import CHECKPOINTS
 
 
-def add_models(commands) -> None:
-    """Adds the command to the subparsers of a parser."""
-    models = commands.add_parser("models", help="list the published variants")
-    models.add_argument("pattern", nargs="?", default="*", help="wildcard, e.g. 'cct_*_sine'")
-    models.add_argument("--pretrained", action="store_true", help="list the published weights instead")
+def add_models(commands: Any) -> None:
+    """Adds the command to what `ArgumentParser.add_subparsers` returned."""
+    models = commands.add_parser("models", help="list the variants and their pretrained weights")
+    models.add_argument("pattern", nargs="?", default="*", metavar="PATTERN", help="wildcard, e.g. 'cct_*_sine'")
+    models.add_argument("--pretrained", action="store_true", help="list the pretrained weights instead")
     models.set_defaults(run=_models)
 
 
 def _models(options: argparse.Namespace) -> None:
     names = list_models(options.pattern)
     if not names:
-        raise InputError(f"no variant matches {options.pattern!r}. 'keras_cct models' lists all.")
+        raise InputError(f"no variant matches {options.pattern!r}. Run `keras_cct models` for the full list.")
     if options.pretrained:
         _print_checkpoints(names)
         return
     width = max(24, *map(len, names))
-    print(f"{'variant':{width}} {'pixels':>7} {'classes':>7}  data set")
+    print(f"{'variant':{width}} {'pixels':>7} {'classes':>7}  dataset")
     for name in names:
         config = variant_config(name)
         print(f"{name:{width}} {_image_size(config):>7} {config.num_classes:7}  {variant_dataset(name)}")
@@ -35,8 +36,8 @@ def _print_checkpoints(names: list[str]) -> None:
     for checkpoint in CHECKPOINTS:
         if checkpoint.variant in names:
             config = variant_config(checkpoint.variant, **checkpoint.model_fields())
-            facts = f"{_image_size(config):>7} {config.num_classes:7} {checkpoint.epochs:>8} {checkpoint.top1:8.2f}"
-            print(f"{checkpoint.variant:24} {checkpoint.tag:14} {facts} {4e-6 * checkpoint.num_params:6.1f}")
+            columns = f"{_image_size(config):>7} {config.num_classes:7} {checkpoint.epochs:>8} {checkpoint.top1:8.2f}"
+            print(f"{checkpoint.variant:24} {checkpoint.tag:14} {columns} {4e-6 * checkpoint.num_params:6.1f}")
 
 
 def _image_size(config: ModelConfig) -> str:

@@ -1,1 +1,1 @@
-"""Exports for deployment, each compared with Keras after it is written."""
+"""Exports for deployment, each verified against Keras after writing."""

@@ -1,4 +1,4 @@
-"""Models for serving, each compared with Keras after it is written."""
+"""Exports models as SavedModels, each verified against Keras after writing."""
 
 import os
 import subprocess
@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,107 +16,126 @@ import tensorflow as tf
 from keras_cct.data.decode import DECODABLE_CHANNELS, decode_batch
 from keras_cct.errors import InputError, check_class_names
 from keras_cct.files import replacing
-from keras_cct.inference.predictors import check_serves_pixels
+from keras_cct.inference.prediction import finite_probabilities
+from keras_cct.inference.predictors import KerasPredictor, check_serves_pixels
 from keras_cct.inference.saved_model import SavedModel
+from keras_cct.weights.formats import read_keras_file
 
 TOLERANCE = 1e-4
 """Largest difference in a probability between an export and Keras."""
 
 
 def export_saved_model(model: keras.Model, path: str | PathLike, class_names: Sequence[str] | None = None) -> None:
-    """Writes a SavedModel that TensorFlow serves without Keras, loads it again and compares it with the model.
+    """Writes a SavedModel that TensorFlow serves without Keras, then loads it and verifies it against the model.
 
-    Signatures, each answering `probabilities`, float32 of shape (batch, classes):
+    Every signature returns `probabilities`, float32 of shape (batch, classes), also for an empty batch, and fails on
+    inputs of another shape:
 
-    * `serving_default`: `images`, float32 of shape (batch, height, width, channels), pixels of 0..255.
-    * `serve_uint8`: the same for uint8.
+    * `serving_default`: `images`, float32 of shape (batch, height, width, channels), pixels in [0, 255].
+    * `serve_uint8`: `images`, the same as uint8.
     * `serve_encoded`: `encoded`, strings of shape (batch,), PNG or JPEG files of any size (models of 1 or 3 channels).
 
-    The names of the classes are in `assets/class_names.txt`, one a line; in TensorFlow
-    `tf.saved_model.load(path).class_names.asset_path` is that file. Under JAX and PyTorch a process with
-    TensorFlow as the backend does the writing.
+    The class names are in `assets/class_names.txt`, one per line; `tf.saved_model.load(path).class_names.asset_path`
+    is the path of that file. Under JAX and PyTorch, a subprocess with Keras on TensorFlow writes the SavedModel.
 
     Args:
-        model: A model of this package, with its head.
-        path: Folder to make.
-        class_names: Names of the classes; those saved with the model if not given.
+        model: A model of this package with its normalization and its head.
+        path: New folder for the SavedModel.
+        class_names: Names of the classes; those saved with the model by default.
 
     Raises:
-        InputError: The folder exists or cannot be written, the model has no head or takes no pixels, or the class names
-            do not fit.
-        RuntimeError: The SavedModel answers differently; no folder is left.
+        InputError: The folder exists or cannot be written, the model takes normalized images or has no head, or there
+            is not one name per class.
+        RuntimeError: The SavedModel predicts something else than the model; it is removed.
     """
     path, head = Path(path), check_serves_pixels(model)
     names = head.class_names if class_names is None else check_class_names(class_names, head.num_classes)
     if path.exists():
         raise InputError(f"{str(path)!r} exists already. Remove it or give another folder.")
     images = np.random.default_rng(0).integers(0, 256, (4, *model.input_shape[1:]), dtype="uint8")
-    expected = keras.ops.convert_to_numpy(keras.ops.softmax(model.predict_on_batch(images)))
-    if not np.isfinite(expected).all():
-        raise InputError(f"model {model.name!r} answers NaN; its weights are broken. Export an earlier one.")
+    expected = finite_probabilities(KerasPredictor(model), images)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be written: {error.strerror}. Give another folder.") from error
+        raise InputError(f"cannot write {str(path)!r}: {error.strerror}. Give another folder.") from error
     with replacing(path) as temporary:
         if keras.backend.backend() == "tensorflow":
             write_saved_model(model, temporary, names or ())
         else:
             _write_in_tensorflow_process(model, temporary, names or ())
-        _compare(temporary, images, expected)
+        _verify(temporary, images, expected)
 
 
 def write_saved_model(model: keras.Model, path: Path, class_names: Sequence[str]) -> None:
-    """Writes the SavedModel that `export_saved_model` describes; Keras must run on TensorFlow.
+    """Writes the SavedModel that `export_saved_model` describes. Requires Keras on TensorFlow.
 
     Args:
-        model: A model that ends in logits.
-        path: Folder to make.
-        class_names: Names of the classes; empty where they are not known.
+        model: A model that returns logits.
+        path: New folder.
+        class_names: Names of the classes; empty if they are unknown.
 
     Raises:
         InputError: The file system refuses.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "class_names.txt")
+        file.write_text("".join(f"{name}\n" for name in class_names))
+        try:
+            tf.saved_model.save(_ServedModule(model, file), str(path), signatures=_trace_signatures(model))
+        except tf.errors.OpError as error:
+            raise InputError(f"cannot write the SavedModel: {error.message}. Give another folder.") from error
+
+
+class _ServedModule(tf.Module):
+    """What a SavedModel stores beside its signatures: the variables and the class names."""
+
+    def __init__(self, model: keras.Model, class_names_file: Path) -> None:
+        super().__init__()
+        self.variables_of_model = model.variables
+        self.class_names = tf.saved_model.Asset(str(class_names_file))
+
+
+def _trace_signatures(model: keras.Model) -> dict[str, Any]:
     image_shape = model.input_shape[1:]
 
-    def probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = model(images, training=False)
-        return {"probabilities": tf.nn.softmax(tf.cast(logits, tf.float32))}
+    def compute_probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        # A signature alone does not check its inputs: the reshapes of the model would turn images of twice the height
+        # into twice the rows. Graph optimization removes assertions on static shapes, but keeps EnsureShape.
+        images = tf.ensure_shape(images, (None, *image_shape), name="check_image_shape")
+        # TensorFlow's fused convolutions on CPUs fail on empty batches, so an empty batch becomes one black image.
+        batch_size = tf.shape(images)[0]
+        padding = tf.zeros((tf.cast(batch_size == 0, tf.int32), *image_shape), images.dtype)
+        logits = model(tf.concat([images, padding], axis=0), training=False)
+        return {"probabilities": tf.nn.softmax(tf.cast(logits, tf.float32))[:batch_size]}  # (batch, classes)
+
+    def decode_and_compute(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        encoded = tf.ensure_shape(encoded, (None,), name="check_encoded_shape")
+        return compute_probabilities(decode_batch(encoded, image_shape))
 
     pixels = {dtype: tf.TensorSpec((None, *image_shape), dtype, name="images") for dtype in (tf.float32, tf.uint8)}
-    encoded = tf.TensorSpec((None,), tf.string, name="encoded")
-    serve = tf.function(probabilities)
+    serve = tf.function(compute_probabilities)
     signatures = {
         "serving_default": serve.get_concrete_function(pixels[tf.float32]),
         "serve_uint8": serve.get_concrete_function(pixels[tf.uint8]),
     }
     if image_shape[-1] in DECODABLE_CHANNELS:
-        serve_encoded = tf.function(lambda encoded: probabilities(decode_batch(encoded, image_shape)))
-        signatures["serve_encoded"] = serve_encoded.get_concrete_function(encoded)
-    module = tf.Module()
-    module.variables_of_model = model.variables
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "class_names.txt")
-        file.write_text("".join(f"{name}\n" for name in class_names))
-        module.class_names = tf.saved_model.Asset(str(file))
-        try:
-            tf.saved_model.save(module, str(path), signatures=signatures)
-        except tf.errors.OpError as error:
-            raise InputError(f"the SavedModel cannot be written: {error.message}. Give another folder.") from error
+        encoded = tf.TensorSpec((None,), tf.string, name="encoded")
+        signatures["serve_encoded"] = tf.function(decode_and_compute).get_concrete_function(encoded)
+    return signatures
 
 
-def _compare(path: Path, images: np.ndarray, expected: np.ndarray) -> None:
-
-    for signature, answers in SavedModel(path).answers(images).items():
-        difference = float(np.abs(answers - expected).max())
+def _verify(path: Path, images: np.ndarray, expected: np.ndarray) -> None:
+    for signature, probabilities in SavedModel(path).probabilities_by_signature(images).items():
+        difference = float(np.abs(probabilities - expected).max())
         if not difference <= TOLERANCE:
             raise RuntimeError(
                 f"signature {signature} of the SavedModel differs from Keras by {difference:.2g}, more than "
-                f"{TOLERANCE:g}; it was removed. Export a model that computes in float32."
+                f"{TOLERANCE:g}; the SavedModel was removed. Export a model that computes in float32."
             )
 
 
 def _write_in_tensorflow_process(model: keras.Model, path: Path, class_names: Sequence[str]) -> None:
+    """Writes the SavedModel of a model on another backend than TensorFlow."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "model.keras")
         model.save(file)
@@ -124,10 +144,10 @@ def _write_in_tensorflow_process(model: keras.Model, path: Path, class_names: Se
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(
-                f"TensorFlow could not write the SavedModel: {(done.stderr.strip() or 'no message').splitlines()[-1]}"
+                f"TensorFlow cannot write the SavedModel: {(done.stderr.strip() or 'no message').splitlines()[-1]}"
             )
 
 
 if __name__ == "__main__":
     model_file, folder, *names = sys.argv[1:]
-    write_saved_model(keras.models.load_model(model_file, compile=False), Path(folder), names)
+    write_saved_model(read_keras_file(model_file), Path(folder), names)

@@ -1,49 +1,25 @@
-"""Asking a trained model, a `.keras` file or a SavedModel: predictions with class names, and accuracy."""
+"""Evaluates a model: top-1 and top-5 accuracy on labeled images."""
 
 import logging
-from collections.abc import Iterable, Iterator
-from os import PathLike
 from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 
 from keras_cct.errors import InputError, check_count
-from keras_cct.inference.predictors import Predictor
+from keras_cct.inference.prediction import finite_probabilities
+from keras_cct.inference.predictors import Predictor, as_predictor
 
 if TYPE_CHECKING:
     from keras_cct.data.images import ImageSet
 
 log = logging.getLogger(__name__)
 
-
-def predict_files(
-    predictor: Predictor, paths: Iterable[str | PathLike], top: int = 5
-) -> Iterator[list[tuple[str, float]]]:
-    """Yields the most probable classes of each image file.
-
-    Args:
-        predictor: From `load_predictor`.
-        paths: PNG, JPEG or GIF files of any size.
-        top: Number of classes to name.
-
-    Yields:
-        For each file up to `top` pairs of class name (its number where no names are known) and probability, falling.
-
-    Raises:
-        InputError: A file is missing or no image, before the first prediction.
-    """
-    from keras_cct.data.decode import read_images
-
-    check_count("top", top)
-    for images in read_images(list(paths), predictor.image_shape):
-        (probabilities,) = _probabilities(predictor, images)
-        names = predictor.class_names or [str(index) for index in range(len(probabilities))]
-        best = np.argsort(-probabilities, kind="stable")[:top]
-        yield [(names[index], float(probabilities[index])) for index in best]
+MAX_SHOWN_NAMES = 5
 
 
 def evaluate(
-    predictor: Predictor,
+    model: Predictor | keras.Model,
     data: "ImageSet",
     batch_size: int = 128,
     crop_pct: float = 1.0,
@@ -51,65 +27,89 @@ def evaluate(
 ) -> dict[str, float]:
     """Returns the accuracy on labeled images.
 
+    Labels are matched to the model's classes by name. If either side has no names (only the indices "0", "1", ...), or
+    if no name occurs on both sides, they are matched by index.
+
     Args:
-        predictor: From `load_predictor`.
-        data: Images of any size with the predictor's channels, or color for a gray one; if they name the predictor's
-            classes in another order, labels are matched by name.
-        batch_size: Images at a time.
-        crop_pct: Share of a resized image's short side to keep, above 0 to 1.
+        model: A predictor from `load_predictor`, or a Keras model.
+        data: Images of any size with the model's channels, or RGB images for a grayscale model.
+        batch_size: Images per batch.
+        crop_pct: Fraction of the resized image's short side in the center crop, above 0 and at most 1.
         interpolation: Resampling of images of another size, "bilinear" or "bicubic".
 
     Returns:
-        `top1` and `top5` in percent: how often the label is the first, or among the first five.
+        `top1` and `top5`: how often, in percent, the label is the most probable class or among the five most probable.
 
     Raises:
-        InputError: The images or the number of classes do not fit.
+        InputError: The channels or classes of the images differ from the model's, or the model predicts NaN.
     """
     from keras_cct.data.augment.pixels import luma
     from keras_cct.data.decode import ResizeAndCrop
     from keras_cct.data.pipeline import decoded_images
     from keras_cct.data.unreadable import raising_input_errors
 
+    predictor = as_predictor(model)
     height, width, channels = predictor.image_shape
-    to_gray = channels == 1 and data.image_shape[-1] == 3
-    if data.image_shape[-1] != channels and not to_gray:
+    converts_to_gray = channels == 1 and data.image_shape[-1] == 3
+    if data.image_shape[-1] != channels and not converts_to_gray:
         raise InputError(
-            f"the model takes images of {channels} channels, the data set has {data.image_shape[-1]}. "
-            f"Give another model or data set."
+            f"the model takes images of {channels} channels, but the dataset has {data.image_shape[-1]}. "
+            f"Use another model or dataset."
         )
     check_count("batch_size", batch_size)
-    places, ranks = _places(predictor, data), []
+    class_indices = _match_classes(predictor.class_names, data.class_names)
+    ranks = []
     with raising_input_errors(data):
         batches = decoded_images(data, ResizeAndCrop(height, width, crop_pct, interpolation)).batch(batch_size)
         for images, labels in batches.as_numpy_iterator():
-            pixels = luma(images).numpy() if to_gray else images
-            probabilities = _probabilities(predictor, pixels)  # (batch, classes)
-            if probabilities.shape[1] != len(places):
-                raise InputError(f"the model knows {probabilities.shape[1]} classes, the data set {len(places)}.")
+            pixels = luma(images).numpy() if converts_to_gray else images
+            probabilities = finite_probabilities(predictor, pixels)  # (batch, classes)
+            _check_num_classes(probabilities.shape[1], len(class_indices))
             order = np.argsort(-probabilities, axis=1, kind="stable")
-            ranks.append(np.argmax(order == places[labels][:, None], axis=1))
+            ranks.append(np.argmax(order == class_indices[labels][:, None], axis=1))
     ranks = np.concatenate(ranks)
     return {"top1": 100 * float(np.mean(ranks < 1)), "top5": 100 * float(np.mean(ranks < 5))}
 
 
-def _places(predictor: Predictor, data: "ImageSet") -> np.ndarray:
-    """Returns where the predictor answers each class of the data."""
-    known, given = predictor.class_names, data.class_names
-    if known is not None and len(known) != len(given):
-        raise InputError(f"the model knows {len(known)} classes, the data set {len(given)}.")
-    if known is None or set(known) != set(given):
-        if known is not None and not all(name.isdecimal() for name in given):
-            log.warning(
-                "the model's classes (%s, ...) are named otherwise than the data's (%s, ...): compared by their order",
-                known[0],
-                given[0],
-            )
-        return np.arange(len(given))
-    return np.array([known.index(name) for name in data.class_names])
+def _match_classes(model_names: tuple[str, ...] | None, data_names: tuple[str, ...]) -> np.ndarray:
+    """Returns the index of each class of the data among the classes of the model.
+
+    Raises:
+        InputError: The number of classes differs, or only some names occur on both sides.
+    """
+    by_index = np.arange(len(data_names))
+    if model_names is None:
+        return by_index
+    _check_num_classes(len(model_names), len(data_names))
+    if set(model_names) == set(data_names):
+        return np.array([model_names.index(name) for name in data_names])
+    if set(model_names) & set(data_names):
+        raise InputError(
+            f"the classes {_show_names(data_names, model_names)} of the dataset are unknown to the model, which has "
+            f"{_show_names(model_names, data_names)} instead. Rename the classes of the dataset."
+        )
+    if not _are_indices(data_names) and not _are_indices(model_names):
+        log.warning(
+            "no class name of the dataset (%s, ...) is known to the model (%s, ...): matching classes by index",
+            data_names[0],
+            model_names[0],
+        )
+    return by_index
 
 
-def _probabilities(predictor: Predictor, images: np.ndarray) -> np.ndarray:
-    probabilities = predictor.probabilities(images)
-    if not np.isfinite(probabilities).all():
-        raise InputError("the model answers NaN; its weights are broken. Give an earlier one.")
-    return probabilities
+def _check_num_classes(model_classes: int, data_classes: int) -> None:
+    if model_classes != data_classes:
+        raise InputError(
+            f"the model has {model_classes} classes, but the dataset has {data_classes}. Use another model or dataset."
+        )
+
+
+def _are_indices(names: tuple[str, ...]) -> bool:
+    return all(name.isdecimal() for name in names)
+
+
+def _show_names(names: tuple[str, ...], others: tuple[str, ...]) -> str:
+    """Returns the names that are not among the others, at most `MAX_SHOWN_NAMES`."""
+    missing = [repr(name) for name in names if name not in set(others)]
+    rest = len(missing) - MAX_SHOWN_NAMES
+    return ", ".join(missing[:MAX_SHOWN_NAMES]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,6 +1,7 @@
-"""TensorFlow's side of serving: how a SavedModel is written and asked."""
+"""Predicts with a SavedModel written by `export_saved_model`, on TensorFlow alone."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -9,47 +10,47 @@ from keras_cct.errors import InputError
 
 
 class SavedModel:
-    """A SavedModel written by `export_saved_model`, loaded without Keras.
+    """Predicts with a SavedModel written by `export_saved_model`.
 
     Args:
         path: Its folder.
 
     Raises:
-        InputError: The folder holds no such SavedModel.
+        InputError: The folder does not contain such a SavedModel.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         try:
             self._module = tf.saved_model.load(str(path))
             spec = self._module.signatures["serving_default"].structured_input_signature[1]["images"]
             names = Path(self._module.class_names.asset_path.numpy().decode()).read_text().splitlines()
         except (OSError, ValueError, LookupError, AttributeError, tf.errors.OpError) as error:
             raise InputError(
-                f"{str(path)!r} is not a whole SavedModel written by keras_cct. "
-                f"Give the folder that `keras_cct export` made, or `saved_model` in the folder of a run."
+                f"{str(path)!r} is not a complete SavedModel written by keras_cct. "
+                f"Give a run folder or a folder that `keras_cct export` wrote."
             ) from error
         self.image_shape = tuple(spec.shape[1:])
         self.class_names = tuple(names) or None
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Returns float32 (batch, classes) for pixels of 0..255, (batch, height, width, channels)."""
-        return self._ask("serving_default", images=tf.cast(images, tf.float32))
+        """Returns class probabilities, as `Predictor` describes."""
+        return self._call_signature("serving_default", images=tf.cast(images, tf.float32))
 
-    def answers(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns what each signature answers to the same images.
+    def probabilities_by_signature(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the probabilities that each signature computes for the same images.
 
         Args:
             images: uint8 array of shape (batch, height, width, channels).
         """
-        answers = {
+        probabilities = {
             "serving_default": self.probabilities(images),
-            "serve_uint8": self._ask("serve_uint8", images=images),
+            "serve_uint8": self._call_signature("serve_uint8", images=images),
         }
         if "serve_encoded" in self._module.signatures:
             encoded = tf.stack([tf.io.encode_png(image) for image in images])
-            answers["serve_encoded"] = self._ask("serve_encoded", encoded=encoded)
-        return answers
+            probabilities["serve_encoded"] = self._call_signature("serve_encoded", encoded=encoded)
+        return probabilities
 
-    def _ask(self, signature: str, **tensors: object) -> np.ndarray:
-        tensors = {name: tf.convert_to_tensor(tensor) for name, tensor in tensors.items()}
+    def _call_signature(self, signature: str, **arrays: Any) -> np.ndarray:
+        tensors = {name: tf.convert_to_tensor(array) for name, array in arrays.items()}
         return self._module.signatures[signature](**tensors)["probabilities"].numpy()

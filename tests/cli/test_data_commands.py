@@ -26,7 +26,7 @@ def test_stats_print_counts_sizes_mean_and_std(npz, capsys):
     assert lines[8][0] == "std:"
 
 
-def test_to_folder_writes_what_stats_read_alike(npz, tmp_path, capsys):
+def test_stats_of_a_written_folder_equal_those_of_its_source(npz, tmp_path, capsys):
     main(["data", "stats", str(npz)])
     wanted = capsys.readouterr().out
     assert main(["data", "to-folder", str(npz), str(tmp_path / "folder")]) == 0
@@ -37,7 +37,7 @@ def test_to_folder_writes_what_stats_read_alike(npz, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("source", [[], ["{folder}"]])
-def test_show_writes_a_picture_of_the_data_of_a_config_or_of_another_source(source, tmp_path, capsys):
+def test_show_writes_a_contact_sheet_of_the_config_or_of_another_source(source, tmp_path, capsys):
     image_folder(tmp_path / "pets", {f"{split}/{number}": 1 for split in ("train", "val") for number in range(3)})
     config = ["-c", "cifar10" if source else "sample"]
     arguments = [word.format(folder=tmp_path / "pets") for word in source]
@@ -49,17 +49,17 @@ def test_show_writes_a_picture_of_the_data_of_a_config_or_of_another_source(sour
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["stats", "pets"], "dataset='pets' is unknown. Choose sample"),
-        (["stats", "no/folder"], "data_dir='no/folder' does not exist"),
-        (["to-folder", "sample", "{folder}"], "exists already"),
+        (["stats", "pets"], "'pets'"),
+        (["stats", "no/folder"], "'no/folder'"),
+        (["to-folder", "sample", "{folder}"], "{folder}"),
         (["show", "-c", "nothing"], "no config 'nothing'"),
-        (["show", "-c", "cifar10", "{folder}"], "has no folder 'train|training'"),
+        (["show", "-c", "cifar10", "{folder}"], "train"),
         (["show", "--model", "cct_9"], "unknown variant 'cct_9'"),
-        (["show", "--output", "no/where.png"], "is in no folder. Make 'no'."),
+        (["show", "--output", "no/where.png"], "Make 'no'."),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path, capsys):
     assert main(["data", *(argument.format(folder=tmp_path) for argument in arguments)]) == 2
     error = capsys.readouterr().err
-    assert message in error
+    assert message.format(folder=tmp_path) in error
     assert re.fullmatch(r"keras_cct data: .*\n", error)

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+import keras_cct
+from keras_cct.inference.artifacts import find_keras_file
+from keras_cct.inference.predictors import as_predictor
+from keras_cct.inference.saved_model import SavedModel
+from keras_cct.training.folder import RunFolder
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype="uint8")
+
+
+@pytest.fixture
+def model():
+    return keras_cct.create_model("cct_2_3x2_32", input_shape=(8, 8, 3), num_classes=2, class_names=["cat", "dog"])
+
+
+@pytest.fixture
+def run(tmp_path, model):
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_recipe("model: cct_2_3x2_32")
+    model.save(folder.best_model)
+    return folder
+
+
+def test_a_keras_file_is_loaded_with_its_class_names(run, model):
+    predictor = keras_cct.load_predictor(run.best_model)
+    assert (predictor.class_names, predictor.image_shape) == (("cat", "dog"), (8, 8, 3))
+    probabilities = predictor.probabilities(IMAGES)
+    np.testing.assert_allclose(probabilities, keras_cct.KerasPredictor(model).probabilities(IMAGES), atol=1e-6)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_run_folder_is_its_saved_model_or_else_its_best_model(run, model):
+    expected = keras_cct.KerasPredictor(model).probabilities(IMAGES)
+    assert isinstance(keras_cct.load_predictor(run.path), keras_cct.KerasPredictor)
+    keras_cct.export_saved_model(model, run.saved_model)
+    predictor = keras_cct.load_predictor(str(run.path))
+    assert isinstance(predictor, SavedModel)
+    assert predictor.class_names == ("cat", "dog")
+    np.testing.assert_allclose(predictor.probabilities(IMAGES), expected, atol=1e-4)
+    assert find_keras_file(run.path) == run.best_model
+
+
+def test_a_run_without_a_model_is_refused(run):
+    run.best_model.unlink()
+    with pytest.raises(keras_cct.InputError, match="has no model yet. .*keras_cct train --resume"):
+        keras_cct.load_predictor(run.path)
+
+
+def test_predictors_are_used_as_they_are_and_models_wrapped(model):
+    predictor = as_predictor(model)
+    assert isinstance(predictor, keras_cct.KerasPredictor)
+    assert as_predictor(predictor) is predictor
+
+
+def test_broken_models_are_refused(tmp_path):
+    with pytest.raises(keras_cct.InputError, match="no model at .*none.keras.* run folder, a .keras file or"):
+        keras_cct.load_predictor(tmp_path / "none.keras")
+    keras_cct.create_model("cct_2_3x2_32").save(tmp_path / "model.keras")
+    content = (tmp_path / "model.keras").read_bytes()
+    for name, broken in (
+        ("half.keras", content[: len(content) // 2]),
+        ("holed.keras", content[:5000] + bytes(500) + content[5500:]),
+    ):
+        (tmp_path / name).write_bytes(broken)
+        with pytest.raises(keras_cct.InputError, match=name) as error:
+            keras_cct.load_predictor(tmp_path / name)
+        assert "\n" not in str(error.value)
+    with pytest.raises(keras_cct.InputError, match="is not a complete SavedModel written by keras_cct"):
+        keras_cct.load_predictor(tmp_path)
+
+
+def test_models_of_normalized_images_are_refused():
+    model = keras_cct.create_model("cct_2_3x2_32", normalization=None)
+    with pytest.raises(keras_cct.InputError, match="takes normalized images, not pixels"):
+        keras_cct.KerasPredictor(model)
+
+
+def test_models_without_logits_are_refused():
+    model = keras_cct.create_model("cct_2_3x2_32", include_top=False)
+    with pytest.raises(keras_cct.InputError, match="does not end in class logits"):
+        keras_cct.KerasPredictor(model)
