@@ -148,14 +148,14 @@ def test_an_odd_batch_cannot_be_mixed():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"scale": (0.5,)}, "scale=(0.5,) is out of range. It must be two numbers above 0, the lower one first."),
-        ({"ratio": ()}, "ratio=() is out of range. It must be two numbers"),
-        ({"scale": (0.5, 3.0)}, "scale=(0.5, 3.0) is out of range. It must be at most 1."),
+        ({"scale": (0.5,)}, "scale must be two numbers above 0, the lower one first, got (0.5,)"),
+        ({"ratio": ()}, "ratio must be two numbers above 0"),
+        ({"scale": (0.5, 3.0)}, "scale must be at most 1, got (0.5, 3.0)"),
         (
             {"mean": (0.1, 0.2)},
-            "mean=(0.1, 0.2) is out of range. It must be one number, or one for each channel of the images, 3.",
+            "mean must be one number, or one for each channel of the images, 3, got (0.1, 0.2)",
         ),
-        ({"mean": ()}, "mean=() is out of range"),
+        ({"mean": ()}, "mean must be one number"),
     ],
 )
 def test_keys_that_do_not_fit_are_refused(values, message):

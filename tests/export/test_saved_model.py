@@ -97,7 +97,7 @@ def test_bad_exports_are_refused_and_leave_nothing(tmp_path):
     features = keras_cct.create_model("cvt_2_4_32", include_top=False)
     with pytest.raises(keras_cct.InputError, match="does not end in class scores"):
         keras_cct.export_saved_model(features, tmp_path / "saved_model")
-    with pytest.raises(keras_cct.InputError, match="is not a list of names. Give one line of text per class"):
+    with pytest.raises(keras_cct.InputError, match="class_names must be a list of single-line strings"):
         keras_cct.export_saved_model(model_for(3), tmp_path / "saved_model", class_names=["a\nb", "c", "d"])
     diverged = model_for(3)
     diverged.get_layer("head").bias.assign([float("nan")] * 3)

@@ -80,7 +80,12 @@ def test_a_tag_is_converted_with_the_names_of_its_classes(tmp_path):
         ("there.safetensors", "new.keras", {"model": "cvt_3_4_32"}, "unknown variant 'cvt_3_4_32'. Did you mean"),
         ("there.safetensors", "new.keras", {"model": "cvt_4_4_32"}, "the weights do not fit model 'cvt_4_4_32'"),
         ("there.safetensors", "new.keras", {"model": "cvt_2_4_32", "img_size": (8, 8)}, "and images of 8x8 pixels do"),
-        ("there.safetensors", "new.keras", {"model": "cvt_2_4_32", "img_size": (8, 0)}, "img_size=0 is not allowed"),
+        (
+            "there.safetensors",
+            "new.keras",
+            {"model": "cvt_2_4_32", "img_size": (8, 0)},
+            "img_size must be at least 1, got 0",
+        ),
         ("there.safetensors", "new.keras", {"model": "cvt_2_4_32", "img_size": (8,)}, "is not (height, width)"),
         ("other.safetensors", "new.keras", {"model": "cvt_2_4_32"}, "tokenizer.conv_layers.0.0.weight in"),
     ],
