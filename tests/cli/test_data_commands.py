@@ -49,9 +49,9 @@ def test_show_writes_a_picture_of_the_data_of_a_config_or_of_another_source(sour
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["stats", "pets"], "dataset='pets' is unknown. Choose sample"),
+        (["stats", "pets"], "unknown dataset 'pets'. Choose sample"),
         (["stats", "no/folder"], "data_dir='no/folder' does not exist"),
-        (["to-folder", "sample", "{folder}"], "exists already"),
+        (["to-folder", "sample", "{folder}"], "already exists"),
         (["show", "-c", "nothing"], "no config 'nothing'"),
         (["show", "-c", "cifar10", "{folder}"], "has no folder 'train|training'"),
         (["show", "--model", "cct_9"], "unknown variant 'cct_9'"),
