@@ -1,7 +1,7 @@
-"""Compares kinds of attention by the accuracy that the same training buys on the bundled sample.
+"""Compares softmax and manifold attention by accuracy on the bundled sample.
 
-Trains CCT-2/3x2 by the sample's recipe with each kind of attention and several seeds, and prints each kind's best top-1
-on the test images as a Markdown table. The models differ in nothing but their attention.
+Trains CCT-2/3x2 with the recipe of the sample, for each attention type and several seeds, and prints the best top-1
+accuracy on the test images as a Markdown table. The models differ only in their attention.
 
     python benchmarks/manifold_accuracy.py --seeds 3
 """
@@ -20,29 +20,29 @@ ATTENTION_TYPES = {"Euclidean": "softmax", "SPD": "spd", "GM": "gm", "all": "all
 
 def main() -> int:
     """Trains all models and prints the table; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Accuracy of attention on manifolds on the bundled sample.")
-    parser.add_argument("--epochs", type=int, help="epochs of each training (default: those of the recipe)")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind (default 3)")
+    parser = argparse.ArgumentParser(description="Compare softmax and manifold attention on the bundled sample.")
+    parser.add_argument("--epochs", type=int, help="epochs per training (default: from the recipe)")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings per attention type (default 3)")
     options = parser.parse_args()
     overrides = {} if options.epochs is None else {"epochs": options.epochs}
     try:
         recipes = [load_recipe("sample", model=VARIANT, seed=seed, **overrides) for seed in range(options.seeds)]
         if not recipes:
-            raise InputError(f"--seeds {options.seeds} trains nothing. Give at least 1.")
+            raise InputError(f"--seeds must be at least 1, got {options.seeds}.")
     except InputError as error:
         print(f"manifold_accuracy: {error}", file=sys.stderr)
         return 2
-    print("| attention | parameters | top-1 in %, mean (lowest .. highest) |\n|---|---|---|")
-    for kind, attention_type in ATTENTION_TYPES.items():
+    print("| attention | parameters | top-1 in %, mean (min .. max) |\n|---|---|---|")
+    for label, attention_type in ATTENTION_TYPES.items():
         runs = [train(recipe, attention_type) for recipe in recipes]
         (num_params, *_), accuracies = zip(*runs, strict=True)
         spread = f"{statistics.mean(accuracies):.2f} ({min(accuracies):.2f} .. {max(accuracies):.2f})"
-        print(f"| {kind} | {num_params:,} | {spread} |", flush=True)
+        print(f"| {label} | {num_params:,} | {spread} |", flush=True)
     return 0
 
 
 def train(recipe: Recipe, attention_type: str) -> tuple[int, float]:
-    """Trains one model by the recipe and returns its number of parameters and its best top-1 in percent."""
+    """Trains one model and returns its number of parameters and its best top-1 accuracy in percent."""
     import keras
 
     from keras_cct.create import create_model

@@ -1,8 +1,9 @@
-"""Fine-tunes a model of five kinds of clothing to five others, in three ways, against training from scratch.
+"""Compares three ways of fine-tuning with training from scratch.
 
     python examples/fine_tuning.py [FOLDER]
 
-About two minutes on two CPU cores. The runs stay in FOLDER, if it is given.
+A model is pretrained on five classes of the bundled sample and fine-tuned on few images of the other five. Takes about
+two minutes on two CPU cores. The runs are kept in FOLDER if it is given.
 """
 
 import logging
@@ -15,25 +16,38 @@ import numpy as np
 import keras_cct
 from keras_cct.data.images import LabeledImages
 
-SCRATCH = {"from scratch": {"lr": 2e-3}}
-WAYS = {
+FROM_SCRATCH = {"from scratch": {"lr": 2e-3}}
+FINE_TUNING = {
     "all weights": {"lr": 2e-3},
     "linear probe": {"lr": 2e-2, "freeze": True},
     "layer-wise decay": {"lr": 2e-3, "layer_decay": 0.7},
 }
 
 
-def five_classes(split: str, first: int, images_per_class: int) -> LabeledImages:
-    """Returns the first images of five classes of the sample, with labels from 0."""
+def load_five_classes(split: str, first_class: int, images_per_class: int) -> LabeledImages:
+    """Returns the first images of five consecutive classes of the sample, with labels from 0."""
     data = keras_cct.load_sample(split)
-    chosen = [np.flatnonzero(data.labels == label)[:images_per_class] for label in range(first, first + 5)]
-    names = data.class_names[first : first + 5]
-    return LabeledImages(data.images[np.concatenate(chosen)], data.labels[np.concatenate(chosen)] - first, names)
+    classes = range(first_class, first_class + 5)
+    indices = np.concatenate([np.flatnonzero(data.labels == label)[:images_per_class] for label in classes])
+    names = data.class_names[first_class : first_class + 5]
+    return LabeledImages(data.images[indices], data.labels[indices] - first_class, names)
 
 
-def train(folder: Path, name: str, first: int, images_per_class: int, **keys) -> tuple[Path, float]:
-    """Trains on five classes and returns the model of the last epoch and its accuracy on them."""
-    images, test = five_classes("train", first, images_per_class), five_classes("test", first, 100)
+def train(folder: Path, name: str, first_class: int, images_per_class: int, **keys: object) -> tuple[Path, float]:
+    """Trains on five classes.
+
+    Args:
+        folder: Folder for the images and the run.
+        name: Name of the run.
+        first_class: Label of the first of the five classes.
+        images_per_class: Number of training images per class.
+        **keys: Recipe keys to replace.
+
+    Returns:
+        The path of the model after the last epoch, and its top-1 accuracy on the test images of these classes.
+    """
+    images = load_five_classes("train", first_class, images_per_class)
+    test = load_five_classes("test", first_class, 100)
     arrays = {"x_train": images.images, "y_train": images.labels, "x_test": test.images, "y_test": test.labels}
     np.savez(folder / f"{name}.npz", class_names=test.class_names, **arrays)
     recipe = keras_cct.load_recipe("sample", dataset=name, data_dir=str(folder / f"{name}.npz"), **keys)
@@ -42,15 +56,15 @@ def train(folder: Path, name: str, first: int, images_per_class: int, **keys) ->
 
 
 def main(folder: Path) -> None:
-    """Trains on the first five classes, fine-tunes to the others, and prints the accuracies."""
+    """Trains on the first five classes, fine-tunes on the other five, and prints the test accuracies."""
     logging.basicConfig(format="%(message)s")
     logging.getLogger("keras_cct").setLevel(logging.INFO)
     folder.mkdir(parents=True, exist_ok=True)
-    known, _ = train(folder, "known classes", 0, 500, epochs=6, warmup_epochs=1)
-    start = {"initial_checkpoint": str(known)}
-    ways = SCRATCH | {name: keys | start for name, keys in WAYS.items()}
+    pretrained, _ = train(folder, "pretrained", 0, 500, epochs=6, warmup_epochs=1)
+    checkpoint = {"initial_checkpoint": str(pretrained)}
+    methods = FROM_SCRATCH | {name: keys | checkpoint for name, keys in FINE_TUNING.items()}
     budget = {"epochs": 3, "warmup_epochs": 0, "batch_size": 20}
-    accuracies = {name: train(folder, name, 5, 40, **budget, **keys)[1] for name, keys in ways.items()}
+    accuracies = {name: train(folder, name, 5, 40, **budget, **keys)[1] for name, keys in methods.items()}
     for name, top1 in accuracies.items():
         print(f"{name:18} {top1:6.2f} %")
 

@@ -1,9 +1,9 @@
-"""Classifies the sample by the nearest neighbors of its features.
+"""Classifies the bundled sample with a k-nearest-neighbors vote on the pooled features of a model.
 
     python examples/nearest_neighbors.py runs/.../best.keras
 
-Each test image takes the class of most of its 20 nearest training images, by the cosine of their pooled features.
-Without a model it shows what the random features of a fresh one are worth.
+Each test image gets the most frequent class among its 20 nearest training images, by cosine similarity. Without an
+argument the model has random weights, which gives the baseline.
 """
 
 import sys
@@ -17,13 +17,13 @@ NUM_NEIGHBORS = 20
 
 
 def unit_features(backbone: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Returns pooled features of length 1, (images, dim)."""
+    """Returns pooled features with unit L2 norm, of shape (images, dim)."""
     pooled = backbone.predict(images, batch_size=250, verbose=0)["pooled"]
     return pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
 
 
 def main() -> None:
-    """Prints the accuracy."""
+    """Prints the accuracy on the test images."""
     train, test = keras_cct.load_sample("train"), keras_cct.load_sample("test")
     if len(sys.argv) > 1:
         model = keras.models.load_model(sys.argv[1])

@@ -1,16 +1,17 @@
-"""Checks of single values, and the names of classes; each error names the value and what is allowed."""
+"""The error for invalid user input, and checks of single values that raise it."""
 
 import math
 import numbers
 from collections.abc import Sequence
+from typing import TypeGuard
 
 
 class InputError(ValueError):
-    """A value, file or name from the user cannot be used; the message says what is allowed instead."""
+    """A value, file or name from the user is invalid. The message names it and says what to do."""
 
 
-def is_number(value: object) -> bool:
-    """Returns whether a value is a finite number, NumPy's included; booleans are none."""
+def is_number(value: object) -> TypeGuard[float]:
+    """Returns whether a value is a finite real number. NumPy scalars are numbers; booleans are not."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         return False
     try:
@@ -20,42 +21,46 @@ def is_number(value: object) -> bool:
 
 
 def check_count(name: str, value: object) -> int:
-    """Returns a whole number of at least 1 as an `int`.
+    """Returns an integer of at least 1 as an `int`.
 
     Raises:
-        InputError: It is something else.
+        InputError: The value is not an integer or is below 1.
     """
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-        raise InputError(f"{name}={value!r} is not allowed. Give a whole number of at least 1.")
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise InputError(f"{name} must be an integer, got {value!r}.")
+    if value < 1:
+        raise InputError(f"{name} must be at least 1, got {value!r}.")
     return int(value)
 
 
 def check_rate(name: str, value: object) -> float:
-    """Returns a number from 0 to below 1 as a `float`.
+    """Returns a number in [0, 1) as a `float`.
 
     Raises:
-        InputError: It is something else.
+        InputError: The value is not a number or is out of range.
     """
     if not is_number(value) or not 0 <= value < 1:
-        raise InputError(f"{name}={value!r} is not a rate. Give a number from 0 to below 1.")
+        raise InputError(f"{name} must be a number in [0, 1), got {value!r}.")
     return float(value)
 
 
-def check_setting(name: str, value: object, is_good: bool, allowed: str) -> None:
-    """Raises InputError, naming it, its value and what is allowed, unless `is_good`."""
-    if not is_good:
-        raise InputError(f"{name}={value!r} is out of range. It must be {allowed}.")
+def check_setting(name: str, value: object, is_valid: bool, allowed: str) -> None:
+    """Raises InputError "NAME must be ALLOWED, got VALUE." unless `is_valid`."""
+    if not is_valid:
+        raise InputError(f"{name} must be {allowed}, got {value!r}.")
 
 
 def check_class_names(class_names: Sequence[str], num_classes: int) -> tuple[str, ...]:
-    """Returns one name per class as a tuple.
+    """Returns the class names as a tuple.
 
     Raises:
-        InputError: They are no list of words of one line each, or too few or too many.
+        InputError: They are not a list or tuple of single-line strings, or their number is not `num_classes`.
     """
     is_list = isinstance(class_names, list | tuple)
     if not is_list or not all(isinstance(name, str) and len(name.splitlines()) == 1 for name in class_names):
-        raise InputError(f"class_names={class_names!r} is not a list of names. Give one line of text per class.")
+        raise InputError(f"class_names must be a list of single-line strings, got {class_names!r}.")
     if len(class_names) != num_classes:
-        raise InputError(f"class_names has {len(class_names)} names for {num_classes} classes. Give one per class.")
+        raise InputError(
+            f"class_names has {len(class_names)} names for {num_classes} classes. Provide one name per class."
+        )
     return tuple(class_names)

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Atomic writes of files and folders."""
 
 import contextlib
 import os
@@ -11,18 +11,18 @@ PARTIAL = ".partial-"
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, and renames it to `path` if the block ends without an error.
+    """Yields a temporary path next to `path` and renames it to `path` if the block ends without an error.
 
     Args:
-        path: The file, or the folder that does not exist yet, that the block makes.
+        path: The file to write, or the folder to create; a folder must not exist yet.
 
     Yields:
-        A path with the same ending; the block makes a file or a folder there.
+        A path with the same suffix, at which the block creates the file or folder.
     """
     temporary = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         if error.filename is not None and str(error.filename) == str(temporary):
             error.filename = str(path)
@@ -32,7 +32,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_partial(folder: Path) -> None:
-    """Removes from a folder, if there is one, what `replacing` left when its process was killed."""
+    """Removes the temporary files and folders that killed processes left in a folder, which need not exist."""
     for leftover in folder.glob(f"{PARTIAL}*"):
         _remove(leftover)
 

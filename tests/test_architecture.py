@@ -75,7 +75,7 @@ SUBROOMS = {
             "plan",
         ]
     ),
-    "data.sources": ["source", "cache", "arrays", "folder", "idx", "keras_datasets", "tfds", "open"],
+    "data.sources": ["source", "labels", "cache", "arrays", "folder", "idx", "keras_datasets", "tfds", "open"],
 }
 ALONE = {"data": ("layers", "models", "weights"), "recipe": ("layers", "models", "weights", "data")}
 """Rooms that stand beside others, and what they never import."""

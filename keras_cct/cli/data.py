@@ -67,9 +67,9 @@ def add_source(parser: argparse.ArgumentParser, default: str | None = None) -> N
 
 def open_source_arguments(options: argparse.Namespace) -> "tuple[ImageSet, ImageSet]":
     """Returns the training and the evaluation images that the arguments of `add_source` name."""
-    from keras_cct.data.sources.open import open_source, source_named
+    from keras_cct.data.sources.open import open_source, parse_source
 
-    source = source_named(options.source)
+    source = parse_source(options.source)
     keys = ("class_map", "train_split", "val_split") + (("data_dir",) if options.data_dir else ())
     return open_source(dataclasses.replace(source, **{key: getattr(options, key) for key in keys}))
 
@@ -114,10 +114,10 @@ def _show(options: argparse.Namespace) -> None:
     load_frameworks()
     from keras_cct.data.contact_sheet import write_contact_sheet
     from keras_cct.data.pipeline import model_image_shape
-    from keras_cct.data.sources.open import open_data, source_named
+    from keras_cct.data.sources.open import open_data, parse_source
 
     if options.source is not None:
-        source = source_named(options.source)
+        source = parse_source(options.source)
         recipe = dataclasses.replace(recipe, dataset=source.dataset, data_dir=source.data_dir, num_classes=0)
     train, _ = open_data(recipe)
     write_contact_sheet(train, recipe, model_image_shape(recipe, train, variant_size), options.output)

@@ -1,14 +1,16 @@
-"""Any data source as a folder of PNG files."""
+"""Writes a dataset from any source as a folder of PNG files."""
 
 import logging
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from keras_cct.data.images import ImageSet
 from keras_cct.data.pipeline import decoded_images
+from keras_cct.data.sources.labels import check_labels
 from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.errors import InputError
 from keras_cct.files import replacing
@@ -16,28 +18,29 @@ from keras_cct.files import replacing
 log = logging.getLogger(__name__)
 
 CLASS_MAP = "class_map.txt"
-FORBIDDEN = ("/", "\\", "\0", "\n")
+FORBIDDEN_CHARACTERS = ("/", "\\", "\0", "\n")
 
 
 def write_folder(train: ImageSet, evaluation: ImageSet, folder: str | PathLike) -> Path:
-    """Writes FOLDER/train/CLASS/NUMBER.png and FOLDER/validation/CLASS/NUMBER.png, and FOLDER/class_map.txt.
+    """Writes FOLDER/train/CLASS/NUMBER.png, FOLDER/validation/CLASS/NUMBER.png and FOLDER/class_map.txt.
 
-    Read back with that `class_map`, the images have the same labels. The folder appears whole or not at all.
+    Opened with this file as `class_map`, the images have the same labels. The folder is written atomically.
 
     Args:
         train: Training images.
-        evaluation: Evaluation images, of the same classes.
-        folder: Folder to make.
+        evaluation: Evaluation images with the same classes.
+        folder: Folder to create.
 
     Returns:
         The path of class_map.txt.
 
     Raises:
-        InputError: The folder exists, a class cannot be the name of a folder, or too many images cannot be read.
+        InputError: The folder exists, a class name is not a valid folder name, a label is out of range, or too many
+            images cannot be read.
     """
     path = Path(folder)
     if path.exists():
-        raise InputError(f"{str(path)!r} exists already. Give a new folder; nothing is overwritten.")
+        raise InputError(f"{str(path)!r} already exists. Choose a new folder; nothing is overwritten.")
     _check_names(train.class_names)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
@@ -49,20 +52,24 @@ def write_folder(train: ImageSet, evaluation: ImageSet, folder: str | PathLike) 
 
 
 def _check_names(names: Sequence[str]) -> None:
+    seen = set()
     for name in names:
-        if name != name.strip() or name.startswith(".") or any(sign in name for sign in FORBIDDEN) or not name:
-            raise InputError(f"class {name!r} cannot be the name of a folder. Rename it.")
-    folded = [name.lower() for name in names]
-    twice = next((name for name in folded if folded.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f"two classes are called {twice!r}, and each needs a folder of its own. Rename one.")
+        is_forbidden = any(character in name for character in FORBIDDEN_CHARACTERS)
+        if not name or name != name.strip() or name.startswith(".") or is_forbidden:
+            raise InputError(f"class name {name!r} is not a valid folder name. Rename the class.")
+        if name.lower() in seen:
+            raise InputError(
+                f"two classes are named {name!r} if case is ignored, and each needs its own folder. Rename one."
+            )
+        seen.add(name.lower())
 
 
 def _write_split(data: ImageSet, folder: Path) -> None:
-    digits = len(str(len(data) - 1))
+    num_digits = len(str(len(data) - 1))
     pngs = decoded_images(data).map(lambda image, label: (tf.io.encode_png(image), label), tf.data.AUTOTUNE)
     for number, (content, label) in enumerate(pngs.as_numpy_iterator()):
-        path = folder / data.class_names[label] / f"{number:0{digits}}.png"
+        check_labels(np.atleast_1d(label), len(data.class_names), folder.name)
+        path = folder / data.class_names[label] / f"{number:0{num_digits}}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    log.info("wrote %d images into %s", len(data), folder.name)
+    log.info("wrote %d images to %s", len(data), folder.name)

@@ -1,4 +1,4 @@
-"""Facts about the published datasets: classes, statistics, and the names that other libraries use for them."""
+"""The published datasets: classes, channel statistics, and their names in other libraries."""
 
 import dataclasses
 from pathlib import Path
@@ -8,12 +8,12 @@ from keras_cct.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """One published dataset.
+    """A published dataset.
 
     Args:
         num_classes: Number of classes.
-        mean: Mean of each channel in [0, 1].
-        std: Standard deviation of each channel in [0, 1].
+        mean: Mean of each channel over the training images, for pixels in [0, 1].
+        std: Standard deviation of each channel over the training images, for pixels in [0, 1].
         tfds_name: Name in TensorFlow Datasets.
         in_keras: Whether `keras.datasets` provides it.
     """
@@ -38,10 +38,11 @@ SYNONYMS = {
     **{dataset.tfds_name: name for name, dataset in DATASETS.items() if dataset.tfds_name != name},
     "imagenet1k": "imagenet",
 }
+"""Other names of the datasets, each with its key in `DATASETS`."""
 
 
 def standard_name(dataset: str) -> str:
-    """Returns the name used here for a dataset; unknown names are returned unchanged.
+    """Returns the key in `DATASETS` for a name or synonym; unknown names are returned unchanged.
 
     Example:
         >>> standard_name("oxford_flowers102")
@@ -51,14 +52,13 @@ def standard_name(dataset: str) -> str:
 
 
 def class_names(dataset: str) -> tuple[str, ...]:
-    """Returns the class names of a dataset in the order of the logits; all are different.
+    """Returns the class names of a dataset in the order of the logits; all names are different.
 
-    ImageNet's names are the first of each synset; the synsets 134 and 517, 264 and 474, 638 and 639 share theirs and
-    get a longer, unique name.
+    The ImageNet names are the first name of each synset. The synsets 134 and 517, 264 and 474, and 638 and 639 share
+    their first name and have distinct names instead.
 
     Args:
-        dataset: "cifar10", "cifar100", "fashion_mnist", "flowers102" (or "oxford_flowers102") or "imagenet" (or
-            "imagenet1k", "imagenet2012").
+        dataset: A key of `DATASETS` or one of its synonyms, such as "oxford_flowers102", "imagenet1k", "imagenet2012".
 
     Raises:
         InputError: The dataset is unknown.
@@ -67,8 +67,8 @@ def class_names(dataset: str) -> tuple[str, ...]:
         >>> class_names("cifar10")[:3]
         ('airplane', 'automobile', 'bird')
     """
-    files = {path.stem: path for path in sorted(Path(__file__).with_name("class_names").glob("*.txt"))}
-    name = standard_name(str(dataset))
-    if name not in files:
-        raise InputError(f"no class names for dataset={dataset!r}. Choose one of {', '.join(files)}.")
-    return tuple(files[name].read_text(encoding="utf-8").splitlines())
+    name = standard_name(dataset)
+    if name not in DATASETS:
+        raise InputError(f"no class names for unknown dataset {dataset!r}. Choose one of {', '.join(DATASETS)}.")
+    file = Path(__file__).with_name("class_names") / f"{name}.txt"
+    return tuple(file.read_text(encoding="utf-8").splitlines())

@@ -153,9 +153,9 @@ def test_an_odd_batch_cannot_be_mixed():
         ({"scale": (0.5, 3.0)}, "scale"),
         (
             {"mean": (0.1, 0.2)},
-            "mean=(0.1, 0.2) is out of range. It must be one number, or one for each channel of the images, 3.",
+            "mean must be one number, or one for each channel of the images, 3, got (0.1, 0.2)",
         ),
-        ({"mean": ()}, "mean=() is out of range"),
+        ({"mean": ()}, "mean must be one number"),
     ],
 )
 def test_keys_that_do_not_fit_are_refused(values, message):

@@ -5,7 +5,7 @@ import keras_cct
 
 
 @pytest.mark.parametrize(("split", "per_class"), [("train", 500), ("test", 100)])
-def test_sample_has_as_many_images_of_each_class(split, per_class):
+def test_sample_has_the_same_number_of_images_per_class(split, per_class):
     data = keras_cct.load_sample(split)
     assert np.bincount(data.labels).tolist() == [per_class] * 10
     assert data.images.shape == (10 * per_class, 28, 28, 1)
@@ -18,13 +18,13 @@ def test_sample_splits_share_no_image():
     assert not train & test
 
 
-def test_recipe_normalises_with_the_mean_and_std_of_the_full_set():
-    # The sample's own differ from the full set's by less than a hundredth.
+def test_recipe_normalizes_with_the_statistics_of_the_full_dataset():
+    # The statistics of the sample differ from those of the full dataset by less than 0.01.
     recipe, images = keras_cct.load_recipe("sample"), keras_cct.load_sample("train").images / 255
     assert recipe.mean[0] == pytest.approx(images.mean(), abs=0.01)
     assert recipe.std[0] == pytest.approx(images.std(), abs=0.01)
 
 
-def test_unknown_split_is_refused():
-    with pytest.raises(keras_cct.InputError, match="split='val' is unknown. Choose one of train, test."):
+def test_unknown_split_is_rejected():
+    with pytest.raises(keras_cct.InputError, match="unknown split 'val' .*train, test"):
         keras_cct.load_sample("val")

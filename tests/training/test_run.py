@@ -106,7 +106,7 @@ def test_impossible_recipes_are_refused_before_anything_is_written(overrides, me
 
 def test_unknown_data_set_is_refused(monkeypatch):
     monkeypatch.undo()
-    with pytest.raises(keras_cct.InputError, match="dataset='frob' is unknown. Choose sample, cifar10"):
+    with pytest.raises(keras_cct.InputError, match="unknown dataset 'frob'. Choose sample, cifar10"):
         keras_cct.train(small_recipe(dataset="frob"), "never")
 
 

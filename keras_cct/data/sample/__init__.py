@@ -1,4 +1,4 @@
-"""The bundled sample: a real subset of Fashion-MNIST, 5,000 training and 1,000 test images."""
+"""The bundled sample: a subset of Fashion-MNIST with 5,000 training and 1,000 test images."""
 
 from pathlib import Path
 
@@ -12,16 +12,16 @@ SPLITS = ("train", "test")
 
 
 def load_sample(split: str) -> LabeledImages:
-    """Returns one split of the sample: gray images of 28x28 pixels in ten classes of clothing.
+    """Returns one split of the sample: grayscale images of 28x28 pixels in ten classes of clothing.
 
     Args:
-        split: "train" (500 images per class) or "test" (100 per class).
+        split: "train" (500 images per class) or "test" (100 images per class).
 
     Raises:
         InputError: The split is unknown.
     """
     if split not in SPLITS:
-        raise InputError(f"split={split!r} is unknown. Choose one of {', '.join(SPLITS)}.")
+        raise InputError(f"unknown split {split!r} of the sample. Choose one of {', '.join(SPLITS)}.")
     with np.load(Path(__file__).with_name("fashion_mnist.npz")) as arrays:
         images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
     return LabeledImages(images[..., None], labels.astype("int64"), class_names("fashion_mnist"))

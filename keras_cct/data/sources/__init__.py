@@ -1,1 +1,1 @@
-"""Where images and labels come from: folders, TFDS, Keras, IDX and .npz files, the bundled sample."""
+"""Readers of images and labels: folders, TFDS, Keras datasets, IDX and .npz files."""

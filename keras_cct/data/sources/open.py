@@ -1,4 +1,4 @@
-"""From a recipe, or the name of a source, to images and labels."""
+"""Opens the images and labels of a recipe or of a named source."""
 
 from pathlib import Path
 
@@ -6,13 +6,12 @@ from keras_cct.data.images import ImageSet
 from keras_cct.data.sample import load_sample
 from keras_cct.data.sources.arrays import open_npz
 from keras_cct.data.sources.folder import open_folder
-from keras_cct.data.sources.idx import holds_idx_files, open_idx
-from keras_cct.data.sources.keras_datasets import NAMES as KERAS_NAMES
-from keras_cct.data.sources.keras_datasets import open_keras_set
-from keras_cct.data.sources.source import Source
-from keras_cct.data.sources.tfds import NAMES as TFDS_NAMES
+from keras_cct.data.sources.idx import has_idx_files, open_idx
+from keras_cct.data.sources.keras_datasets import KERAS_DATASETS, open_keras_dataset
+from keras_cct.data.sources.source import Source, check_default_splits
 from keras_cct.data.sources.tfds import open_tfds
 from keras_cct.errors import InputError
+from keras_cct.facts.datasets import DATASETS, standard_name
 from keras_cct.recipe.recipe import Recipe
 
 
@@ -20,7 +19,7 @@ def open_data(recipe: Recipe) -> tuple[ImageSet, ImageSet]:
     """Returns the training and the evaluation images of a recipe.
 
     Raises:
-        InputError: The source is unknown or cannot be read, or has another number of classes than the recipe.
+        InputError: The source is unknown or cannot be read, or its number of classes differs from the recipe's.
     """
     keys = ("dataset", "data_dir", "class_map", "train_split", "val_split")
     train, evaluation = open_source(Source(**{key: getattr(recipe, key) for key in keys}))
@@ -28,7 +27,7 @@ def open_data(recipe: Recipe) -> tuple[ImageSet, ImageSet]:
     if recipe.num_classes not in (0, num_classes):
         raise InputError(
             f"num_classes={recipe.num_classes}, but the images have {num_classes} classes. "
-            f"Set num_classes to {num_classes}, or to 0 for that of the images."
+            f"Set num_classes to {num_classes}, or to 0 to use the number of classes of the images."
         )
     return train, evaluation
 
@@ -42,21 +41,23 @@ def open_source(source: Source) -> tuple[ImageSet, ImageSet]:
     if source.dataset.startswith("tfds/"):
         return open_tfds(source)
     if source.dataset.startswith("keras/"):
-        return open_keras_set(source)
+        return open_keras_dataset(source)
     if source.data_dir:
         return _open_path(source)
     if source.dataset == "sample":
+        check_default_splits(source)
         return load_sample("train"), load_sample("test")
-    if source.dataset in TFDS_NAMES:
+    if standard_name(source.dataset) in DATASETS:
         return open_tfds(source)
     raise InputError(
-        f"dataset={source.dataset!r} is unknown. Choose sample, {', '.join(TFDS_NAMES)}, tfds/NAME, "
-        f"keras/{'|'.join(KERAS_NAMES)}, or give a data_dir: a folder of images or of IDX files, or an .npz file."
+        f"unknown dataset {source.dataset!r}. Choose sample, {', '.join(DATASETS)}, tfds/NAME or "
+        f"keras/{'|'.join(KERAS_DATASETS)}, or set data_dir to a folder of images, a folder of IDX files or an .npz "
+        "file."
     )
 
 
-def source_named(name: str) -> Source:
-    """Returns the source for a name that is a path, where there is such a file or folder, or else a data set."""
+def parse_source(name: str) -> Source:
+    """Returns the source for a path if there is such a file or folder, and otherwise for the name of a dataset."""
     is_path = Path(name).exists() or ("/" in name and not name.startswith(("tfds/", "keras/")))
     return Source(Path(name).name, data_dir=name) if is_path else Source(name)
 
@@ -66,8 +67,8 @@ def _open_path(source: Source) -> tuple[ImageSet, ImageSet]:
     if path.suffix == ".npz" and path.is_file():
         return open_npz(source)
     if not path.is_dir():
-        kind = "is neither a folder nor an .npz file" if path.exists() else "does not exist"
+        problem = "is neither a folder nor an .npz file" if path.exists() else "does not exist"
         raise InputError(
-            f"data_dir={source.data_dir!r} {kind}. Give a folder of images or of IDX files, or an .npz file."
+            f"data_dir={source.data_dir!r} {problem}. Use a folder of images, a folder of IDX files or an .npz file."
         )
-    return open_idx(source) if holds_idx_files(path) else open_folder(source)
+    return open_idx(source) if has_idx_files(path) else open_folder(source)

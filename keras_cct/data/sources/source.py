@@ -1,21 +1,26 @@
-"""What to open: the keys of a recipe that say where its images are."""
+"""The description of a data source: the recipe keys that select a dataset and its two splits."""
 
 import dataclasses
 from collections.abc import Iterable
 
+from keras_cct.errors import InputError
+
 SPLIT_SYNONYMS = (("train", "training"), ("val", "valid", "validation", "eval", "evaluation", "test"))
+"""Interchangeable names of the training split, and of the evaluation split."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Two splits of a data set; the fields are keys of `Recipe`.
+    """The training and evaluation splits of a dataset. The fields are keys of `Recipe`.
 
     Args:
-        dataset: "sample", "tfds/NAME", "keras/NAME", or any name with a `data_dir`.
-        data_dir: Folder or .npz file; for TFDS where the set was prepared.
-        class_map: Text file with a folder name per line, in the order of the classes; empty for natural order.
-        train_split: Split or folder of the training images.
-        val_split: Split or folder of the evaluation images.
+        dataset: "sample", a known dataset such as "cifar10", "tfds/NAME", "keras/NAME", or any name with a `data_dir`.
+        data_dir: Folder or .npz file; for "tfds/NAME" the folder in which TFDS stores its datasets.
+        class_map: For image folders: text file with one class folder per line, in the order of the labels. Classes
+            without a line are left out; a class without training images is kept, with a warning. Empty for the natural
+            order of the folder names.
+        train_split: Name of the training split, or folder of the training images.
+        val_split: Name of the evaluation split, or folder of the evaluation images.
     """
 
     dataset: str
@@ -25,8 +30,33 @@ class Source:
     val_split: str = "validation"
 
 
-def find_split(split: str, present: Iterable[str]) -> str | None:
-    """Returns a split by the name given or else by another name for the same, or None if none is present."""
-    present = set(present)
+def find_split(split: str, available: Iterable[str]) -> str | None:
+    """Returns the available split with this name or else with a synonym of it, or None."""
+    available = set(available)
     synonyms = next((names for names in SPLIT_SYNONYMS if split in names), ())
-    return next((name for name in (split, *synonyms) if name in present), None)
+    return next((name for name in (split, *synonyms) if name in available), None)
+
+
+def check_no_class_map(source: Source) -> None:
+    """Raises InputError if a class map is given for a source that already defines the order of its classes."""
+    if source.class_map:
+        raise InputError(
+            f"class_map={source.class_map!r} has no effect with {source.data_dir or source.dataset!r}: only image "
+            "folders use a class map. Remove it."
+        )
+
+
+def check_default_splits(source: Source) -> None:
+    """Checks the keys of a source that always has one training and one test split.
+
+    Raises:
+        InputError: `train_split` or `val_split` is not a synonym of its default, or a class map is given.
+    """
+    for key, allowed in zip(("train_split", "val_split"), SPLIT_SYNONYMS, strict=True):
+        value = getattr(source, key)
+        if value not in allowed:
+            raise InputError(
+                f"{key}={value!r} has no effect with {source.data_dir or source.dataset!r}, which has one training "
+                "and one test split. Remove it; only image folders and TFDS have named splits."
+            )
+    check_no_class_map(source)

@@ -104,9 +104,9 @@ def test_an_image_is_erased_alike_in_every_batch(remode):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"reprob": -0.1}, "reprob=-0.1 is out of range. It must be from 0 to 1."),
-        ({"remode": "noise"}, "remode='noise' is out of range. It must be one of const, rand, pixel."),
-        ({"recount": 0}, "recount=0 is out of range. It must be at least 1."),
+        ({"reprob": -0.1}, "reprob must be from 0 to 1, got -0.1."),
+        ({"remode": "noise"}, "remode must be one of const, rand, pixel, got 'noise'."),
+        ({"recount": 0}, "recount must be at least 1, got 0."),
     ],
 )
 def test_impossible_values_are_refused(values, message):

@@ -161,9 +161,9 @@ def test_cutmix_pastes_the_share_that_targets_have(mixup_mode, mode):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"mixup": -0.8}, "mixup=-0.8 is out of range. It must be at least 0."),
-        ({"mixup_prob": 1.5}, "mixup_prob=1.5 is out of range. It must be from 0 to 1."),
-        ({"mixup_mode": "half"}, "mixup_mode='half' is out of range. It must be one of batch, pair, elem."),
+        ({"mixup": -0.8}, "mixup must be at least 0, got -0.8."),
+        ({"mixup_prob": 1.5}, "mixup_prob must be from 0 to 1, got 1.5."),
+        ({"mixup_mode": "half"}, "mixup_mode must be one of batch, pair, elem, got 'half'."),
     ],
 )
 def test_impossible_values_are_refused(values, message):

@@ -121,20 +121,20 @@ def test_fill_colors_are_the_golden_ones():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"hflip": -0.5}, "hflip=-0.5 is out of range. It must be from 0 to 1."),
-        ({"vflip": 2}, "vflip=2 is out of range. It must be from 0 to 1."),
+        ({"hflip": -0.5}, "hflip must be from 0 to 1, got -0.5"),
+        ({"vflip": 2}, "vflip must be from 0 to 1, got 2"),
         (
             {"scale": (1.0, 0.5)},
-            "scale=(1.0, 0.5) is out of range. It must be two numbers above 0, the lower one first.",
+            "scale must be two numbers above 0, the lower one first, got (1.0, 0.5)",
         ),
         (
             {"ratio": (0.0, 0.5)},
-            "ratio=(0.0, 0.5) is out of range. It must be two numbers above 0, the lower one first.",
+            "ratio must be two numbers above 0, the lower one first, got (0.0, 0.5)",
         ),
-        ({"color_jitter": -1}, "color_jitter=-1 is out of range. It must be at least 0."),
+        ({"color_jitter": -1}, "color_jitter must be at least 0, got -1"),
         (
             {"train_interpolation": "nearest"},
-            "train_interpolation='nearest' is out of range. It must be one of random, bilinear, bicubic.",
+            "train_interpolation must be one of random, bilinear, bicubic, got 'nearest'",
         ),
         ({"aa": "rand-x1"}, "unknown part 'x1' in policy 'rand-x1'."),
     ],

@@ -3,8 +3,8 @@ import pytest
 from fixtures.images import encoded, photo
 
 from keras_cct.data.images import EncodedImages, LabeledImages
-from keras_cct.data.sources import cache as memory
-from keras_cct.data.sources.cache import load_if_small
+from keras_cct.data.sources import cache
+from keras_cct.data.sources.cache import cache_if_small
 
 
 def images(count: int, sizes=((8, 9),)) -> EncodedImages:
@@ -12,8 +12,8 @@ def images(count: int, sizes=((8, 9),)) -> EncodedImages:
     return EncodedImages([f"image {n}" for n in range(count)], np.arange(count) % 2, ("a", "b"), contents)
 
 
-def test_images_of_one_size_are_loaded_in_order():
-    data = load_if_small(images(300))
+def test_images_of_one_size_are_cached_in_order():
+    data = cache_if_small(images(300))
     assert isinstance(data, LabeledImages)
     assert data.labels.tolist() == [0, 1] * 150
     np.testing.assert_array_equal(data.images[299], photo(8, 9, phase=299))
@@ -23,12 +23,12 @@ def test_images_of_one_size_are_loaded_in_order():
     ("data", "limits"),
     [
         (images(4, sizes=((8, 9), (9, 8))), {}),
-        (images(4), {"MOST_ENCODED_BYTES": 100}),
-        (images(4), {"MOST_PIXEL_BYTES": 4 * 8 * 9 * 3 - 1}),
+        (images(4), {"MAX_ENCODED_BYTES": 100}),
+        (images(4), {"MAX_DECODED_BYTES": 4 * 8 * 9 * 3 - 1}),
     ],
-    ids=["two sizes", "large files", "many pixels"],
+    ids=["different sizes", "large files", "many pixels"],
 )
-def test_others_stay_encoded(data, limits, monkeypatch):
+def test_other_images_stay_encoded(data, limits, monkeypatch):
     for name, value in limits.items():
-        monkeypatch.setattr(memory, name, value)
-    assert load_if_small(data) is data
+        monkeypatch.setattr(cache, name, value)
+    assert cache_if_small(data) is data
