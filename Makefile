@@ -4,7 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+# In collection order the slow tests of training do not come last, where one process would wait for the other.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 RUN := runs/$(shell date +%Y%m%d-%H%M%S)-sample
 
 .PHONY: train test test-backends lint format

@@ -1,4 +1,4 @@
-"""A door to `keras_cct train`: without arguments it trains on the bundled sample."""
+"""Runs `keras_cct train`. Without arguments it trains on the bundled sample."""
 
 import sys
 
