@@ -1,10 +1,11 @@
-# make train: from nothing to a trained model, its SavedModel and a printed prediction.
-# make test: from nothing to passing tests.
+# make train: create the environment, train on the bundled sample, export a SavedModel and print a prediction.
+# make test: create the environment and run the tests.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+# In collection order the slow tests of training do not come last, where one process would wait for the other.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 RUN := runs/$(shell date +%Y%m%d-%H%M%S)-sample
 
 .PHONY: train test test-backends lint format
@@ -16,7 +17,7 @@ train: $(VENV)/ready
 test: $(VENV)/ready
 	KERAS_BACKEND=tensorflow $(PYTEST)
 
-# tests/data and tests/recipe never meet Keras: pipelines are TensorFlow's under every backend, recipes are plain values.
+# tests/data and tests/recipe do not depend on the backend: pipelines always use TensorFlow, recipes are plain values.
 test-backends: $(VENV)/ready-backends
 	KERAS_BACKEND=jax $(PYTEST) -m "not tensorflow" --ignore tests/data --ignore tests/recipe
 	KERAS_BACKEND=torch $(PYTEST) -m "not tensorflow" --ignore tests/data --ignore tests/recipe
@@ -24,6 +25,7 @@ test-backends: $(VENV)/ready-backends
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
 
 format: $(VENV)/ready
 	$(BIN)/ruff check --fix .
@@ -31,9 +33,9 @@ format: $(VENV)/ready
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx]"
 	touch $@
 
 $(VENV)/ready-backends: $(VENV)/ready
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,jax,torch]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx,jax,torch]"
 	touch $@

@@ -1,4 +1,4 @@
-"""Equals `keras_cct train`, which trains on the bundled sample by default."""
+"""Runs `keras_cct train`. Without arguments it trains on the bundled sample."""
 
 import sys
 

@@ -1,77 +1,38 @@
-"""keras_cct: compact transformers (ViT-Lite, CVT, CCT) for Keras 3.
+"""Compact transformers (ViT-Lite, CVT, CCT) for Keras 3.
 
-The names below load Keras when they are first used, not before; and the layers and the optimizer register themselves as
-soon as anything loads Keras, so that `keras.models.load_model` needs only `import keras_cct`.
+Public names are imported on first use, so `import keras_cct` loads no framework. `__init__.pyi` lists them for
+lazy_loader, type checkers and editors. The layers and optimizers register themselves as soon as Keras is imported, so
+`import keras_cct` is all that `keras.models.load_model` needs.
 """
 
 import importlib
 
+import lazy_loader
 import wrapt
 
 from keras_cct.models.variants import FAMILY_SIZES, list_models
 
-_HOME = {
-    "CCT": "create",
-    "CVT": "create",
-    "AdamW": "training.optimizers",
-    "ClassToken": "layers",
-    "ClassTokenPool": "layers",
-    "ClassifierHead": "layers",
-    "ConvTokenizer": "layers",
-    "EncoderBlock": "layers",
-    "GrassmannAttention": "layers",
-    "InputError": "errors",
-    "ManifoldAttention": "layers",
-    "ModelConfig": "models.config",
-    "ObservabilityTokens": "layers",
-    "PatchTokenizer": "layers",
-    "PositionEmbedding": "layers",
-    "KerasPredictor": "inference.predictors",
-    "Predictor": "inference.predictors",
-    "Recipe": "recipe",
-    "SGD": "training.optimizers",
-    "SelfAttention": "layers",
-    "SequencePool": "layers",
-    "StochasticDepth": "layers",
-    "TokenGrid": "layers",
-    "ViTLite": "create",
-    "build_model": "models.build",
-    "class_names": "facts.datasets",
-    "convert_weights": "weights.convert",
-    "create_model": "create",
-    "create_optimizer": "training.optimization",
-    "evaluate": "inference.evaluation",
-    "export_saved_model": "export.saved_model",
-    "export_torch_weights": "weights.mapping",
-    "features": "models.features",
-    "load_predictor": "inference.predictors",
-    "load_recipe": "recipe",
-    "load_sample": "data.sample",
-    "open_data": "data.sources.open",
-    "load_torch_weights": "weights.files",
-    "predict_files": "inference.prediction",
-    "resume": "training.run",
-    "save_weights_file": "weights.files",
-    "train": "training.run",
-    **dict.fromkeys([*FAMILY_SIZES, *list_models()], "create"),
-}
+_get_imported_name, _, _imported_names = lazy_loader.attach_stub(__name__, __file__)
+_MODEL_FUNCTIONS = (*FAMILY_SIZES, *list_models())
 
-__all__ = ["list_models", *_HOME]  # noqa: PLE0604
+__all__ = [*_imported_names, *_MODEL_FUNCTIONS]  # noqa: PLE0604 # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"keras_cct.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version(__name__)
+    if name in _MODEL_FUNCTIONS:
+        return getattr(importlib.import_module("keras_cct.create"), name)
+    return _get_imported_name(name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *__all__, "__version__"})
 
 
 @wrapt.when_imported("keras")
-def _register(_keras: object) -> None:
+def _register_custom_objects(_keras: object) -> None:
     importlib.import_module("keras_cct.layers")
     importlib.import_module("keras_cct.training.optimizers")

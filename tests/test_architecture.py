@@ -1,8 +1,6 @@
 """Imports point one way, between rooms and inside them, and start-up is light."""
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import keras_cct
@@ -171,26 +169,3 @@ def test_tensorflow_and_torch_stay_in_their_places():
             package = name.split(".")[0]
             assert package != "tensorflow" or module.startswith(TENSORFLOW_HOMES), module
             assert package != "torch" or in_function, module
-
-
-def run_python(program: str) -> str:
-    return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
-
-
-def test_listing_models_loads_no_framework():
-    listings = "main(['models']); main(['models', '--pretrained'])"
-    program = f"import sys; from keras_cct.cli import main; {listings}; print(*sys.modules)"
-    modules = run_python(program).splitlines()[-1].split()
-    assert not {"keras", "tensorflow", "numpy"} & set(modules)
-
-
-def test_every_public_name_resolves():
-    assert all(getattr(keras_cct, name) is not None for name in keras_cct.__all__)
-    assert set(keras_cct.__all__) <= set(dir(keras_cct))
-
-
-def test_saved_model_loads_with_only_the_package_imported(tmp_path):
-    keras_cct.create_model("vit_2_4_32").save(tmp_path / "model.keras")
-    for imports in ("import keras_cct, keras", "import keras, keras_cct"):
-        program = f"{imports}; print(keras.models.load_model({str(tmp_path / 'model.keras')!r}).name)"
-        assert run_python(program).strip() == "vit_2_4_32"

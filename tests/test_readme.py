@@ -18,7 +18,7 @@ def test_every_python_block_runs(tmp_path, monkeypatch):
     assert keras_cct.load_predictor("cvt.keras").image_shape == (28, 28, 1)
 
 
-def test_every_link_into_the_project_leads_somewhere():
+def test_every_relative_link_exists():
     prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
     links = re.findall(r"\]\((?!http)([^)#]+)\)", prose)
     assert links
