@@ -25,6 +25,7 @@ _HOME = {
     "ModelConfig": "models.config",
     "ObservabilityTokens": "layers",
     "PatchTokenizer": "layers",
+    "PixelNormalization": "layers",
     "PositionEmbedding": "layers",
     "KerasPredictor": "inference.predictors",
     "Predictor": "inference.predictors",

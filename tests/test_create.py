@@ -38,7 +38,7 @@ def test_published_parameters_and_tokens(name):
     assert model.name == name
     assert model.count_params() == num_params
     assert model.get_layer("tokenizer").output.shape[1] == num_tokens
-    assert model.get_layer("position_embedding").kind == ("sine" if "_sine" in name else "learnable")
+    assert model.get_layer("position_embedding").embedding_type == ("sine" if "_sine" in name else "learnable")
 
 
 def test_variants_import_by_name_with_the_arguments_of_create_model():

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_cct.errors import InputError
 from keras_cct.layers.pooling import ClassifierHead
+from keras_cct.models import names
 from keras_cct.weights.formats import read_keras_file
 
 
@@ -56,7 +57,7 @@ def check_serves_pixels(model: keras.Model) -> ClassifierHead:
     head = model.layers[-1] if model.layers else None
     if not isinstance(head, ClassifierHead):
         raise InputError(f"model {model.name!r} does not end in class scores. Give one made with include_top=True.")
-    if not any(isinstance(layer, keras.layers.Normalization) for layer in model.layers):
+    if not any(layer.name == names.NORMALIZATION for layer in model.layers):
         raise InputError(
             f"model {model.name!r} takes normalized images, not pixels. Give one made with normalization=(mean, std)."
         )

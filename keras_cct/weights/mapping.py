@@ -10,6 +10,7 @@ from keras_cct.errors import InputError
 from keras_cct.layers.grassmann import GrassmannAttention
 from keras_cct.layers.manifold import ManifoldAttention
 from keras_cct.layers.tokenizers import ConvTokenizer, PatchTokenizer
+from keras_cct.models import names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +56,7 @@ def torch_entries(model: keras.Model) -> list[Entry]:
             entries += _block_entries(f"classifier.blocks.{layer.name.removeprefix('block_')}", layer)
         elif layer.name in _ENTRIES_OF_LAYER:
             entries += _ENTRIES_OF_LAYER[layer.name](layer)
-        elif layer.weights and not isinstance(layer, keras.layers.Normalization):
+        elif layer.weights and layer.name != names.NORMALIZATION:
             raise InputError(f"layer {layer.name!r} has no place in a state dict. Give a model made by keras_cct.")
     return entries
 

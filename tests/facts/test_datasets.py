@@ -4,7 +4,7 @@ import sys
 import pytest
 
 import keras_cct
-from keras_cct.models.variants import DATASETS
+from keras_cct.facts.datasets import DATASETS
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_normalization_is_that_of_the_recipe():
 
 
 @pytest.mark.parametrize(
-    "case", GOLDEN_RECIPE["normalization"]["datasets"].values(), ids=lambda case: str(case["mean"])
+    "case", GOLDEN_RECIPE["normalisation"]["datasets"].values(), ids=lambda case: str(case["mean"])
 )
 def test_normalization_matches_the_golden_one(case):
     fields = {"input_shape": (8, 8, 3), "dim": 8, "num_heads": 2, "num_layers": 1}
