@@ -3,13 +3,14 @@
 import math
 import numbers
 from collections.abc import Sequence
+from typing import Any, TypeGuard
 
 
 class InputError(ValueError):
     """A value, file or name from the user cannot be used; the message says what is allowed instead."""
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Returns whether a value is a finite number, NumPy's included; booleans are none."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         return False
@@ -58,7 +59,7 @@ def check_positive(name: str, value: object) -> float:
     return float(value)
 
 
-def check_normalization(mean: object, std: object) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def check_normalization(mean: Any, std: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Returns the mean and the standard deviation of the pixels as tuples with one number, or one per channel.
 
     Raises:

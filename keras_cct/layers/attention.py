@@ -1,13 +1,13 @@
 """Multi-head softmax self-attention."""
 
 import math
+from typing import Any
 
 import keras
-from keras import ops
 
 from keras_cct.errors import InputError, check_count, check_rate
 from keras_cct.layers.composite import CompositeLayer, check_seed, sublayer_seed
-from keras_cct.layers.shapes import Shape, Tensor, check_token_shape
+from keras_cct.layers.shapes import Shape, Tensor, check_token_shape, ops
 
 
 @keras.saving.register_keras_serializable("keras_cct")
@@ -42,7 +42,7 @@ class SelfAttention(CompositeLayer):
         attention_dropout_rate: float = 0.1,
         dropout_rate: float = 0.0,
         seed: int | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.num_heads = check_count("num_heads", num_heads)
@@ -51,8 +51,7 @@ class SelfAttention(CompositeLayer):
         self.seed = check_seed(seed)
 
     def build(self, input_shape: Shape) -> None:
-        check_token_shape(input_shape)
-        dim = input_shape[-1]
+        dim = check_token_shape(input_shape)
         if dim % self.num_heads:
             raise InputError(f"num_heads={self.num_heads} does not divide the width of the tokens, {dim}.")
         self.query_key_value = self.make_dense(3 * dim, "query_key_value", use_bias=self.has_query_key_value_bias)
@@ -85,7 +84,7 @@ class SelfAttention(CompositeLayer):
             x = ops.dot_product_attention(query, key, value)  # (batch, tokens, heads, head_dim)
             x = ops.reshape(x, ops.shape(tokens))  # (batch, tokens, dim)
         x = self.dropout(self.projection(x), training=training)
-        return (x, weights) if return_attention_weights else x
+        return x if weights is None or not return_attention_weights else (x, weights)
 
     def split_heads(self, tokens: Tensor) -> list[Tensor]:
         """Returns queries, keys and values, each of shape (batch, heads, tokens, head_dim)."""

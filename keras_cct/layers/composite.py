@@ -31,7 +31,7 @@ class CompositeLayer(keras.layers.Layer):
         return keras.layers.Dense(
             units,
             use_bias=use_bias,
-            kernel_initializer=normal(0.02),
+            kernel_initializer=normal(0.02),  # pyright: ignore[reportArgumentType] - inferred from a string default
             dtype=quantization.get("dtype", self.dtype_policy),
             quantization_config=keras.saving.deserialize_keras_object(quantization.get("quantization_config")),
             name=name,

@@ -1,13 +1,12 @@
 """Class token and position embeddings."""
 
-from typing import Self
+from typing import Any, Self
 
 import keras
-from keras import ops
 
 from keras_cct.errors import InputError, check_choice
 from keras_cct.layers.initializers import normal, sine
-from keras_cct.layers.shapes import Shape, Tensor, check_token_shape
+from keras_cct.layers.shapes import Shape, Tensor, check_num_tokens, check_token_shape, ops
 
 
 @keras.saving.register_keras_serializable("keras_cct")
@@ -27,8 +26,8 @@ class ClassToken(keras.layers.Layer):
     """
 
     def build(self, input_shape: Shape) -> None:
-        check_token_shape(input_shape)
-        self.token = self.add_weight(shape=(1, 1, input_shape[-1]), initializer="zeros", name="token")
+        dim = check_token_shape(input_shape)
+        self.token = self.add_weight(shape=(1, 1, dim), initializer="zeros", name="token")
 
     def call(self, tokens: Tensor) -> Tensor:
         class_tokens = ops.broadcast_to(self.token, (ops.shape(tokens)[0], 1, tokens.shape[-1]))  # (batch, 1, dim)
@@ -62,16 +61,14 @@ class PositionEmbedding(keras.layers.Layer):
 
     EMBEDDING_TYPES = ("learnable", "sine")
 
-    def __init__(self, embedding_type: str = "learnable", **kwargs: object) -> None:
+    def __init__(self, embedding_type: str = "learnable", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         check_choice("embedding_type", embedding_type, self.EMBEDDING_TYPES)
         self.embedding_type = embedding_type
 
     def build(self, input_shape: Shape) -> None:
-        check_token_shape(input_shape)
-        _, num_tokens, dim = input_shape
-        if num_tokens is None:
-            raise InputError(f"a position embedding needs a known number of tokens, got shape {tuple(input_shape)}.")
+        dim = check_token_shape(input_shape)
+        num_tokens = check_num_tokens(input_shape)
         self.embedding = self.add_weight(
             shape=(1, num_tokens, dim),
             initializer=normal(0.2) if self.embedding_type == "learnable" else sine,

@@ -1,9 +1,9 @@
 """The transformer encoder block and stochastic depth."""
 
 import math
+from typing import Any
 
 import keras
-from keras import ops
 
 from keras_cct.errors import InputError, check_choice, check_count, check_positive, check_rate
 from keras_cct.facts.attention import ATTENTION_TYPES, MANIFOLDS_OF_TYPE, standard_attention_type
@@ -11,7 +11,7 @@ from keras_cct.layers.attention import SelfAttention
 from keras_cct.layers.composite import CompositeLayer, check_seed, sublayer_seed
 from keras_cct.layers.grassmann import GrassmannAttention
 from keras_cct.layers.manifold import ManifoldAttention
-from keras_cct.layers.shapes import Shape, Tensor, check_token_shape
+from keras_cct.layers.shapes import Shape, Tensor, check_token_shape, ops, random
 
 
 @keras.saving.register_keras_serializable("keras_cct")
@@ -34,7 +34,7 @@ class StochasticDepth(keras.layers.Layer):
     Reference: Huang et al. 2016, arXiv:1603.09382.
     """
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: object) -> None:
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = check_rate("rate", rate)
         self.seed = check_seed(seed)
@@ -44,7 +44,7 @@ class StochasticDepth(keras.layers.Layer):
         if not training or self.rate == 0:
             return inputs
         noise_shape = (None,) + (1,) * (len(inputs.shape) - 1)
-        return keras.random.dropout(inputs, self.rate, noise_shape=noise_shape, seed=self.seed_generator)
+        return random.dropout(inputs, self.rate, noise_shape=noise_shape, seed=self.seed_generator)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
@@ -99,7 +99,7 @@ class EncoderBlock(CompositeLayer):
         attention_type: str = "softmax",
         map_normalization: bool = True,
         seed: int | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.num_heads = check_count("num_heads", num_heads)
@@ -114,8 +114,7 @@ class EncoderBlock(CompositeLayer):
         self.seed = check_seed(seed)
 
     def build(self, input_shape: Shape) -> None:
-        check_token_shape(input_shape)
-        dim = input_shape[-1]
+        dim = check_token_shape(input_shape)
         hidden_dim = int(dim * self.mlp_ratio)
         if hidden_dim < 1:
             raise InputError(f"mlp_ratio={self.mlp_ratio} leaves no hidden units for tokens of width {dim}.")
@@ -165,7 +164,7 @@ class EncoderBlock(CompositeLayer):
         hidden = self.dropout(gelu(self.mlp_in(x)), training=training)  # (batch, tokens, hidden_dim)
         hidden = self.dropout(self.mlp_out(hidden), training=training)  # (batch, tokens, dim)
         x = x + self.stochastic_depth(hidden, training=training)
-        return (x, weights) if return_attention_weights else x
+        return x if weights is None else (x, weights)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape

@@ -1,16 +1,16 @@
 """Attention on the Grassmann manifold, and tokens as observability matrices of linear dynamical systems."""
 
 import math
+from typing import Any
 
 import keras
-from keras import ops
 
 from keras_cct.errors import InputError, check_count
 from keras_cct.layers.attention import SelfAttention
 from keras_cct.layers.composite import CompositeLayer
 from keras_cct.layers.linalg import SUPPORTS_JIT, eigenvectors, in_full_precision, pseudo_inverse, warn_of_deadlock
-from keras_cct.layers.manifold import build_map_normalization, check_num_tokens, token_basis
-from keras_cct.layers.shapes import Shape, Tensor, check_token_shape, reshape_samples
+from keras_cct.layers.manifold import build_map_normalization, check_tokens_of_maps, token_basis
+from keras_cct.layers.shapes import Shape, Tensor, check_num_tokens, check_token_shape, ops, reshape_samples
 
 
 @keras.saving.register_keras_serializable("keras_cct")
@@ -50,7 +50,7 @@ class GrassmannAttention(SelfAttention):
         attention_dropout_rate: float = 0.1,
         dropout_rate: float = 0.0,
         seed: int | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(num_heads, attention_dropout_rate, dropout_rate, seed, **kwargs)
         self.supports_jit = SUPPORTS_JIT
@@ -58,7 +58,7 @@ class GrassmannAttention(SelfAttention):
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
-        _, num_tokens, dim = input_shape
+        num_tokens, dim = check_num_tokens(input_shape), check_token_shape(input_shape)
         # Unused in the manifold paper's code, but part of its PyTorch weights, which convert both ways.
         self.scale = self.add_weight(
             shape=(),
@@ -71,7 +71,7 @@ class GrassmannAttention(SelfAttention):
     def call(
         self, tokens: Tensor, training: bool | None = None, return_attention_weights: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:
-        check_num_tokens(self.map_norm, tokens.shape[1])
+        check_tokens_of_maps(self.map_norm, tokens.shape[1])
         query, key, value = self.split_heads(tokens)  # 3 x (batch, heads, tokens, head_dim)
         query, key = ops.square(token_basis(query)), ops.square(token_basis(key))
         scores = ops.matmul(query, ops.swapaxes(key, -1, -2))  # (batch, heads, tokens, tokens)
@@ -106,7 +106,7 @@ class ObservabilityTokens(CompositeLayer):
     Reference: Konstantinidis et al. 2023, IEEE Access 11:123433, arXiv:2207.08569, as its code computes it.
     """
 
-    def __init__(self, num_signals: int = 4, num_blocks: int = 4, **kwargs: object) -> None:
+    def __init__(self, num_signals: int = 4, num_blocks: int = 4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.num_signals = check_count("num_signals", num_signals)
         self.num_blocks = check_count("num_blocks", num_blocks)
@@ -116,8 +116,7 @@ class ObservabilityTokens(CompositeLayer):
         warn_of_deadlock()
 
     def build(self, input_shape: Shape) -> None:
-        check_token_shape(input_shape)
-        dim = input_shape[-1]
+        dim = check_token_shape(input_shape)
         if dim % self.num_signals:
             raise InputError(f"num_signals={self.num_signals} does not divide the width of the tokens, {dim}.")
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=self.dtype_policy, name="norm")

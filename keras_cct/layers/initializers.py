@@ -2,9 +2,8 @@
 
 import keras
 import numpy as np
-from keras import ops
 
-from keras_cct.layers.shapes import Tensor
+from keras_cct.layers.shapes import Tensor, ops
 
 
 def kaiming_normal() -> keras.initializers.Initializer:

@@ -5,12 +5,12 @@ difference of eigenvalues that is zero up to rounding are dropped, because no di
 """
 
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
-from keras_cct.layers.shapes import Tensor
+from keras_cct.layers.shapes import Tensor, ops
 
 _HUGE = 1e30
 _PANEL_WIDTH = 16
@@ -23,7 +23,7 @@ _FACTORIZES_BY_PANELS = keras.backend.backend() == "tensorflow"
 
 
 @ops.custom_gradient
-def orthonormal_basis(x: Tensor) -> Tensor:
+def orthonormal_basis(x: Tensor) -> Any:
     """Returns the orthonormal factor of the reduced QR decomposition.
 
     The signs are those of LAPACK's `geqrf`: the diagonal of R is not made positive.
@@ -51,7 +51,7 @@ def orthonormal_basis(x: Tensor) -> Tensor:
 
 
 @ops.custom_gradient
-def eigenvectors(x: Tensor) -> Tensor:
+def eigenvectors(x: Tensor) -> Any:
     """Returns the eigenvectors of symmetric matrices, sorted by descending eigenvalues.
 
     The sign of each eigenvector is such that its entry of largest magnitude is positive.
@@ -78,7 +78,7 @@ def eigenvectors(x: Tensor) -> Tensor:
 
 
 @ops.custom_gradient
-def pseudo_inverse(x: Tensor) -> Tensor:
+def pseudo_inverse(x: Tensor) -> Any:
     """Returns the pseudo-inverses of symmetric positive semi-definite matrices.
 
     Eigenvalues of at most n times the machine epsilon times the largest one count as zero, as in `torch.linalg.pinv`.
@@ -136,7 +136,8 @@ def _basis_by_panels(x: Tensor) -> Tensor:
 
     Reference: Ballard et al. 2014, "Reconstructing Householder vectors from tall-skinny QR", for the relation.
     """
-    rest, panels, can_invert = x, [], True
+    rest: Any = x
+    panels, can_invert = [], True
     for _ in range(_PANEL_WIDTH, x.shape[-1], _PANEL_WIDTH):
         panel, rest = rest[..., :_PANEL_WIDTH], rest[..., _PANEL_WIDTH:]
         basis, _ = ops.qr(panel)  # (..., rows, width)
@@ -168,7 +169,7 @@ def _inverse_triangle(x: Tensor, size: int) -> Tensor:
 
 def _zero_limit(largest: Tensor, size: int) -> Tensor:
     """Returns the limit below which a pivot or eigenvalue of a matrix of this size is zero up to rounding."""
-    return largest * (size * float(np.finfo(keras.backend.standardize_dtype(largest.dtype)).eps))
+    return ops.multiply(largest, size * float(np.finfo(keras.backend.standardize_dtype(largest.dtype)).eps))
 
 
 def _safe_reciprocal(x: Tensor, limit: Tensor) -> Tensor:
@@ -177,7 +178,7 @@ def _safe_reciprocal(x: Tensor, limit: Tensor) -> Tensor:
 
 
 def _symmetric(x: Tensor) -> Tensor:
-    return (x + _transpose(x)) / 2
+    return ops.add(x, _transpose(x)) / 2
 
 
 def _transpose(x: Tensor) -> Tensor:

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
-from keras import ops
 
 from keras_cct.errors import InputError, check_choice
 from keras_cct.facts.attention import MANIFOLDS
@@ -16,7 +16,7 @@ from keras_cct.layers.linalg import (
     upstream_gradient,
     warn_of_deadlock,
 )
-from keras_cct.layers.shapes import Shape, Tensor
+from keras_cct.layers.shapes import Shape, Tensor, check_num_tokens, check_token_shape, ops
 
 
 def euclidean_scores(query: Tensor, key: Tensor) -> Tensor:
@@ -74,7 +74,8 @@ def token_basis(x: Tensor) -> Tensor:
         Float tensor of shape (..., tokens, min(tokens, head_dim)).
     """
     rank = min(x.shape[-2:])
-    return ops.cast(orthonormal_basis(in_full_precision(x[..., :rank])), x.dtype)
+    columns: Any = x[..., :rank]
+    return ops.cast(orthonormal_basis(in_full_precision(columns)), x.dtype)
 
 
 def _transpose(x: Tensor) -> Tensor:
@@ -91,14 +92,16 @@ def build_map_normalization(
         num_tokens: Number of tokens, the rows and columns of a map.
         dtype: Dtype policy.
     """
-    layer = keras.layers.LayerNormalization(axis=(1, 2, 3), epsilon=1e-5, dtype=dtype, name="map_norm")
+    axes: Any = (1, 2, 3)  # Keras infers one integer
+    layer = keras.layers.LayerNormalization(axis=axes, epsilon=1e-5, dtype=dtype, name="map_norm")
     layer.build((None, num_maps, num_tokens, num_tokens))
     return layer
 
 
-def check_num_tokens(map_normalization: keras.layers.LayerNormalization, num_tokens: int | None) -> None:
+def check_tokens_of_maps(map_normalization: keras.layers.LayerNormalization, num_tokens: int | None) -> None:
     """Raises InputError unless the number of tokens is the one that a map normalization was built for."""
-    num_built_for = map_normalization.gamma.shape[-1]
+    gamma: Any = map_normalization.gamma
+    num_built_for = gamma.shape[-1]
     if num_tokens != num_built_for:
         raise InputError(
             f"got {num_tokens} tokens, but the map normalization was built for {num_built_for}. "
@@ -152,7 +155,7 @@ class ManifoldAttention(SelfAttention):
         attention_dropout_rate: float = 0.1,
         dropout_rate: float = 0.0,
         seed: int | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(num_heads, attention_dropout_rate, dropout_rate, seed, **kwargs)
         names = manifolds if isinstance(manifolds, (list, tuple)) else ()
@@ -167,7 +170,7 @@ class ManifoldAttention(SelfAttention):
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
-        _, num_tokens, dim = input_shape
+        dim = check_token_shape(input_shape)
         if "spd" in self.manifolds and dim == self.num_heads:
             raise InputError(
                 f"num_heads={self.num_heads} leaves a head_dim of 1 for tokens of width {dim}, which has no "
@@ -179,7 +182,7 @@ class ManifoldAttention(SelfAttention):
             self.add_weight(shape=(), initializer=initial_scale, name=f"{name}_scale") for name in self.manifolds
         ]
         if self.map_normalization:
-            self.map_norm = build_map_normalization(num_maps, num_tokens, dtype=self.dtype_policy)
+            self.map_norm = build_map_normalization(num_maps, check_num_tokens(input_shape), dtype=self.dtype_policy)
         # The manifold paper's code keeps PyTorch's default initialization of a convolution.
         uniform = keras.initializers.RandomUniform(-1 / math.sqrt(num_maps), 1 / math.sqrt(num_maps))
         kernel_shape = (1, 1, num_maps, self.num_heads)
@@ -190,7 +193,7 @@ class ManifoldAttention(SelfAttention):
         self, tokens: Tensor, training: bool | None = None, return_attention_weights: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:
         if self.map_normalization:
-            check_num_tokens(self.map_norm, tokens.shape[1])
+            check_tokens_of_maps(self.map_norm, tokens.shape[1])
         query, key, value = self.split_heads(tokens)  # 3 x (batch, heads, tokens, head_dim)
         maps = self._similarity_maps(query, key)
         if len(maps) == len(self.MANIFOLDS):
@@ -248,7 +251,7 @@ class ManifoldAttention(SelfAttention):
         return {**super().get_config(), "manifolds": self.manifolds, "map_normalization": self.map_normalization}
 
 
-def _moments(maps: list[Tensor], scales: list[Tensor]) -> tuple[Tensor, Tensor]:
+def _moments(maps: list[Tensor], scales: list[Tensor]) -> tuple[Any, Any]:
     """Returns mean and variance over all entries of all scaled maps of a sample, each of shape (batch, 1, 1, 1).
 
     The variance is the sum of the variances within the maps and between their means, so no map has to be scaled.
@@ -261,7 +264,7 @@ def _moments(maps: list[Tensor], scales: list[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 @ops.custom_gradient
-def map_moments(x: Tensor) -> Tensor:
+def map_moments(x: Tensor) -> Any:
     """Returns mean and variance of all axes but the first, with a gradient of one multiplication and one addition.
 
     Args:

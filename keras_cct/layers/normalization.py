@@ -1,13 +1,13 @@
 """Normalization of pixels."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_cct.errors import InputError, check_normalization
-from keras_cct.layers.shapes import Shape, Tensor, check_image_shape, ensure_image_shape
+from keras_cct.layers.shapes import Shape, Tensor, check_image_shape, ensure_image_shape, ops
 
 
 @keras.saving.register_keras_serializable("keras_cct")
@@ -31,9 +31,7 @@ class PixelNormalization(keras.layers.Layer):
         InputError: A value is out of range, or the numbers do not match the channels.
     """
 
-    def __init__(
-        self, mean: float | Sequence[float] = 0.5, std: float | Sequence[float] = 0.5, **kwargs: object
-    ) -> None:
+    def __init__(self, mean: float | Sequence[float] = 0.5, std: float | Sequence[float] = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.mean, self.std = check_normalization(mean, std)
 

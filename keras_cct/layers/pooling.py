@@ -1,14 +1,14 @@
 """From tokens to features, class scores and grids."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
-from keras import ops
 
 from keras_cct.errors import InputError, check_class_names, check_count
 from keras_cct.layers.composite import CompositeLayer
 from keras_cct.layers.initializers import normal
-from keras_cct.layers.shapes import Shape, Tensor, check_token_shape, reshape_samples
+from keras_cct.layers.shapes import Shape, Tensor, check_token_shape, ops, reshape_samples
 
 _EXCLUDED_SCORE = -3e4
 """Score of a masked token: its softmax is 0 in every precision, float16 included."""
@@ -33,7 +33,7 @@ class SequencePool(CompositeLayer):
     Reference: Hassani et al. 2021, arXiv:2104.05704, section 3.2 (SeqPool).
     """
 
-    def __init__(self, **kwargs: object) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
 
@@ -50,7 +50,7 @@ class SequencePool(CompositeLayer):
         weights = ops.transpose(ops.softmax(scores, axis=1), (0, 2, 1))  # (batch, 1, tokens)
         return ops.squeeze(ops.matmul(weights, tokens), axis=1)  # (batch, dim)
 
-    def compute_mask(self, tokens: Tensor, previous_mask: Tensor | None = None) -> None:
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> None:
         """Returns None: the pooled vector has no token axis."""
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -74,7 +74,8 @@ class ClassTokenPool(keras.layers.Layer):
         check_token_shape(input_shape)
 
     def call(self, tokens: Tensor) -> Tensor:
-        return tokens[:, 0]
+        class_token: Any = tokens[:, 0]  # (batch, dim)
+        return class_token
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], input_shape[-1])
@@ -98,7 +99,7 @@ class ClassifierHead(keras.layers.Layer):
         InputError: A value is out of range, or the number of names differs from the number of classes.
     """
 
-    def __init__(self, num_classes: int, class_names: Sequence[str] | None = None, **kwargs: object) -> None:
+    def __init__(self, num_classes: int, class_names: Sequence[str] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.num_classes = check_count("num_classes", num_classes)
         self.class_names = None if class_names is None else check_class_names(class_names, num_classes)
@@ -137,7 +138,7 @@ class TokenGrid(keras.layers.Layer):
         InputError: A value is out of range, or the number of tokens does not fill the grid.
     """
 
-    def __init__(self, rows: int, columns: int, **kwargs: object) -> None:
+    def __init__(self, rows: int, columns: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rows = check_count("rows", rows)
         self.columns = check_count("columns", columns)
@@ -153,8 +154,9 @@ class TokenGrid(keras.layers.Layer):
         self.has_class_token = num_extra == 1
 
     def call(self, tokens: Tensor) -> Tensor:
-        tokens = tokens[:, 1:] if self.has_class_token else tokens
-        return reshape_samples(tokens, (self.rows, self.columns, tokens.shape[-1]))  # (batch, rows, columns, dim)
+        shape = (self.rows, self.columns, tokens.shape[-1])
+        grid_tokens: Any = tokens[:, 1:] if self.has_class_token else tokens
+        return reshape_samples(grid_tokens, shape)  # (batch, rows, columns, dim)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.rows, self.columns, input_shape[-1])

@@ -1,11 +1,17 @@
 """Shapes of tensors: an explicit batch dimension, and checks of what a layer is called on."""
 
+from typing import Any
+
 import keras
-from keras import ops
 
 from keras_cct.errors import InputError
 
+ops: Any = keras.ops
+random: Any = keras.random
+"""Keras's operations, untyped: type checkers infer from their code that they may return None."""
+
 Tensor = keras.KerasTensor
+"""Any backend's tensor. Its operators have the same problem, hence some variables of type Any."""
 Shape = tuple[int | None, ...]
 
 
@@ -24,10 +30,27 @@ def reshape_samples(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     return ops.reshape(x, (ops.shape(x)[0], *shape))
 
 
-def check_token_shape(shape: Shape) -> None:
-    """Raises InputError unless a shape is (batch, tokens, dim) with a known dim."""
+def check_token_shape(shape: Shape) -> int:
+    """Returns the dim of a shape (batch, tokens, dim).
+
+    Raises:
+        InputError: The shape has another number of dimensions, or an unknown dim.
+    """
     if len(shape) != 3 or shape[-1] is None:
         raise InputError(f"tokens must have shape (batch, tokens, dim) with a known dim, got {tuple(shape)}.")
+    return shape[-1]
+
+
+def check_num_tokens(shape: Shape) -> int:
+    """Returns the number of tokens of a shape (batch, tokens, dim).
+
+    Raises:
+        InputError: The number is unknown.
+    """
+    num_tokens = shape[1]
+    if num_tokens is None:
+        raise InputError(f"the layer needs a known number of tokens, got shape {tuple(shape)}.")
+    return num_tokens
 
 
 def check_image_shape(shape: Shape) -> tuple[int, int, int]:
@@ -36,12 +59,12 @@ def check_image_shape(shape: Shape) -> tuple[int, int, int]:
     Raises:
         InputError: The shape has another number of dimensions, or a size is unknown.
     """
-    if len(shape) != 4 or None in shape[1:]:
+    _, height, width, channels = shape if len(shape) == 4 else (None, None, None, None)
+    if height is None or width is None or channels is None:
         raise InputError(
             f"images must have shape (batch, height, width, channels) with fixed sizes, got {tuple(shape)}. "
             f"Add a batch dimension to a single image: images[None]."
         )
-    _, height, width, channels = shape
     return height, width, channels
 
 

@@ -1,13 +1,13 @@
 """Layers that turn images into tokens, in row-major order."""
 
 import math
+from typing import Any
 
 import keras
-from keras import ops
 
 from keras_cct.errors import InputError, check_count
 from keras_cct.layers.initializers import kaiming_normal
-from keras_cct.layers.shapes import Shape, Tensor, check_image_shape, ensure_image_shape, reshape_samples
+from keras_cct.layers.shapes import Shape, Tensor, check_image_shape, ensure_image_shape, ops, reshape_samples
 
 
 @keras.saving.register_keras_serializable("keras_cct")
@@ -37,7 +37,7 @@ class ConvTokenizer(keras.layers.Layer):
     """
 
     def __init__(
-        self, dim: int, kernel_size: int = 3, num_conv_layers: int = 1, hidden_dim: int = 64, **kwargs: object
+        self, dim: int, kernel_size: int = 3, num_conv_layers: int = 1, hidden_dim: int = 64, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.dim = check_count("dim", dim)
@@ -59,12 +59,12 @@ class ConvTokenizer(keras.layers.Layer):
                 strides=self.stride,
                 padding="same" if self._same_padding_is_exact else "valid",
                 use_bias=False,
-                kernel_initializer=kaiming_normal(),
+                kernel_initializer=kaiming_normal(),  # pyright: ignore[reportArgumentType] - see CompositeLayer
                 data_format="channels_last",
                 dtype=self.dtype_policy,
                 name=f"convolution_{stage}",
             )
-            convolution.build((None, None, None, input_shape[-1] if stage == 0 else self.hidden_dim))
+            convolution.build((None, None, None, self.image_shape[-1] if stage == 0 else self.hidden_dim))
             self.convolutions.append(convolution)
 
     @property
@@ -131,7 +131,7 @@ class PatchTokenizer(keras.layers.Layer):
     Reference: Dosovitskiy et al. 2020, arXiv:2010.11929, section 3.1.
     """
 
-    def __init__(self, dim: int, patch_size: int = 4, **kwargs: object) -> None:
+    def __init__(self, dim: int, patch_size: int = 4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dim = check_count("dim", dim)
         self.patch_size = check_count("patch_size", patch_size)
@@ -139,14 +139,15 @@ class PatchTokenizer(keras.layers.Layer):
     def build(self, input_shape: Shape) -> None:
         self.image_shape = check_image_shape(input_shape)
         self.token_grid(input_shape)
-        bias_limit = 1 / math.sqrt(self.patch_size**2 * input_shape[-1])
+        bias_limit = 1 / math.sqrt(self.patch_size**2 * self.image_shape[-1])
+        bias_initializer = keras.initializers.RandomUniform(-bias_limit, bias_limit)
         self.projection = keras.layers.Conv2D(
             self.dim,
             self.patch_size,
             strides=self.patch_size,
             padding="valid",
-            kernel_initializer=kaiming_normal(),
-            bias_initializer=keras.initializers.RandomUniform(-bias_limit, bias_limit),
+            kernel_initializer=kaiming_normal(),  # pyright: ignore[reportArgumentType] - see CompositeLayer
+            bias_initializer=bias_initializer,  # pyright: ignore[reportArgumentType] - see CompositeLayer
             data_format="channels_last",
             dtype=self.dtype_policy,
             name="projection",

@@ -1,5 +1,7 @@
 """Builds the Keras model that a config describes: a chain of named layers."""
 
+from typing import cast
+
 import keras
 
 from keras_cct import layers
@@ -63,11 +65,11 @@ def _make_layers(config: ModelConfig) -> list[keras.layers.Layer]:
 
 
 def _make_tokenizer(config: ModelConfig) -> keras.layers.Layer:
-    if config.family == "cct":
-        return layers.ConvTokenizer(
-            config.dim, config.kernel_size, config.num_conv_layers, dtype=config.dtype, name=names.TOKENIZER
-        )
-    return layers.PatchTokenizer(config.dim, config.patch_size, dtype=config.dtype, name=names.TOKENIZER)
+    if config.patch_size is not None:
+        return layers.PatchTokenizer(config.dim, config.patch_size, dtype=config.dtype, name=names.TOKENIZER)
+    # ModelConfig gives these two a value where it leaves patch_size None.
+    kernel_size, num_conv_layers = cast("int", config.kernel_size), cast("int", config.num_conv_layers)
+    return layers.ConvTokenizer(config.dim, kernel_size, num_conv_layers, dtype=config.dtype, name=names.TOKENIZER)
 
 
 def _make_blocks(config: ModelConfig) -> list[keras.layers.Layer]:

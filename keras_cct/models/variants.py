@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import fnmatch
 import re
+from typing import Any
 
 from keras_cct.errors import InputError
 from keras_cct.facts.datasets import DATASETS
@@ -46,7 +47,7 @@ def variant_dataset(name: str) -> str:
     return VARIANTS[name].dataset
 
 
-def variant_config(name: str, /, **overrides: object) -> ModelConfig:
+def variant_config(name: str, /, **overrides: Any) -> ModelConfig:
     """Returns the config of a variant.
 
     Args:
@@ -89,7 +90,7 @@ def default_tokenizer(family: str) -> dict[str, int]:
     return {"kernel_size": 3, "num_conv_layers": 1} if family == "cct" else {"patch_size": 4}
 
 
-def make_config(fields: dict[str, object]) -> ModelConfig:
+def make_config(fields: dict[str, Any]) -> ModelConfig:
     """Returns the config with these fields.
 
     Raises:

@@ -5,6 +5,7 @@ import pytest
 
 import keras_cct
 from keras_cct.facts.datasets import DATASETS
+from keras_cct.models.variant_table import VARIANTS
 
 
 @pytest.mark.parametrize(
@@ -17,9 +18,9 @@ def test_every_class_has_a_name_of_its_own(dataset, count):
     assert all(name and name == name.strip() for name in names)
 
 
-def test_every_data_set_of_a_variant_has_names():
-    for name, dataset in DATASETS.items():
-        assert len(keras_cct.class_names(name)) == dataset.num_classes
+def test_every_dataset_of_a_variant_has_names():
+    for name in {variant.dataset for variant in VARIANTS.values()}:
+        assert len(keras_cct.class_names(name)) == DATASETS[name].num_classes
 
 
 @pytest.mark.parametrize(
