@@ -116,7 +116,7 @@ def test_weights_that_cannot_be_used_are_refused(tmp_path):
 
 def test_a_model_can_have_another_name_but_not_another_family():
     assert keras_cct.cct_2(name="left").name == "left"
-    with pytest.raises(keras_cct.InputError, match="family='vit' does not belong to 'cvt_2'"):
+    with pytest.raises(keras_cct.InputError, match="family='vit'.* 'cvt_2'"):
         keras_cct.create_model("cvt_2", family="vit")
 
 
