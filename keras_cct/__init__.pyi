@@ -40,6 +40,7 @@ from .layers import (
     ManifoldAttention as ManifoldAttention,
     ObservabilityTokens as ObservabilityTokens,
     PatchTokenizer as PatchTokenizer,
+    PixelNormalization as PixelNormalization,
     PositionEmbedding as PositionEmbedding,
     SelfAttention as SelfAttention,
     SequencePool as SequencePool,

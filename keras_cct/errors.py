@@ -3,7 +3,7 @@
 import math
 import numbers
 from collections.abc import Sequence
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 
 class InputError(ValueError):
@@ -42,6 +42,45 @@ def check_rate(name: str, value: object) -> float:
     if not is_number(value) or not 0 <= value < 1:
         raise InputError(f"{name} must be a number in [0, 1), got {value!r}.")
     return float(value)
+
+
+def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
+    """Raises InputError unless a value is one of the choices; 1 is not True, and 0 is not False."""
+    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+        raise InputError(f"{name}={value!r} is unknown. Choose one of {', '.join(map(str, choices))}.")
+
+
+def check_positive(name: str, value: object) -> float:
+    """Returns a finite number above 0 as a `float`.
+
+    Raises:
+        InputError: The value is anything else.
+    """
+    if not is_number(value) or value <= 0:
+        raise InputError(f"{name} must be a positive number, got {value!r}.")
+    return float(value)
+
+
+def check_normalization(mean: Any, std: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns the mean and the standard deviation of the pixels as tuples with one number, or one per channel.
+
+    Raises:
+        InputError: A value is not a number or a list of numbers in [0, 1], or a standard deviation is 0.
+    """
+    pair = []
+    for name, values in (("mean", mean), ("std", std)):
+        try:
+            numbers_of_channels = (values,) if is_number(values) else tuple(values)
+        except TypeError:
+            numbers_of_channels = ()
+        if not numbers_of_channels or not all(map(is_number, numbers_of_channels)):
+            raise InputError(f"normalization {name}={values!r} must be a number or a list with one per channel.")
+        if max(numbers_of_channels) > 1 or min(numbers_of_channels) < 0 or (name == "std" and 0 in numbers_of_channels):
+            raise InputError(
+                f"normalization {name}={values!r} is out of range. Scale it from pixels in [0, 255] to [0, 1]."
+            )
+        pair.append(tuple(map(float, numbers_of_channels)))
+    return pair[0], pair[1]
 
 
 def check_setting(name: str, value: object, is_valid: bool, allowed: str) -> None:

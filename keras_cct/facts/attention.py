@@ -23,4 +23,4 @@ def standard_attention_type(name: str) -> str:
         >>> standard_attention_type("riem")
         'spd'
     """
-    return SYNONYMS.get(name, name)
+    return SYNONYMS.get(name, name) if isinstance(name, str) else name

@@ -5,6 +5,7 @@ from keras_cct.layers.embeddings import ClassToken, PositionEmbedding
 from keras_cct.layers.encoder import EncoderBlock, StochasticDepth
 from keras_cct.layers.grassmann import GrassmannAttention, ObservabilityTokens
 from keras_cct.layers.manifold import ManifoldAttention
+from keras_cct.layers.normalization import PixelNormalization
 from keras_cct.layers.pooling import ClassifierHead, ClassTokenPool, SequencePool, TokenGrid
 from keras_cct.layers.tokenizers import ConvTokenizer, PatchTokenizer
 
@@ -18,6 +19,7 @@ __all__ = [
     "ManifoldAttention",
     "ObservabilityTokens",
     "PatchTokenizer",
+    "PixelNormalization",
     "PositionEmbedding",
     "SelfAttention",
     "SequencePool",

@@ -1,16 +1,17 @@
-"""Layers that add to the tokens what they do not know themselves: a class token and their position."""
+"""Class token and position embeddings."""
+
+from typing import Any, Self
 
 import keras
-import numpy as np
-from keras import ops
 
-from keras_cct.errors import InputError
-from keras_cct.layers.initializers import normal
+from keras_cct.errors import InputError, check_choice
+from keras_cct.layers.initializers import normal, sine
+from keras_cct.layers.shapes import Shape, Tensor, check_num_tokens, check_token_shape, ops
 
 
 @keras.saving.register_keras_serializable("keras_cct")
 class ClassToken(keras.layers.Layer):
-    """Puts one learned token, zero at first, before the others.
+    """Prepends one learned token, initialized with zeros.
 
     Call arguments:
         tokens: Float tensor of shape (batch, tokens, dim).
@@ -18,19 +19,23 @@ class ClassToken(keras.layers.Layer):
     Returns:
         Float tensor of shape (batch, 1 + tokens, dim).
 
+    Raises:
+        InputError: The tokens do not have three dimensions.
+
     Reference: Dosovitskiy et al. 2020, arXiv:2010.11929, section 3.1.
     """
 
-    def build(self, input_shape):
-        self.token = self.add_weight(shape=(1, 1, input_shape[-1]), initializer="zeros", name="token")
+    def build(self, input_shape: Shape) -> None:
+        dim = check_token_shape(input_shape)
+        self.token = self.add_weight(shape=(1, 1, dim), initializer="zeros", name="token")
 
-    def call(self, tokens):
+    def call(self, tokens: Tensor) -> Tensor:
         class_tokens = ops.broadcast_to(self.token, (ops.shape(tokens)[0], 1, tokens.shape[-1]))  # (batch, 1, dim)
         return ops.concatenate([ops.cast(class_tokens, tokens.dtype), tokens], axis=1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, num_tokens, dim = input_shape
-        return (batch, num_tokens + 1, dim)
+        return (batch, None if num_tokens is None else num_tokens + 1, dim)
 
 
 @keras.saving.register_keras_serializable("keras_cct")
@@ -38,63 +43,57 @@ class PositionEmbedding(keras.layers.Layer):
     """Adds one vector per position to the tokens.
 
     Args:
-        kind: "learnable" (normal with standard deviation 0.2 at first) or "sine" (fixed; held as a weight that does
-            not train, so that it is saved and converted with the others).
+        embedding_type: "learnable" (initialized with standard deviation 0.2) or "sine" (fixed; a weight that does not
+            train, so that it is saved and converted like the others).
 
     Call arguments:
-        tokens: Float tensor of shape (batch, tokens, dim).
+        tokens: Float tensor of shape (batch, tokens, dim), with the number of tokens that the layer was built for.
 
     Returns:
         Float tensor of shape (batch, tokens, dim).
 
     Raises:
-        InputError: The kind is unknown.
+        InputError: The type is unknown, or the number of tokens is unknown or differs.
 
     Reference: Hassani et al. 2021, arXiv:2104.05704, section 3.3; for "sine" Vaswani et al. 2017,
     arXiv:1706.03762, section 3.5.
     """
 
-    KINDS = ("learnable", "sine")
+    EMBEDDING_TYPES = ("learnable", "sine")
 
-    def __init__(self, kind: str = "learnable", **kwargs):
+    def __init__(self, embedding_type: str = "learnable", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if kind not in self.KINDS:
-            raise InputError(f"kind={kind!r} of PositionEmbedding is unknown. Choose one of {', '.join(self.KINDS)}.")
-        self.kind = kind
+        check_choice("embedding_type", embedding_type, self.EMBEDDING_TYPES)
+        self.embedding_type = embedding_type
 
-    def build(self, input_shape):
-        _, num_tokens, dim = input_shape
+    def build(self, input_shape: Shape) -> None:
+        dim = check_token_shape(input_shape)
+        num_tokens = check_num_tokens(input_shape)
         self.embedding = self.add_weight(
             shape=(1, num_tokens, dim),
-            initializer=normal(0.2) if self.kind == "learnable" else _sine_initializer,
-            trainable=self.kind == "learnable",
+            initializer=normal(0.2) if self.embedding_type == "learnable" else sine,
+            trainable=self.embedding_type == "learnable",
             name="embedding",
         )
 
-    def call(self, tokens):
+    def call(self, tokens: Tensor) -> Tensor:
+        num_positions = self.embedding.shape[1]
+        if tokens.shape[1] not in (None, num_positions):
+            raise InputError(
+                f"got {tokens.shape[1]} tokens for a position embedding of {num_positions} positions. "
+                f"Use images of the size that the model was built for, with a batch dimension."
+            )
         return tokens + ops.cast(self.embedding, tokens.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
-        return {**super().get_config(), "kind": self.kind}
+    def get_config(self) -> dict:
+        return {**super().get_config(), "embedding_type": self.embedding_type}
 
-
-def sine_embedding(num_tokens: int, dim: int) -> np.ndarray:
-    """Returns the fixed table: sine in even columns, cosine in odd ones.
-
-    Args:
-        num_tokens: Number of positions, the class token's included.
-        dim: Width of the tokens.
-
-    Returns:
-        Float32 array of shape (1, num_tokens, dim).
-    """
-    columns = np.arange(dim)
-    angles = np.arange(num_tokens)[:, None] / 10000 ** (2 * (columns // 2) / dim)  # (tokens, dim)
-    return np.where(columns % 2 == 0, np.sin(angles), np.cos(angles))[None].astype("float32")
-
-
-def _sine_initializer(shape, dtype=None):
-    return ops.convert_to_tensor(sine_embedding(shape[1], shape[2]), dtype=dtype)
+    @classmethod
+    def from_config(cls, config: dict) -> Self:
+        config = dict(config)
+        if "kind" in config:  # the name of the argument in models saved by version 0.1.0
+            config["embedding_type"] = config.pop("kind")
+        return super().from_config(config)

@@ -1,30 +1,26 @@
 """The transformer encoder block and stochastic depth."""
 
 import math
+from typing import Any
 
 import keras
-from keras import ops
 
-from keras_cct.errors import InputError, check_count, check_rate
+from keras_cct.errors import InputError, check_choice, check_count, check_positive, check_rate
+from keras_cct.facts.attention import ATTENTION_TYPES, MANIFOLDS_OF_TYPE, standard_attention_type
 from keras_cct.layers.attention import SelfAttention
+from keras_cct.layers.composite import CompositeLayer, check_seed, sublayer_seed
 from keras_cct.layers.grassmann import GrassmannAttention
-from keras_cct.layers.initializers import normal
 from keras_cct.layers.manifold import ManifoldAttention
-
-MANIFOLDS_OF_TYPE = {
-    "all": ("euclidean", "spd", "grassmann"),
-    "gm": ("euclidean", "grassmann"),
-    "spd": ("euclidean", "spd"),
-}
-ATTENTION_TYPES = ("softmax", *MANIFOLDS_OF_TYPE, "grassmann")
+from keras_cct.layers.shapes import Shape, Tensor, check_token_shape, ops, random
 
 
 @keras.saving.register_keras_serializable("keras_cct")
 class StochasticDepth(keras.layers.Layer):
-    """Drops the whole sample, one decision each, and scales the kept ones by 1 / (1 - rate) while training.
+    """Drops whole samples of a residual branch during training and scales the others by 1 / (1 - rate).
 
     Args:
-        rate: Probability to drop a sample, 0 to below 1.
+        rate: Probability to drop a sample, in [0, 1).
+        seed: Seed of the draws; None draws one.
 
     Call arguments:
         inputs: Float tensor of shape (batch, ...).
@@ -32,32 +28,36 @@ class StochasticDepth(keras.layers.Layer):
     Returns:
         Float tensor of the same shape.
 
+    Raises:
+        InputError: A value is out of range.
+
     Reference: Huang et al. 2016, arXiv:1603.09382.
     """
 
-    def __init__(self, rate: float, **kwargs):
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = check_rate("rate", rate)
-        self.seed_generator = keras.random.SeedGenerator()
+        self.seed = check_seed(seed)
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if not training or self.rate == 0:
             return inputs
         noise_shape = (None,) + (1,) * (len(inputs.shape) - 1)
-        return keras.random.dropout(inputs, self.rate, noise_shape=noise_shape, seed=self.seed_generator)
+        return random.dropout(inputs, self.rate, noise_shape=noise_shape, seed=self.seed_generator)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
-        return {**super().get_config(), "rate": self.rate}
+    def get_config(self) -> dict:
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
 @keras.saving.register_keras_serializable("keras_cct")
-class EncoderBlock(keras.layers.Layer):
-    """Attention and an MLP, each added to its input.
+class EncoderBlock(CompositeLayer):
+    """Self-attention and an MLP, each with a residual connection.
 
-    Not the textbook pre-norm block: the second sum starts from the normalized tokens.
+    Not the textbook pre-norm block: the residual connection of the MLP starts from the normalized tokens.
 
         x = x + attention(attention_norm(x))
         x = mlp_norm(x)
@@ -65,30 +65,31 @@ class EncoderBlock(keras.layers.Layer):
 
     Args:
         num_heads: Attention heads; divides the width of the tokens.
-        mlp_ratio: Hidden width of the MLP over the width of the tokens.
-        dropout_rate: Dropout of projection and MLP, 0 to below 1.
-        attention_dropout_rate: Dropout of the attention weights, 0 to below 1.
-        stochastic_depth_rate: Probability to drop each of the two branches for a sample, 0 to below 1.
+        mlp_ratio: Hidden width of the MLP divided by the width of the tokens, above 0.
+        dropout_rate: Dropout rate of the projection and the MLP, in [0, 1).
+        attention_dropout_rate: Dropout rate of the attention weights, in [0, 1).
+        stochastic_depth_rate: Probability to drop each of the two branches for a sample, in [0, 1).
         attention_type: "softmax" (`SelfAttention`); "all", "gm" or "spd" (`ManifoldAttention` on all three manifolds,
-            on the Euclidean and the Grassmann one, or on the Euclidean and the SPD one); or "grassmann"
+            on the Euclidean and the Grassmann manifold, or on the Euclidean and the SPD manifold); or "grassmann"
             (`GrassmannAttention`).
-        map_normalization: Whether a `ManifoldAttention` normalizes its maps.
+        map_normalization: Whether a `ManifoldAttention` normalizes its similarity maps.
+        seed: Seed of the dropouts and the stochastic depth; None draws one.
 
     Call arguments:
         tokens: Float tensor of shape (batch, tokens, dim).
         return_attention_weights: Whether to return the attention weights too.
 
     Returns:
-        Float tensor of shape (batch, tokens, dim); with `return_attention_weights` a pair of it and the attention
-        weights of shape (batch, heads, tokens, tokens).
+        Float tensor of shape (batch, tokens, dim). With `return_attention_weights` a pair of that tensor and the
+        attention weights of shape (batch, heads, tokens, tokens).
 
     Raises:
-        InputError: The attention type is unknown, or the attention does not fit the tokens.
+        InputError: A value is unknown or out of range, or does not fit the tokens.
 
-    Reference: Hassani et al. 2021, arXiv:2104.05704, section 3.1, as its authors' code computes it.
+    Reference: Hassani et al. 2021, arXiv:2104.05704, section 3.1, as the reference implementation computes it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the arguments are the config of the layer
         self,
         num_heads: int,
         mlp_ratio: float = 2.0,
@@ -97,33 +98,37 @@ class EncoderBlock(keras.layers.Layer):
         stochastic_depth_rate: float = 0.0,
         attention_type: str = "softmax",
         map_normalization: bool = True,
-        **kwargs,
-    ):
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        if attention_type not in ATTENTION_TYPES:
-            raise InputError(
-                f"attention_type={attention_type!r} is unknown. Choose one of {', '.join(ATTENTION_TYPES)}."
-            )
         self.num_heads = check_count("num_heads", num_heads)
-        self.mlp_ratio = mlp_ratio
+        self.mlp_ratio = check_positive("mlp_ratio", mlp_ratio)
         self.dropout_rate = check_rate("dropout_rate", dropout_rate)
         self.attention_dropout_rate = check_rate("attention_dropout_rate", attention_dropout_rate)
         self.stochastic_depth_rate = check_rate("stochastic_depth_rate", stochastic_depth_rate)
-        self.attention_type = attention_type
+        self.attention_type = standard_attention_type(attention_type)
+        check_choice("attention_type", self.attention_type, ATTENTION_TYPES)
+        check_choice("map_normalization", map_normalization, (True, False))
         self.map_normalization = map_normalization
+        self.seed = check_seed(seed)
 
-    def build(self, input_shape):
-        dim = input_shape[-1]
-        dtype = self.dtype_policy
+    def build(self, input_shape: Shape) -> None:
+        dim = check_token_shape(input_shape)
         hidden_dim = int(dim * self.mlp_ratio)
+        if hidden_dim < 1:
+            raise InputError(f"mlp_ratio={self.mlp_ratio} leaves no hidden units for tokens of width {dim}.")
+        dtype = self.dtype_policy
         self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=dtype, name="attention_norm")
         self.attention = self._make_attention()
         self.mlp_norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=dtype, name="mlp_norm")
-        self.mlp_in = keras.layers.Dense(hidden_dim, kernel_initializer=normal(0.02), dtype=dtype, name="mlp_in")
-        self.mlp_out = keras.layers.Dense(dim, kernel_initializer=normal(0.02), dtype=dtype, name="mlp_out")
-        self.dropout = keras.layers.Dropout(self.dropout_rate, dtype=dtype)
-        self.stochastic_depth = StochasticDepth(self.stochastic_depth_rate, dtype=dtype)
-        for layer in (self.attention_norm, self.attention, self.mlp_norm, self.mlp_in):
+        self.mlp_in = self.make_dense(hidden_dim, "mlp_in")
+        self.mlp_out = self.make_dense(dim, "mlp_out")
+        self.dropout = keras.layers.Dropout(self.dropout_rate, seed=sublayer_seed(self.seed, 2), dtype=dtype)
+        self.stochastic_depth = StochasticDepth(
+            self.stochastic_depth_rate, seed=sublayer_seed(self.seed, 3), dtype=dtype
+        )
+        for layer in (self.attention_norm, self.attention, self.mlp_norm, self.mlp_in, self.stochastic_depth):
             layer.build(input_shape)
         self.mlp_out.build((*input_shape[:-1], hidden_dim))
 
@@ -132,18 +137,24 @@ class EncoderBlock(keras.layers.Layer):
             "num_heads": self.num_heads,
             "attention_dropout_rate": self.attention_dropout_rate,
             "dropout_rate": self.dropout_rate,
+            "seed": self.seed,
             "dtype": self.dtype_policy,
             "name": "attention",
         }
         if self.attention_type == "softmax":
-            return SelfAttention(**arguments)
-        if self.attention_type == "grassmann":
-            return GrassmannAttention(**arguments)
-        manifolds = MANIFOLDS_OF_TYPE[self.attention_type]
-        return ManifoldAttention(manifolds=manifolds, map_normalization=self.map_normalization, **arguments)
+            attention = SelfAttention(**arguments)
+        elif self.attention_type == "grassmann":
+            attention = GrassmannAttention(**arguments)
+        else:
+            manifolds = MANIFOLDS_OF_TYPE[self.attention_type]
+            attention = ManifoldAttention(manifolds=manifolds, map_normalization=self.map_normalization, **arguments)
+        attention.quantized_sublayers = self.quantized_sublayers
+        return attention
 
-    def call(self, tokens, training=None, return_attention_weights=False):
-        x = self.attention_norm(tokens)
+    def call(
+        self, tokens: Tensor, training: bool | None = None, return_attention_weights: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        x, weights = self.attention_norm(tokens), None
         if return_attention_weights:
             x, weights = self.attention(x, training=training, return_attention_weights=True)
         else:
@@ -153,15 +164,17 @@ class EncoderBlock(keras.layers.Layer):
         hidden = self.dropout(gelu(self.mlp_in(x)), training=training)  # (batch, tokens, hidden_dim)
         hidden = self.dropout(self.mlp_out(hidden), training=training)  # (batch, tokens, dim)
         x = x + self.stochastic_depth(hidden, training=training)
-        return (x, weights) if return_attention_weights else x
+        return x if weights is None else (x, weights)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def compute_output_spec(self, tokens, training=None, return_attention_weights=False):
+    def compute_output_spec(
+        self, tokens: Tensor, training: bool | None = None, return_attention_weights: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
         return self.attention.compute_output_spec(tokens, training, return_attention_weights)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "num_heads": self.num_heads,
@@ -171,9 +184,10 @@ class EncoderBlock(keras.layers.Layer):
             "stochastic_depth_rate": self.stochastic_depth_rate,
             "attention_type": self.attention_type,
             "map_normalization": self.map_normalization,
+            "seed": self.seed,
         }
 
 
-def gelu(x):
-    """Returns the exact GELU of a float tensor, through `erf`, which every exporter knows (Keras's own uses `erfc`)."""
+def gelu(x: Tensor) -> Tensor:
+    """Returns the exact GELU through `erf`, which all exporters support; Keras's `gelu` uses `erfc`."""
     return 0.5 * x * (1 + ops.erf(x * math.sqrt(0.5)))

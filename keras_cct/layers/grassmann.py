@@ -1,65 +1,77 @@
-"""Tokens replaced by what a linear dynamical system fitted to each of them lets one observe."""
+"""Attention on the Grassmann manifold, and tokens as observability matrices of linear dynamical systems."""
 
 import math
+from typing import Any
 
 import keras
-from keras import ops
 
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, check_count
 from keras_cct.layers.attention import SelfAttention
-from keras_cct.layers.initializers import normal
+from keras_cct.layers.composite import CompositeLayer
 from keras_cct.layers.linalg import SUPPORTS_JIT, eigenvectors, in_full_precision, pseudo_inverse, warn_of_deadlock
-from keras_cct.layers.manifold import check_num_tokens, map_norm, token_basis
+from keras_cct.layers.manifold import build_map_normalization, check_tokens_of_maps, token_basis
+from keras_cct.layers.shapes import Shape, Tensor, check_num_tokens, check_token_shape, ops, reshape_samples
 
 
 @keras.saving.register_keras_serializable("keras_cct")
 class GrassmannAttention(SelfAttention):
     """Multi-head self-attention that compares orthonormal bases of queries and keys.
 
-    The score of tokens i and j sums `(Q_q[i, c] Q_k[j, c]) ** 2` over the columns c of the two bases. The normalized
-    scores are the weights as they are, without softmax; the normalization ties the layer to the number of tokens it was
-    built for. The projection to queries, keys and values has a bias here.
+    The score of tokens i and j is the sum of `(Q_q[i, c] Q_k[j, c]) ** 2` over the columns c of the two bases. The
+    normalized scores are the attention weights, without a softmax. The normalization ties the layer to the number of
+    tokens it was built for. The projection to queries, keys and values has a bias here.
 
     Args:
         num_heads: Number of heads; divides the width of the tokens.
-        attention_dropout_rate: Dropout of the scores, 0 to below 1.
-        dropout_rate: Dropout of the output, 0 to below 1.
+        attention_dropout_rate: Dropout rate of the scores, in [0, 1).
+        dropout_rate: Dropout rate of the output, in [0, 1).
+        seed: Seed of the dropouts; None draws one.
 
     Call arguments:
         tokens: Float tensor of shape (batch, tokens, dim).
         return_attention_weights: Whether to return the attention weights too.
 
     Returns:
-        Float tensor of shape (batch, tokens, dim); with `return_attention_weights` a pair of it and the weights, of
-        shape (batch, heads, tokens, tokens), one row per query.
+        Float tensor of shape (batch, tokens, dim); with `return_attention_weights` a pair of it and the attention
+        weights, of shape (batch, heads, tokens, tokens), one row per query.
 
     Raises:
-        InputError: `num_heads` does not divide the width, or the number of tokens is another than at first.
+        InputError: A value is out of range, `num_heads` does not divide the width, or the number of tokens differs from
+            the one that the layer was built for.
 
-    Reference: Konstantinidis et al. 2023, IEEE Access 11:123433, arXiv:2207.08569, as its authors' code computes it.
+    Reference: Konstantinidis et al. 2023, IEEE Access 11:123433, arXiv:2207.08569, as its code computes it.
     """
 
     has_query_key_value_bias = True
 
-    def __init__(self, num_heads: int, attention_dropout_rate: float = 0.1, dropout_rate: float = 0.0, **kwargs):
-        super().__init__(num_heads, attention_dropout_rate, dropout_rate, **kwargs)
+    def __init__(
+        self,
+        num_heads: int,
+        attention_dropout_rate: float = 0.1,
+        dropout_rate: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_heads, attention_dropout_rate, dropout_rate, seed, **kwargs)
         self.supports_jit = SUPPORTS_JIT
         warn_of_deadlock()
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
-        _, num_tokens, dim = input_shape
-        # The original has this number and uses it nowhere; here it only travels with the PyTorch weights.
+        num_tokens, dim = check_num_tokens(input_shape), check_token_shape(input_shape)
+        # Unused in the manifold paper's code, but part of its PyTorch weights, which convert both ways.
         self.scale = self.add_weight(
             shape=(),
             initializer=keras.initializers.Constant(1 / math.sqrt(dim // self.num_heads)),
             trainable=False,
             name="scale",
         )
-        self.map_norm = map_norm(self.num_heads, num_tokens, dtype=self.dtype_policy)
+        self.map_norm = build_map_normalization(self.num_heads, num_tokens, dtype=self.dtype_policy)
 
-    def call(self, tokens, training=None, return_attention_weights=False):
-        check_num_tokens(self.map_norm, tokens.shape[1])
+    def call(
+        self, tokens: Tensor, training: bool | None = None, return_attention_weights: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        check_tokens_of_maps(self.map_norm, tokens.shape[1])
         query, key, value = self.split_heads(tokens)  # 3 x (batch, heads, tokens, head_dim)
         query, key = ops.square(token_basis(query)), ops.square(token_basis(key))
         scores = ops.matmul(query, ops.swapaxes(key, -1, -2))  # (batch, heads, tokens, tokens)
@@ -70,16 +82,16 @@ class GrassmannAttention(SelfAttention):
 
 
 @keras.saving.register_keras_serializable("keras_cct")
-class ObservabilityTokens(keras.layers.Layer):
-    """Reads each token as signals over time, fits a linear dynamical system, and projects its observability matrix.
+class ObservabilityTokens(CompositeLayer):
+    """Replaces each token by the projected observability matrix of a linear dynamical system fitted to it.
 
-    A normalized token of width D is a matrix of `num_signals` signals and D / num_signals times, the last column of the
-    token first. C holds the principal directions of the centered signals, A takes their coordinates one step ahead.
-    The observability matrix [C, CA, CA, (CA)^2, ...] has `num_blocks` blocks; its powers are elementwise, and CA stands
-    there twice, as in the original.
+    A normalized token of width D is read as `num_signals` signals with D / num_signals time steps, in reverse order of
+    time. C holds the principal directions of the centered signals, and A predicts their coordinates one time step
+    ahead. The observability matrix [C, CA, CA, (CA)^2, ...] has `num_blocks` blocks. Its powers are elementwise and CA
+    appears twice, as in the manifold paper's code.
 
     Args:
-        num_signals: Number of signals; divides the width of the tokens.
+        num_signals: Number of signals, at least 1; divides the width of the tokens.
         num_blocks: Number of blocks of the observability matrix, at least 2.
 
     Call arguments:
@@ -89,52 +101,51 @@ class ObservabilityTokens(keras.layers.Layer):
         Float tensor of shape (batch, tokens, dim).
 
     Raises:
-        InputError: `num_signals` does not divide the width, or there are fewer than two blocks.
+        InputError: A value is out of range, or `num_signals` does not divide the width.
 
-    Reference: Konstantinidis et al. 2023, IEEE Access 11:123433, arXiv:2207.08569, as its authors' code computes it.
+    Reference: Konstantinidis et al. 2023, IEEE Access 11:123433, arXiv:2207.08569, as its code computes it.
     """
 
-    def __init__(self, num_signals: int = 4, num_blocks: int = 4, **kwargs):
+    def __init__(self, num_signals: int = 4, num_blocks: int = 4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if num_blocks < 2:
-            raise InputError(f"num_blocks={num_blocks} is not allowed. Give a whole number of at least 2.")
-        self.num_signals = num_signals
-        self.num_blocks = num_blocks
+        self.num_signals = check_count("num_signals", num_signals)
+        self.num_blocks = check_count("num_blocks", num_blocks)
+        if self.num_blocks < 2:
+            raise InputError(f"num_blocks must be at least 2, got {num_blocks}.")
         self.supports_jit = SUPPORTS_JIT
         warn_of_deadlock()
 
-    def build(self, input_shape):
-        dim = input_shape[-1]
+    def build(self, input_shape: Shape) -> None:
+        dim = check_token_shape(input_shape)
         if dim % self.num_signals:
             raise InputError(f"num_signals={self.num_signals} does not divide the width of the tokens, {dim}.")
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=self.dtype_policy, name="norm")
-        self.projection = keras.layers.Dense(
-            dim, kernel_initializer=normal(0.02), dtype=self.dtype_policy, name="projection"
-        )
+        self.projection = self.make_dense(dim, "projection")
         self.norm.build(input_shape)
         self.projection.build((*input_shape[:-1], self.num_blocks * self.num_signals**2))
 
-    def call(self, tokens):
+    def call(self, tokens: Tensor) -> Tensor:
         num_tokens, dim = tokens.shape[1:]
         x = in_full_precision(self.norm(tokens))
-        x = ops.reshape(x, (-1, num_tokens, dim // self.num_signals, self.num_signals))
+        x = reshape_samples(x, (num_tokens, dim // self.num_signals, self.num_signals))
         signals = ops.flip(ops.swapaxes(x, -1, -2), -1)  # (batch, tokens, signals, times)
         x = observability_matrix(signals, self.num_blocks)  # (batch, tokens, signals, blocks * signals)
-        x = ops.reshape(x, (-1, num_tokens, self.num_blocks * self.num_signals**2))
+        x = reshape_samples(x, (num_tokens, self.num_blocks * self.num_signals**2))
         return self.projection(ops.cast(x, self.compute_dtype))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "num_signals": self.num_signals, "num_blocks": self.num_blocks}
 
 
-def observability_matrix(signals, num_blocks: int):
+def observability_matrix(signals: Tensor, num_blocks: int) -> Tensor:
     """Returns [C, CA, (CA)^1, (CA)^2, ...] of the linear dynamical system fitted to signals, with elementwise powers.
 
-    With the centered signals Y, C are the eigenvectors of `Y Y^T`. They are a rotation, which leaves of the original's
-    `CA = C (Z2 Z1^T) pinv(Z1 Z1^T)` with `Z = C^T Y` the shorter `(Y2 Y1^T) pinv(Y1 Y1^T) C`.
+    C are the eigenvectors of `Y Y^T` for the centered signals Y. The manifold paper's code computes
+    `CA = C (Z2 Z1^T) pinv(Z1 Z1^T)` with `Z = C^T Y`. C is a rotation, so this equals the shorter
+    `(Y2 Y1^T) pinv(Y1 Y1^T) C`.
 
     Args:
         signals: Float32 or float64 tensor of shape (..., signals, times).
@@ -144,7 +155,7 @@ def observability_matrix(signals, num_blocks: int):
         Float tensor of shape (..., signals, num_blocks * signals).
     """
     centered = signals - ops.mean(signals, axis=-1, keepdims=True)
-    # The matrix does not depend on the scale, and the squares of tiny signals would underflow.
+    # The matrix does not depend on the scale of the signals, and the squares of tiny signals would underflow.
     largest = ops.stop_gradient(ops.max(ops.abs(centered), axis=(-1, -2), keepdims=True))
     centered = centered / ops.maximum(largest, 1e-6)
     before, after = centered[..., :-1], centered[..., 1:]
@@ -155,5 +166,5 @@ def observability_matrix(signals, num_blocks: int):
     return ops.concatenate([directions, observed, *powers], axis=-1)
 
 
-def _transpose(x):
+def _transpose(x: Tensor) -> Tensor:
     return ops.swapaxes(x, -1, -2)

@@ -1,30 +1,32 @@
-"""Matrix factorizations whose gradients stay finite where the textbook's divide by zero.
+"""Matrix factorizations whose gradients stay finite where the textbook formulas divide by zero.
 
-The gradients are the exact ones as long as the matrix has full rank and its eigenvalues differ. What divides by a pivot
-or by a difference of eigenvalues that is zero to rounding is left out, because no direction is defined there.
+The gradients are exact for matrices of full rank with distinct eigenvalues. Terms that divide by a pivot or by a
+difference of eigenvalues that is zero up to rounding are dropped, because no direction is defined there.
 """
 
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
+
+from keras_cct.layers.shapes import Tensor, ops
 
 _HUGE = 1e30
 _PANEL_WIDTH = 16
 
 SUPPORTS_JIT = keras.backend.backend() != "tensorflow"
-"""Whether layers that factorize may be compiled: under TensorFlow, XLA would factorize in slow loops of its own."""
+"""Whether to compile layers with factorizations: on TensorFlow, XLA would replace the kernels by slow loops."""
 
 _FACTORIZES_BY_PANELS = keras.backend.backend() == "tensorflow"
-"""Whether to factorize few columns at a time: TensorFlow's own factorization makes no use of matrix products."""
+"""Whether to factorize few columns at a time: TensorFlow's QR kernel is slow, as it does not use matrix products."""
 
 
 @ops.custom_gradient
-def orthonormal_basis(x):
-    """Returns the orthonormal factor of the reduced QR decomposition, with Householder's signs.
+def orthonormal_basis(x: Tensor) -> Any:
+    """Returns the orthonormal factor of the reduced QR decomposition.
 
-    They are those of LAPACK's `geqrf`: the diagonal of R is not made positive.
+    The signs are those of LAPACK's `geqrf`: the diagonal of R is not made positive.
 
     Args:
         x: Float32 or float64 tensor of shape (..., rows, columns) with at least as many rows as columns.
@@ -34,10 +36,10 @@ def orthonormal_basis(x):
     """
     basis = _basis_by_panels(x) if _FACTORIZES_BY_PANELS and x.shape[-1] > 2 * _PANEL_WIDTH else ops.qr(x)[0]
 
-    def gradient(*arguments, upstream=None):
+    def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
         upstream = upstream_gradient(arguments, upstream)
         product = ops.matmul(_transpose(upstream), basis)  # (..., columns, columns)
-        # Masks are several times faster than `tril` under TensorFlow.
+        # On TensorFlow, multiplication by a mask is several times faster than `tril`.
         lower = ops.convert_to_tensor(np.tri(x.shape[-1]), dtype=x.dtype)
         symmetric = product * lower + _transpose(product) * (1 - lower)
         projected = upstream - ops.matmul(basis, symmetric)  # (..., rows, columns)
@@ -49,10 +51,10 @@ def orthonormal_basis(x):
 
 
 @ops.custom_gradient
-def eigenvectors(x):
-    """Returns the eigenvectors of symmetric matrices in the order of falling eigenvalues.
+def eigenvectors(x: Tensor) -> Any:
+    """Returns the eigenvectors of symmetric matrices, sorted by descending eigenvalues.
 
-    Of the two signs each column has the one that makes its entry of largest magnitude positive.
+    The sign of each eigenvector is such that its entry of largest magnitude is positive.
 
     Args:
         x: Float32 or float64 tensor of shape (..., n, n).
@@ -65,7 +67,7 @@ def eigenvectors(x):
     extremes = ops.max(vectors, axis=-2, keepdims=True) + ops.min(vectors, axis=-2, keepdims=True)
     vectors = ops.where(extremes < 0, -vectors, vectors)
 
-    def gradient(*arguments, upstream=None):
+    def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
         gaps = values[..., None, :] - values[..., :, None]  # (..., n, n)
         largest = ops.max(ops.abs(values), axis=-1)[..., None, None]
         rotation = ops.matmul(_transpose(vectors), upstream_gradient(arguments, upstream))
@@ -76,32 +78,32 @@ def eigenvectors(x):
 
 
 @ops.custom_gradient
-def pseudo_inverse(x):
+def pseudo_inverse(x: Tensor) -> Any:
     """Returns the pseudo-inverses of symmetric positive semi-definite matrices.
 
-    Eigenvalues up to n times the rounding unit times the largest one count as zero, as in `torch.linalg.pinv`.
+    Eigenvalues of at most n times the machine epsilon times the largest one count as zero, as in `torch.linalg.pinv`.
 
     Args:
         x: Float32 or float64 tensor of shape (..., n, n).
 
     Returns:
-        Float32 or float64 tensor of shape (..., n, n). Its gradient is that of the inverse.
+        Float32 or float64 tensor of shape (..., n, n), with the gradient of the inverse.
     """
     values, vectors = ops.eigh(x)
     largest = ops.max(ops.abs(values), axis=-1, keepdims=True)
     reciprocals = _safe_reciprocal(values, _zero_limit(largest, x.shape[-1]))
     inverse = ops.matmul(vectors * reciprocals[..., None, :], _transpose(vectors))
 
-    def gradient(*arguments, upstream=None):
+    def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
         return -ops.matmul(ops.matmul(inverse, _symmetric(upstream_gradient(arguments, upstream))), inverse)
 
     return inverse, gradient
 
 
 def warn_of_deadlock() -> None:
-    """Warns where a batched factorization may never return: with JAX 0.10 on a processor of few cores.
+    """Warns where a batched factorization may hang: with JAX 0.10 on a CPU with few cores.
 
-    Such factorizations wait in the threads that their own parts need.
+    The threads of such a factorization wait for tasks that need the same threads.
     """
     if keras.backend.backend() != "jax":
         return
@@ -109,39 +111,41 @@ def warn_of_deadlock() -> None:
 
     if jax.__version_info__ >= (0, 10) and jax.default_backend() == "cpu":
         warnings.warn(
-            f"JAX {jax.__version__} may wait for ever in the factorizations of this layer. Install 'jax<0.10'.",
+            f"JAX {jax.__version__} may hang in the matrix factorizations of this layer. Install 'jax<0.10'.",
             stacklevel=3,
         )
 
 
-def in_full_precision(x):
-    """Returns a tensor of half precision as float32, any other as it is; the factorizations know no half precision."""
+def in_full_precision(x: Tensor) -> Tensor:
+    """Casts float16 and bfloat16 tensors to float32, because the factorizations do not support them."""
     return x if keras.backend.standardize_dtype(x.dtype) == "float64" else ops.cast(x, "float32")
 
 
-def upstream_gradient(arguments, upstream):
-    """Returns what a custom gradient was handed: by name under PyTorch, by position under the others."""
+def upstream_gradient(arguments: tuple[Tensor, ...], upstream: Tensor | None) -> Tensor:
+    """Returns the upstream gradient, which Keras passes by name on PyTorch and by position on the other backends."""
     return arguments[0] if upstream is None else upstream
 
 
-def _basis_by_panels(x):
-    """Returns the orthonormal factor as `ops.qr` does, from factorizations of few columns and matrix products.
+def _basis_by_panels(x: Tensor) -> Tensor:
+    """Returns the orthonormal factor like `ops.qr`, from factorizations of few columns and matrix products.
 
-    The reflections H of a panel follow from its basis Q alone: with W = Q - E, E the first columns of the identity, and
-    W1 the square top of W, H = I + W W1^-T W^T. Householder's signs make every pivot of W1 at least 1 in magnitude,
-    except where a column has only zeros left to reflect; such matrices, as of constant tokens, are not cut into panels.
+    The reflections H of a panel follow from its basis Q alone: with W = Q - E, where E holds the first columns of the
+    identity, and W1, the square top of W, H = I + W W1^-T W^T. Householder's choice of signs makes every pivot of W1 at
+    least 1 in magnitude, unless a column has only zeros left to reflect. Such matrices, for example of constant tokens,
+    are factorized by `ops.qr` instead.
 
     Reference: Ballard et al. 2014, "Reconstructing Householder vectors from tall-skinny QR", for the relation.
     """
-    rest, panels, can_invert = x, [], True
+    rest: Any = x
+    panels, can_invert = [], True
     for _ in range(_PANEL_WIDTH, x.shape[-1], _PANEL_WIDTH):
         panel, rest = rest[..., :_PANEL_WIDTH], rest[..., _PANEL_WIDTH:]
         basis, _ = ops.qr(panel)  # (..., rows, width)
         reflector = basis - ops.eye(*basis.shape[-2:], dtype=x.dtype)
         top, bottom = reflector[..., :_PANEL_WIDTH, :], reflector[..., _PANEL_WIDTH:, :]
-        is_regular = ops.abs(ops.det(top)) > 0.5  # at least 1, or zero to rounding
+        is_regular = ops.abs(ops.det(top)) > 0.5  # at least 1, or zero up to rounding
         can_invert = ops.logical_and(can_invert, ops.all(is_regular))
-        # TensorFlow's inverse raises an error at a singular matrix.
+        # TensorFlow's inverse raises an error for a singular matrix.
         inverse = ops.inv(ops.where(is_regular[..., None, None], top, ops.eye(_PANEL_WIDTH, dtype=x.dtype)))
         weights = ops.matmul(inverse, ops.matmul(_transpose(reflector), rest))  # (..., width, columns left)
         rest = rest[..., _PANEL_WIDTH:, :] + ops.matmul(bottom, weights)
@@ -154,8 +158,8 @@ def _basis_by_panels(x):
     return ops.cond(can_invert, lambda: result, lambda: ops.qr(x)[0])
 
 
-def _inverse_triangle(x, size: int):
-    """Returns the inverse of upper triangles, with its columns and rows of zero pivots zero to rounding."""
+def _inverse_triangle(x: Tensor, size: int) -> Tensor:
+    """Returns the inverses of upper triangular matrices; rows and columns of zero pivots become zero up to rounding."""
     diagonal = ops.eye(x.shape[-1], dtype=x.dtype)
     pivots = ops.max(ops.abs(x * diagonal), axis=-1, keepdims=True)  # (..., columns, 1)
     is_zero = pivots <= _zero_limit(ops.max(pivots, axis=-2, keepdims=True), size)
@@ -163,19 +167,19 @@ def _inverse_triangle(x, size: int):
     return ops.solve_triangular(x, ops.broadcast_to(diagonal, ops.shape(x)))
 
 
-def _zero_limit(largest, size: int):
-    """Returns up to where a pivot or eigenvalue is zero to rounding, beside the largest of a matrix of this size."""
-    return largest * (size * float(np.finfo(keras.backend.standardize_dtype(largest.dtype)).eps))
+def _zero_limit(largest: Tensor, size: int) -> Tensor:
+    """Returns the limit below which a pivot or eigenvalue of a matrix of this size is zero up to rounding."""
+    return ops.multiply(largest, size * float(np.finfo(keras.backend.standardize_dtype(largest.dtype)).eps))
 
 
-def _safe_reciprocal(x, limit):
+def _safe_reciprocal(x: Tensor, limit: Tensor) -> Tensor:
     is_safe = ops.abs(x) > limit
     return ops.where(is_safe, 1 / ops.where(is_safe, x, 1.0), 0.0)
 
 
-def _symmetric(x):
-    return (x + _transpose(x)) / 2
+def _symmetric(x: Tensor) -> Tensor:
+    return ops.add(x, _transpose(x)) / 2
 
 
-def _transpose(x):
+def _transpose(x: Tensor) -> Tensor:
     return ops.swapaxes(x, -1, -2)

@@ -1,12 +1,13 @@
-"""Softmax attention whose scores mix similarities on several manifolds."""
+"""Softmax self-attention whose scores combine similarities on several manifolds."""
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
-from keras import ops
 
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, check_choice
+from keras_cct.facts.attention import MANIFOLDS
 from keras_cct.layers.attention import SelfAttention
 from keras_cct.layers.linalg import (
     SUPPORTS_JIT,
@@ -15,9 +16,10 @@ from keras_cct.layers.linalg import (
     upstream_gradient,
     warn_of_deadlock,
 )
+from keras_cct.layers.shapes import Shape, Tensor, check_num_tokens, check_token_shape, ops
 
 
-def euclidean_scores(query, key):
+def euclidean_scores(query: Tensor, key: Tensor) -> Tensor:
     """Returns the inner products of queries and keys.
 
     Args:
@@ -30,11 +32,11 @@ def euclidean_scores(query, key):
     return ops.matmul(query, _transpose(key))  # (..., tokens, tokens)
 
 
-def spd_scores(query, key):
-    """Returns the magnitudes of the product of the tokens' two covariance matrices, points of the SPD manifold.
+def spd_scores(query: Tensor, key: Tensor) -> Tensor:
+    """Returns the magnitudes of the product of the covariance matrices of queries and keys, points of the SPD manifold.
 
-    A constant added to a token changes nothing. The product is taken through the small (head_dim, head_dim) matrix in
-    the middle; the covariance matrices themselves are never made.
+    The scores do not change when a constant is added to a token. The product goes through the small matrix in the
+    middle, of shape (head_dim, head_dim), so the covariance matrices are never computed.
 
     Args:
         query: Float tensor of shape (..., tokens, head_dim).
@@ -49,7 +51,7 @@ def spd_scores(query, key):
     return ops.abs(ops.matmul(ops.matmul(query, middle), _transpose(key)))  # (..., tokens, tokens)
 
 
-def grassmann_scores(query, key):
+def grassmann_scores(query: Tensor, key: Tensor) -> Tensor:
     """Returns the squared inner products of the rows of two orthonormal bases, points of the Grassmann manifold.
 
     Args:
@@ -62,8 +64,8 @@ def grassmann_scores(query, key):
     return ops.square(ops.matmul(token_basis(query), _transpose(token_basis(key))))  # (..., tokens, tokens)
 
 
-def token_basis(x):
-    """Returns the orthonormal basis of what the columns of the tokens span, computed in full precision.
+def token_basis(x: Tensor) -> Tensor:
+    """Returns an orthonormal basis of the column space of the tokens, computed in float32 or float64.
 
     Args:
         x: Float tensor of shape (..., tokens, head_dim).
@@ -72,75 +74,77 @@ def token_basis(x):
         Float tensor of shape (..., tokens, min(tokens, head_dim)).
     """
     rank = min(x.shape[-2:])
-    return ops.cast(orthonormal_basis(in_full_precision(x[..., :rank])), x.dtype)
+    columns: Any = x[..., :rank]
+    return ops.cast(orthonormal_basis(in_full_precision(columns)), x.dtype)
 
 
-def _transpose(x):
+def _transpose(x: Tensor) -> Tensor:
     return ops.swapaxes(x, -1, -2)
 
 
-def map_norm(num_maps: int, num_tokens: int, dtype: keras.DTypePolicy) -> keras.layers.LayerNormalization:
-    """Returns a built layer normalization over all entries of all maps of a sample.
+def build_map_normalization(
+    num_maps: int, num_tokens: int, dtype: keras.DTypePolicy
+) -> keras.layers.LayerNormalization:
+    """Returns a built layer normalization over all entries of all similarity maps of a sample.
 
     Args:
         num_maps: Number of maps.
-        num_tokens: Rows and columns of a map.
-        dtype: Precision.
+        num_tokens: Number of tokens, the rows and columns of a map.
+        dtype: Dtype policy.
     """
-    norm = keras.layers.LayerNormalization(axis=(1, 2, 3), epsilon=1e-5, dtype=dtype, name="map_norm")
-    norm.build((None, num_maps, num_tokens, num_tokens))
-    return norm
+    axes: Any = (1, 2, 3)  # Keras infers one integer
+    layer = keras.layers.LayerNormalization(axis=axes, epsilon=1e-5, dtype=dtype, name="map_norm")
+    layer.build((None, num_maps, num_tokens, num_tokens))
+    return layer
 
 
-def check_num_tokens(norm: keras.layers.LayerNormalization, num_tokens: int) -> None:
-    """Refuses another number of tokens than the normalization of the maps was built for.
-
-    Raises:
-        InputError: The number is another.
-    """
-    built_for = norm.gamma.shape[-1]
-    if num_tokens != built_for:
+def check_tokens_of_maps(map_normalization: keras.layers.LayerNormalization, num_tokens: int | None) -> None:
+    """Raises InputError unless the number of tokens is the one that a map normalization was built for."""
+    gamma: Any = map_normalization.gamma
+    num_built_for = gamma.shape[-1]
+    if num_tokens != num_built_for:
         raise InputError(
-            f"{num_tokens} tokens do not fit an attention whose map normalization was built for {built_for}. "
-            f"Such a model is tied to one image size: make another for this one."
+            f"got {num_tokens} tokens, but the map normalization was built for {num_built_for}. "
+            f"Create a model for this image size."
         )
 
 
-_SCORES = {"euclidean": euclidean_scores, "spd": spd_scores, "grassmann": grassmann_scores}
+_SCORE_FUNCTIONS = {"euclidean": euclidean_scores, "spd": spd_scores, "grassmann": grassmann_scores}
 
 
 @keras.saving.register_keras_serializable("keras_cct")
 class ManifoldAttention(SelfAttention):
     """Multi-head self-attention that compares queries and keys on several manifolds.
 
-    Each manifold gives one map per head, times a learned number. A learned combination of all maps of all heads, one
-    for each head, then takes the place of the scores. The projection to queries, keys and values has a bias here.
+    Each manifold gives one similarity map per head, multiplied by a learned scale. The scores of a head are a learned
+    linear combination of all maps of all heads. The projection to queries, keys and values has a bias here.
 
     Args:
         num_heads: Number of heads; divides the width of the tokens.
         manifolds: Which of "euclidean", "spd" and "grassmann" to use, at least one.
-        map_normalization: Whether all maps together pass a layer normalization before they are combined. Its weights,
-            one gain and one bias for each entry, tie the layer to the number of tokens it was built for.
-        attention_dropout_rate: Dropout of the attention weights, 0 to below 1; with all three manifolds also of the
+        map_normalization: Whether to apply one layer normalization to all maps before they are combined. Its weights,
+            one gain and one bias per entry, tie the layer to the number of tokens it was built for.
+        attention_dropout_rate: Dropout rate of the attention weights, in [0, 1); with all three manifolds also of the
             SPD map.
-        dropout_rate: Dropout of the output, 0 to below 1.
+        dropout_rate: Dropout rate of the output, in [0, 1).
+        seed: Seed of the dropouts; None draws one.
 
     Call arguments:
         tokens: Float tensor of shape (batch, tokens, dim).
         return_attention_weights: Whether to return the attention weights too.
 
     Returns:
-        Float tensor of shape (batch, tokens, dim); with `return_attention_weights` a pair of it and the weights before
-        dropout, of shape (batch, heads, tokens, tokens): one row per query, each row sums to 1.
+        Float tensor of shape (batch, tokens, dim); with `return_attention_weights` a pair of it and the attention
+        weights before dropout, of shape (batch, heads, tokens, tokens): one row per query, each row sums to 1.
 
     Raises:
-        InputError: A manifold is unknown, `num_heads` does not divide the width or leaves the SPD map heads of one
-            number, or the number of tokens is not the one that the normalization was built for.
+        InputError: A value is unknown or out of range, `num_heads` does not divide the width or leaves a head_dim of 1
+            for the SPD map, or the number of tokens differs from that of the map normalization.
 
-    Reference: Konstantinidis et al. 2023, IEEE Access 11:123433, arXiv:2207.08569, as its authors' code computes it.
+    Reference: Konstantinidis et al. 2023, IEEE Access 11:123433, arXiv:2207.08569, as its code computes it.
     """
 
-    MANIFOLDS = tuple(_SCORES)
+    MANIFOLDS = MANIFOLDS
     has_query_key_value_bias = True
 
     def __init__(
@@ -150,25 +154,27 @@ class ManifoldAttention(SelfAttention):
         map_normalization: bool = True,
         attention_dropout_rate: float = 0.1,
         dropout_rate: float = 0.0,
-        **kwargs,
-    ):
-        super().__init__(num_heads, attention_dropout_rate, dropout_rate, **kwargs)
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_heads, attention_dropout_rate, dropout_rate, seed, **kwargs)
         names = manifolds if isinstance(manifolds, (list, tuple)) else ()
         if not names or not all(name in self.MANIFOLDS for name in names):
-            raise InputError(f"manifolds={manifolds!r} is not allowed. Give some of {', '.join(self.MANIFOLDS)}.")
+            raise InputError(f"manifolds={manifolds!r} is unknown. Choose from {', '.join(self.MANIFOLDS)}.")
         self.manifolds = [name for name in self.MANIFOLDS if name in manifolds]
+        check_choice("map_normalization", map_normalization, (True, False))
         self.map_normalization = map_normalization
         self.supports_jit = SUPPORTS_JIT or "grassmann" not in self.manifolds
         if "grassmann" in self.manifolds:
             warn_of_deadlock()
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
-        _, num_tokens, dim = input_shape
+        dim = check_token_shape(input_shape)
         if "spd" in self.manifolds and dim == self.num_heads:
             raise InputError(
-                f"num_heads={self.num_heads} leaves each head one number of a width of {dim}, which has no covariance. "
-                f"Give fewer heads."
+                f"num_heads={self.num_heads} leaves a head_dim of 1 for tokens of width {dim}, which has no "
+                f"covariance. Use fewer heads."
             )
         num_maps = len(self.manifolds) * self.num_heads
         initial_scale = keras.initializers.Constant(1 / math.sqrt(dim // self.num_heads))
@@ -176,27 +182,29 @@ class ManifoldAttention(SelfAttention):
             self.add_weight(shape=(), initializer=initial_scale, name=f"{name}_scale") for name in self.manifolds
         ]
         if self.map_normalization:
-            self.map_norm = map_norm(num_maps, num_tokens, dtype=self.dtype_policy)
-        # PyTorch's initial values of a convolution, which the original leaves as they are.
+            self.map_norm = build_map_normalization(num_maps, check_num_tokens(input_shape), dtype=self.dtype_policy)
+        # The manifold paper's code keeps PyTorch's default initialization of a convolution.
         uniform = keras.initializers.RandomUniform(-1 / math.sqrt(num_maps), 1 / math.sqrt(num_maps))
         kernel_shape = (1, 1, num_maps, self.num_heads)
         self.mix_kernel = self.add_weight(shape=kernel_shape, initializer=uniform, name="mix_kernel")
         self.mix_bias = self.add_weight(shape=(self.num_heads,), initializer=uniform.clone(), name="mix_bias")
 
-    def call(self, tokens, training=None, return_attention_weights=False):
+    def call(
+        self, tokens: Tensor, training: bool | None = None, return_attention_weights: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
         if self.map_normalization:
-            check_num_tokens(self.map_norm, tokens.shape[1])
+            check_tokens_of_maps(self.map_norm, tokens.shape[1])
         query, key, value = self.split_heads(tokens)  # 3 x (batch, heads, tokens, head_dim)
-        maps = self._maps(query, key)
+        maps = self._similarity_maps(query, key)
         if len(maps) == len(self.MANIFOLDS):
             maps["spd"] = self.attention_dropout(maps["spd"], training=training)
-        weights = ops.cast(ops.softmax(self._mix(list(maps.values()))), query.dtype)
+        weights = ops.cast(ops.softmax(self._combine_maps(list(maps.values()))), query.dtype)
         x = self.merge_heads(ops.matmul(self.attention_dropout(weights, training=training), value))
         x = self.dropout(self.projection(x), training=training)
         return (x, weights) if return_attention_weights else x
 
-    def manifold_maps(self, tokens) -> dict:
-        """Returns the map of each manifold, before normalization and combination.
+    def manifold_maps(self, tokens: Tensor) -> dict[str, Tensor]:
+        """Returns the scaled similarity map of each manifold, before normalization and combination.
 
         Args:
             tokens: Float tensor of shape (batch, tokens, dim).
@@ -205,20 +213,20 @@ class ManifoldAttention(SelfAttention):
             Names of manifolds to float tensors of shape (batch, heads, tokens, tokens).
         """
         query, key, _ = self.split_heads(tokens)
-        maps = self._maps(query, key)
+        maps = self._similarity_maps(query, key)
         return {
             name: maps[name] * ops.cast(scale, query.dtype)
             for name, scale in zip(self.manifolds, self.scales, strict=True)
         }
 
-    def _maps(self, query, key) -> dict:
-        return {name: _SCORES[name](query, key) for name in self.manifolds}
+    def _similarity_maps(self, query: Tensor, key: Tensor) -> dict[str, Tensor]:
+        return {name: _SCORE_FUNCTIONS[name](query, key) for name in self.manifolds}
 
-    def _mix(self, maps: list):
-        """Scales, normalizes and combines maps of shape (batch, heads, tokens, tokens) to one of that shape.
+    def _combine_maps(self, maps: list[Tensor]) -> Tensor:
+        """Scales, normalizes and combines maps of shape (batch, heads, tokens, tokens) to scores of that shape.
 
-        The maps are many times the size of everything else, so each is read as rarely as can be: the scales go into the
-        kernel, and mean and deviation of the normalization are taken off the combination instead of the maps.
+        The maps are by far the largest tensors, so each is read as rarely as possible: the scales are multiplied into
+        the kernel, and mean and standard deviation are applied to the combination instead of the maps.
         """
         if self.map_normalization:
             maps = [in_full_precision(m) for m in maps]
@@ -239,14 +247,14 @@ class ManifoldAttention(SelfAttention):
         bias = _combine(kernel, map_bias) + bias
         return (combined - mean * offset) * ops.rsqrt(variance + self.map_norm.epsilon) + bias
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "manifolds": self.manifolds, "map_normalization": self.map_normalization}
 
 
-def _moments(maps: list, scales: list):
+def _moments(maps: list[Tensor], scales: list[Tensor]) -> tuple[Any, Any]:
     """Returns mean and variance over all entries of all scaled maps of a sample, each of shape (batch, 1, 1, 1).
 
-    The variance is that within the maps and that between their means, so no map is scaled or centered as a whole.
+    The variance is the sum of the variances within the maps and between their means, so no map has to be scaled.
     """
     means, variances = zip(*(ops.unstack(map_moments(m)) for m in maps), strict=True)
     means = [mean * scale for mean, scale in zip(means, scales, strict=True)]
@@ -256,8 +264,8 @@ def _moments(maps: list, scales: list):
 
 
 @ops.custom_gradient
-def map_moments(x):
-    """Returns mean and variance of all but the first axis, with a gradient in one multiplication and one addition.
+def map_moments(x: Tensor) -> Any:
+    """Returns mean and variance of all axes but the first, with a gradient of one multiplication and one addition.
 
     Args:
         x: Float tensor of shape (batch, heads, tokens, tokens).
@@ -265,11 +273,11 @@ def map_moments(x):
     Returns:
         Float tensor of shape (2, batch, 1, 1, 1).
     """
-    # Not `ops.moments`, which under PyTorch loses a variance that is small beside the mean.
+    # Not `ops.moments`, which on PyTorch loses a variance that is small compared with the mean.
     mean = ops.mean(x, axis=(1, 2, 3), keepdims=True)
     variance = ops.mean(ops.square(x - mean), axis=(1, 2, 3), keepdims=True)
 
-    def gradient(*arguments, upstream=None):
+    def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
         of_mean, of_variance = ops.unstack(upstream_gradient(arguments, upstream) / math.prod(x.shape[1:]))
         slope = 2 * of_variance
         return x * slope + (of_mean - slope * mean)
@@ -277,9 +285,8 @@ def map_moments(x):
     return ops.stack([mean, variance]), gradient
 
 
-def _combine(kernel, maps):
-    """Returns kernel (heads, maps) times maps (..., maps, tokens, tokens) as (..., heads, tokens, tokens)."""
-    num_tokens = maps.shape[-1]
-    batch = maps.shape[:-3] and (-1,)
-    x = ops.reshape(maps, (*batch, maps.shape[-3], num_tokens**2))  # (..., maps, tokens * tokens)
+def _combine(kernel: Tensor, maps: Tensor) -> Tensor:
+    """Multiplies kernel (heads, maps) by maps (..., maps, tokens, tokens) to (..., heads, tokens, tokens)."""
+    *batch, num_maps, num_tokens, _ = ops.shape(maps)
+    x = ops.reshape(maps, (*batch, num_maps, num_tokens**2))  # (..., maps, tokens * tokens)
     return ops.reshape(ops.matmul(kernel, x), (*batch, kernel.shape[0], num_tokens, num_tokens))

@@ -1,12 +1,13 @@
-"""Layers that turn images into tokens, read row by row."""
+"""Layers that turn images into tokens, in row-major order."""
 
 import math
+from typing import Any
 
 import keras
-from keras import ops
 
 from keras_cct.errors import InputError, check_count
 from keras_cct.layers.initializers import kaiming_normal
+from keras_cct.layers.shapes import Shape, Tensor, check_image_shape, ensure_image_shape, ops, reshape_samples
 
 
 @keras.saving.register_keras_serializable("keras_cct")
@@ -14,13 +15,14 @@ class ConvTokenizer(keras.layers.Layer):
     """Turns images into overlapping tokens with a short stack of convolutions and max-pools.
 
     Each stage is a convolution (stride `max(1, kernel_size // 2 - 1)`, zero padding `max(1, kernel_size // 2)`, no
-    bias), ReLU, and a 3x3 max-pool of stride 2 and padding 1, so that each stage at least halves both sides.
+    bias), ReLU, and a 3x3 max-pool of stride 2 and padding 1, so that each stage at least halves height and width. The
+    layer accepts only images of the size that it was built for.
 
     Args:
         dim: Width of the tokens.
         kernel_size: Side of the convolution kernels in pixels.
         num_conv_layers: Number of stages.
-        hidden_dim: Channels of all stages but the last.
+        hidden_dim: Channels of all stages except the last.
 
     Call arguments:
         images: Float tensor of shape (batch, height, width, channels).
@@ -29,12 +31,14 @@ class ConvTokenizer(keras.layers.Layer):
         Float tensor of shape (batch, tokens, dim).
 
     Raises:
-        InputError: The size of the images is not known.
+        InputError: A value is out of range, or the images have an unknown size or another one than in `build`.
 
     Reference: Hassani et al. 2021, arXiv:2104.05704, section 3.3.
     """
 
-    def __init__(self, dim: int, kernel_size: int = 3, num_conv_layers: int = 1, hidden_dim: int = 64, **kwargs):
+    def __init__(
+        self, dim: int, kernel_size: int = 3, num_conv_layers: int = 1, hidden_dim: int = 64, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.dim = check_count("dim", dim)
         self.kernel_size = check_count("kernel_size", kernel_size)
@@ -43,7 +47,8 @@ class ConvTokenizer(keras.layers.Layer):
         self.stride = max(1, kernel_size // 2 - 1)
         self.padding = max(1, kernel_size // 2)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
+        self.image_shape = check_image_shape(input_shape)
         self.token_grid(input_shape)
         self.convolutions = []
         for stage in range(self.num_conv_layers):
@@ -54,35 +59,35 @@ class ConvTokenizer(keras.layers.Layer):
                 strides=self.stride,
                 padding="same" if self._same_padding_is_exact else "valid",
                 use_bias=False,
-                kernel_initializer=kaiming_normal(),
+                kernel_initializer=kaiming_normal(),  # pyright: ignore[reportArgumentType] - see CompositeLayer
                 data_format="channels_last",
                 dtype=self.dtype_policy,
                 name=f"convolution_{stage}",
             )
-            convolution.build((None, None, None, input_shape[-1] if stage == 0 else self.hidden_dim))
+            convolution.build((None, None, None, self.image_shape[-1] if stage == 0 else self.hidden_dim))
             self.convolutions.append(convolution)
 
     @property
     def _same_padding_is_exact(self) -> bool:
-        """At stride 1 "same" pads symmetrically too, and saves a copy of the images."""
+        """Whether "same" pads symmetrically, as it does at stride 1; it saves a copy of the images."""
         return self.stride == 1 and self.kernel_size == 2 * self.padding + 1
 
-    def call(self, images):
-        x = images
+    def call(self, images: Tensor) -> Tensor:
+        x = ensure_image_shape(images, self.image_shape)
         for convolution in self.convolutions:
             if not self._same_padding_is_exact:
-                x = _zero_pad(x, self.padding, self.padding)
+                x = _zero_pad(x, self.padding)
             x = convolution(x)
             x = _max_pool(x)
-            # ReLU commutes with the maximum, and after the pool it has a quarter of the work. It also turns the
-            # pool's zero padding into the original's, which never wins.
+            # ReLU commutes with the maximum, and after the pool it has a quarter of the work. It also makes the zero
+            # padding of the pool equivalent to PyTorch's padding with minus infinity.
             x = ops.relu(x)
         height, width = x.shape[1:3]
-        return ops.reshape(x, (-1, height * width, self.dim))  # (batch, tokens, dim)
+        return reshape_samples(x, (height * width, self.dim))  # (batch, tokens, dim)
 
-    def token_grid(self, image_shape: tuple[int | None, ...]) -> tuple[int, int]:
-        """Returns the (rows, columns) of tokens that images of shape (batch, height, width, channels) give."""
-        height, width = _image_size(image_shape)
+    def token_grid(self, image_shape: Shape) -> tuple[int, int]:
+        """Returns the (rows, columns) of tokens for images of shape (batch, height, width, channels)."""
+        height, width, _ = check_image_shape(image_shape)
         rows, columns = height, width
         for _ in range(self.num_conv_layers):
             rows, columns = (
@@ -90,10 +95,10 @@ class ConvTokenizer(keras.layers.Layer):
             )
         return rows, columns
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], math.prod(self.token_grid(input_shape)), self.dim)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "dim": self.dim,
@@ -105,7 +110,9 @@ class ConvTokenizer(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_cct")
 class PatchTokenizer(keras.layers.Layer):
-    """Cuts images into square patches and projects each to a token.
+    """Splits images into square patches and projects each to a token.
+
+    The layer accepts only images of the size that it was built for.
 
     Args:
         dim: Width of the tokens.
@@ -118,40 +125,44 @@ class PatchTokenizer(keras.layers.Layer):
         Float tensor of shape (batch, tokens, dim).
 
     Raises:
-        InputError: `patch_size` does not divide the image.
+        InputError: A value is out of range, `patch_size` does not divide height and width, or the images have an
+            unknown size or another one than in `build`.
 
     Reference: Dosovitskiy et al. 2020, arXiv:2010.11929, section 3.1.
     """
 
-    def __init__(self, dim: int, patch_size: int = 4, **kwargs):
+    def __init__(self, dim: int, patch_size: int = 4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dim = check_count("dim", dim)
         self.patch_size = check_count("patch_size", patch_size)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
+        self.image_shape = check_image_shape(input_shape)
         self.token_grid(input_shape)
-        bias_limit = 1 / math.sqrt(self.patch_size**2 * input_shape[-1])
+        bias_limit = 1 / math.sqrt(self.patch_size**2 * self.image_shape[-1])
+        bias_initializer = keras.initializers.RandomUniform(-bias_limit, bias_limit)
         self.projection = keras.layers.Conv2D(
             self.dim,
             self.patch_size,
             strides=self.patch_size,
             padding="valid",
-            kernel_initializer=kaiming_normal(),
-            bias_initializer=keras.initializers.RandomUniform(-bias_limit, bias_limit),
+            kernel_initializer=kaiming_normal(),  # pyright: ignore[reportArgumentType] - see CompositeLayer
+            bias_initializer=bias_initializer,  # pyright: ignore[reportArgumentType] - see CompositeLayer
             data_format="channels_last",
             dtype=self.dtype_policy,
             name="projection",
         )
         self.projection.build(input_shape)
 
-    def call(self, images):
+    def call(self, images: Tensor) -> Tensor:
+        images = ensure_image_shape(images, self.image_shape)
         x = self.projection(images)  # (batch, rows, columns, dim)
         rows, columns = x.shape[1:3]
-        return ops.reshape(x, (-1, rows * columns, self.dim))  # (batch, tokens, dim)
+        return reshape_samples(x, (rows * columns, self.dim))  # (batch, tokens, dim)
 
-    def token_grid(self, image_shape: tuple[int | None, ...]) -> tuple[int, int]:
-        """Returns the (rows, columns) of tokens that images of shape (batch, height, width, channels) give."""
-        height, width = _image_size(image_shape)
+    def token_grid(self, image_shape: Shape) -> tuple[int, int]:
+        """Returns the (rows, columns) of tokens for images of shape (batch, height, width, channels)."""
+        height, width, _ = check_image_shape(image_shape)
         if height % self.patch_size or width % self.patch_size:
             divisors = [n for n in range(1, min(height, width) + 1) if height % n == 0 and width % n == 0]
             raise InputError(
@@ -160,31 +171,23 @@ class PatchTokenizer(keras.layers.Layer):
             )
         return height // self.patch_size, width // self.patch_size
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], math.prod(self.token_grid(input_shape)), self.dim)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "dim": self.dim, "patch_size": self.patch_size}
-
-
-def _image_size(image_shape: tuple[int | None, ...]) -> tuple[int, int]:
-    if len(image_shape) != 4 or None in image_shape[1:]:
-        raise InputError(
-            f"a tokenizer takes images of a fixed (batch, height, width, channels), not {tuple(image_shape)}."
-        )
-    return image_shape[1], image_shape[2]
 
 
 def _pooled_size(size: int) -> int:
     return (size - 1) // 2 + 1
 
 
-def _max_pool(x):
-    """Pools 3x3 at stride 2 with padding 1; a last column that no window reaches is not padded."""
+def _max_pool(x: Tensor) -> Tensor:
+    """Max-pools 3x3 windows at stride 2 with padding 1, without the padding that no window reaches."""
     height, width = x.shape[1:3]
     x = ops.pad(x, ((0, 0), (1, height % 2), (1, width % 2), (0, 0)))
     return ops.max_pool(x, 3, strides=2, padding="valid", data_format="channels_last")
 
 
-def _zero_pad(x, before: int, after: int):
-    return ops.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
+def _zero_pad(x: Tensor, size: int) -> Tensor:
+    return ops.pad(x, ((0, 0), (size, size), (size, size), (0, 0)))

@@ -1,55 +1,80 @@
-"""Builds the Keras model that a config describes: a straight chain of named layers."""
+"""Builds the Keras model that a config describes: a chain of named layers."""
+
+from typing import cast
 
 import keras
 
 from keras_cct import layers
+from keras_cct.models import names
 from keras_cct.models.config import ModelConfig
 
 
 def build_model(config: ModelConfig) -> keras.Model:
-    """Returns a functional model with fresh weights.
+    """Returns a functional model with randomly initialized weights.
 
-    Its layers are, in this order: `images`, `normalization`, `tokenizer`, `observability_tokens`, `class_token` (vit),
-    `position_embedding`, `dropout`, `block_0` and on, `norm`, `sequence_pool` or `class_token_pool` (vit), `head`. A
-    part that the config leaves out is not there.
+    Its layers form a chain with the names in `keras_cct.models.names`. Optional layers are left out if the config
+    disables them.
 
     Args:
         config: The architecture.
 
     Returns:
-        A model from images of shape (batch, height, width, channels), pixels of 0..255 in any dtype, to logits of
-        shape (batch, num_classes), or to features of shape (batch, dim) without the head.
+        A model from images of shape (batch, height, width, channels), pixels in [0, 255], any dtype, to logits of shape
+        (batch, num_classes), or without the head to features of shape (batch, dim).
 
     Raises:
-        InputError: The image does not fit the tokenizer.
+        InputError: The image size does not fit the tokenizer.
     """
-    images = keras.Input(config.input_shape, name="images")
+    images = keras.Input(config.input_shape, name=names.IMAGES)
     x = images
-    for layer in _chain(config):
+    for layer in _make_layers(config):
         x = layer(x)
     return keras.Model(images, x, name=config.name)
 
 
-def _chain(config: ModelConfig) -> list[keras.layers.Layer]:
-    # Pixels and logits keep the precision of the weights when the layers between compute in half precision.
-    full_precision = keras.config.dtype_policy().variable_dtype
+def _make_layers(config: ModelConfig) -> list[keras.layers.Layer]:
+    # In mixed precision, pixels and logits keep the precision of the weights.
+    full_precision = keras.dtype_policies.get(config.dtype).variable_dtype
     chain = []
     if config.normalization is not None:
-        chain.append(_normalization(config.normalization, dtype=full_precision))
-    if config.family == "cct":
-        tokenizer = layers.ConvTokenizer(config.dim, config.kernel_size, config.num_conv_layers, name="tokenizer")
-    else:
-        tokenizer = layers.PatchTokenizer(config.dim, config.patch_size, name="tokenizer")
-    chain.append(tokenizer)
+        mean, std = config.normalization
+        chain.append(layers.PixelNormalization(mean, std, dtype=full_precision, name=names.NORMALIZATION))
+    chain.append(_make_tokenizer(config))
     if config.observability is not None:
-        chain.append(layers.ObservabilityTokens(*config.observability, name="observability_tokens"))
+        num_signals, num_blocks = config.observability
+        chain.append(
+            layers.ObservabilityTokens(num_signals, num_blocks, dtype=config.dtype, name=names.OBSERVABILITY_TOKENS)
+        )
     if config.uses_class_token:
-        chain.append(layers.ClassToken(name="class_token"))
+        chain.append(layers.ClassToken(dtype=config.dtype, name=names.CLASS_TOKEN))
     if config.position_embedding != "none":
-        chain.append(layers.PositionEmbedding(config.position_embedding, name="position_embedding"))
-    chain.append(keras.layers.Dropout(config.dropout_rate, name="dropout"))
-    for index, rate in enumerate(config.stochastic_depth_rates()):
-        block = layers.EncoderBlock(
+        chain.append(
+            layers.PositionEmbedding(config.position_embedding, dtype=config.dtype, name=names.POSITION_EMBEDDING)
+        )
+    chain.append(keras.layers.Dropout(config.dropout_rate, dtype=config.dtype, name=names.DROPOUT))
+    chain += _make_blocks(config)
+    chain.append(keras.layers.LayerNormalization(epsilon=1e-5, dtype=config.dtype, name=names.NORM))
+    if config.uses_class_token:
+        chain.append(layers.ClassTokenPool(dtype=config.dtype, name=names.CLASS_TOKEN_POOL))
+    else:
+        chain.append(layers.SequencePool(dtype=config.dtype, name=names.SEQUENCE_POOL))
+    if config.include_top:
+        head = layers.ClassifierHead(config.num_classes, config.class_names, dtype=full_precision, name=names.HEAD)
+        chain.append(head)
+    return chain
+
+
+def _make_tokenizer(config: ModelConfig) -> keras.layers.Layer:
+    if config.patch_size is not None:
+        return layers.PatchTokenizer(config.dim, config.patch_size, dtype=config.dtype, name=names.TOKENIZER)
+    # ModelConfig gives these two a value where it leaves patch_size None.
+    kernel_size, num_conv_layers = cast("int", config.kernel_size), cast("int", config.num_conv_layers)
+    return layers.ConvTokenizer(config.dim, kernel_size, num_conv_layers, dtype=config.dtype, name=names.TOKENIZER)
+
+
+def _make_blocks(config: ModelConfig) -> list[keras.layers.Layer]:
+    return [
+        layers.EncoderBlock(
             config.num_heads,
             config.mlp_ratio,
             dropout_rate=config.dropout_rate,
@@ -57,25 +82,8 @@ def _chain(config: ModelConfig) -> list[keras.layers.Layer]:
             stochastic_depth_rate=rate,
             attention_type=config.attention_type,
             map_normalization=config.normalizes_maps,
-            name=f"block_{index}",
+            dtype=config.dtype,
+            name=names.block_name(index),
         )
-        chain.append(block)
-    chain.append(keras.layers.LayerNormalization(epsilon=1e-5, name="norm"))
-    if config.uses_class_token:
-        chain.append(layers.ClassTokenPool(name="class_token_pool"))
-    else:
-        chain.append(layers.SequencePool(name="sequence_pool"))
-    if config.include_top:
-        head = layers.ClassifierHead(config.num_classes, config.class_names, dtype=full_precision, name="head")
-        chain.append(head)
-    return chain
-
-
-def _normalization(normalization, dtype: str) -> keras.layers.Normalization:
-    mean, std = normalization
-    return keras.layers.Normalization(
-        mean=[255.0 * value for value in mean],
-        variance=[(255.0 * value) ** 2 for value in std],
-        dtype=dtype,
-        name="normalization",
-    )
+        for index, rate in enumerate(config.stochastic_depth_rates())
+    ]

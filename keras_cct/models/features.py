@@ -1,4 +1,4 @@
-"""Features of a model for use in others: pooled vectors and grids of tokens."""
+"""Feature extractors: pooled vectors and grids of tokens from the layers of a model."""
 
 from collections.abc import Sequence
 
@@ -6,43 +6,48 @@ import keras
 
 from keras_cct.errors import InputError
 from keras_cct.layers.pooling import TokenGrid
+from keras_cct.models import names
 
 POOLED = "pooled"
-POOLS = ("sequence_pool", "class_token_pool")
 
 
 def features(model: keras.Model, layers: Sequence[str] = (POOLED,)) -> keras.Model:
-    """Returns a model that shares the weights of another and answers its features.
+    """Returns a feature extractor that shares the weights of a model.
 
     Args:
-        model: A model made by this package.
-        layers: Any of "pooled" (the vector before the head), "tokenizer", "block_0" and on, and "norm" (the last
-            block's tokens, normalized).
+        model: A model created by this package.
+        layers: Any of "pooled" (the vector before the head), "tokenizer", "block_0", "block_1", ..., and "norm" (the
+            normalized tokens of the last block).
 
     Returns:
-        A model from images to a dictionary with an entry per name: "pooled" of shape (batch, dim), the others of shape
-        (batch, rows, columns, dim), the class token left out.
+        A model from images to a dictionary of tensors by name: "pooled" of shape (batch, dim), the others of shape
+        (batch, rows, columns, dim), without the class token.
 
     Raises:
-        InputError: The model has no such layer.
+        InputError: The model does not have such a layer.
 
     Example:
         >>> backbone = features(create_model("cct_7_7x2_224"), layers=["block_3", "pooled"])
-        >>> backbone.output_shape
+        >>> {name: output.shape for name, output in backbone.output.items()}
         {'block_3': (None, 14, 14, 256), 'pooled': (None, 256)}
     """
-    own = {POOLED if layer.name in POOLS else layer.name: layer for layer in model.layers}
-    choices = [name for name in own if name in (POOLED, "tokenizer", "norm") or name.startswith("block_")]
+    layer_of_name = {POOLED if layer.name in names.POOLS else layer.name: layer for layer in model.layers}
+    choices = [name for name in layer_of_name if _has_features(name)]
     if not choices:
-        raise InputError(f"model {model.name!r} has no features. Give a model made by keras_cct.")
+        raise InputError(f"model {model.name!r} has no features. Use a model created by keras_cct.")
     if isinstance(layers, str) or not layers:
         raise InputError(f"layers={layers!r} is not a list of names. Choose from {', '.join(choices)}.")
     for name in layers:
         if name not in choices:
             raise InputError(f"model {model.name!r} has no features {name!r}. Choose from {', '.join(choices)}.")
-    rows, columns = own["tokenizer"].token_grid(model.input_shape)
-    outputs = {
-        name: own[name].output if name == POOLED else TokenGrid(rows, columns, name=f"{name}_grid")(own[name].output)
-        for name in layers
-    }
+    rows, columns = layer_of_name[names.TOKENIZER].token_grid(model.input_shape)
+    outputs = {}
+    for name in layers:
+        outputs[name] = layer_of_name[name].output
+        if name != POOLED:
+            outputs[name] = TokenGrid(rows, columns, name=f"{name}_grid")(outputs[name])
     return keras.Model(model.input, outputs, name=f"{model.name}_features")
+
+
+def _has_features(name: str) -> bool:
+    return name in (POOLED, names.TOKENIZER, names.NORM) or names.block_index(name) is not None

@@ -4,6 +4,7 @@ images, normalization, tokenizer, [observability_tokens], [class_token], positio
 block_0, block_1, ..., norm, sequence_pool | class_token_pool, head
 """
 
+IMAGES = "images"
 NORMALIZATION = "normalization"
 TOKENIZER = "tokenizer"
 OBSERVABILITY_TOKENS = "observability_tokens"

@@ -52,7 +52,7 @@ def test_dropped_attention_keeps_its_mean():
     layer, x = SelfAttention(num_heads=1, attention_dropout_rate=0.3), tokens(1, 16, 4)
     inference = to_numpy(layer(x, training=False))
     mean = np.mean([to_numpy(layer(x, training=True)) for _ in range(300)], axis=0)
-    # The mean of 300 draws strays by a twentieth of one draw's spread.
+    # The standard error of a mean of 300 draws is about a twentieth of their standard deviation.
     assert np.abs(mean - inference).mean() < 0.05 * np.abs(inference).mean() + 1e-3
 
 
@@ -62,7 +62,7 @@ def test_heads_that_do_not_divide_the_width_are_refused():
 
 
 @pytest.mark.parametrize("layer", [SelfAttention(2), EncoderBlock(2)])
-def test_attention_weights_come_out_of_a_model(layer):
+def test_a_model_can_output_attention_weights(layer):
     inputs = keras.Input((5, 8))
     model = keras.Model(inputs, layer(inputs, return_attention_weights=True))
     assert model.output_shape == [(None, 5, 8), (None, 2, 5, 5)]

@@ -1,24 +1,14 @@
-import math
-
 import numpy as np
 import pytest
 from fixtures.arrays import to_numpy
 
 from keras_cct import ClassToken, InputError, PositionEmbedding
-from keras_cct.layers.embeddings import sine_embedding
-
-
-def test_sine_embedding_follows_its_formula():
-    table = sine_embedding(num_tokens=50, dim=6)
-    for position, column in [(0, 0), (0, 1), (7, 2), (49, 3), (49, 5)]:
-        angle = position / 10000 ** (2 * (column // 2) / 6)
-        expected = math.sin(angle) if column % 2 == 0 else math.cos(angle)
-        assert table[0, position, column] == pytest.approx(expected, abs=1e-7)
+from keras_cct.layers.initializers import sine_embedding
 
 
 def test_sine_embedding_does_not_train_and_learnable_does():
-    for kind, num_trainable in (("sine", 0), ("learnable", 1)):
-        layer = PositionEmbedding(kind)
+    for embedding_type, num_trainable in (("sine", 0), ("learnable", 1)):
+        layer = PositionEmbedding(embedding_type)
         layer.build((None, 9, 4))
         assert len(layer.trainable_weights) == num_trainable
         assert layer.count_params() == 36
@@ -36,11 +26,24 @@ def test_embedding_is_added_to_every_image():
     np.testing.assert_allclose(to_numpy(layer(tokens)), tokens + sine_embedding(9, 4), atol=1e-6)
 
 
-def test_unknown_kind_is_refused():
-    with pytest.raises(
-        InputError, match="kind='cosine' of PositionEmbedding is unknown. Choose one of learnable, sine"
-    ):
+def test_unknown_embedding_type_is_refused():
+    with pytest.raises(InputError, match="embedding_type='cosine' is unknown.* learnable, sine"):
         PositionEmbedding("cosine")
+
+
+def test_config_of_version_0_1_0_loads():
+    config = PositionEmbedding("sine", name="position_embedding").get_config()
+    config["kind"] = config.pop("embedding_type")
+    assert PositionEmbedding.from_config(config).embedding_type == "sine"
+    assert "kind" in config  # the caller's dictionary is left as it was
+
+
+def test_another_number_of_tokens_is_refused():
+    layer = PositionEmbedding()
+    layer(np.ones((2, 9, 4), dtype="float32"))
+    for num_tokens in (1, 8):  # one token would broadcast
+        with pytest.raises(InputError, match=f"got {num_tokens} tokens .* 9 positions"):
+            layer(np.ones((2, num_tokens, 4), dtype="float32"))
 
 
 def test_class_token_comes_first():

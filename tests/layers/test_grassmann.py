@@ -13,7 +13,7 @@ def random(*shape: int) -> np.ndarray:
 
 
 def observability_by_numpy(token: np.ndarray, num_signals: int, num_blocks: int) -> np.ndarray:
-    """The statement with the singular value decomposition, for one token."""
+    """The formula with the singular value decomposition, for one token."""
     signals = token.astype("float64").reshape(-1, num_signals).T[:, ::-1]
     centered = signals - signals.mean(axis=1, keepdims=True)
     c, s, v = np.linalg.svd(centered, full_matrices=False)
@@ -25,7 +25,7 @@ def observability_by_numpy(token: np.ndarray, num_signals: int, num_blocks: int)
 
 
 @pytest.mark.parametrize(("num_signals", "num_blocks"), [(4, 4), (8, 3), (2, 2)])
-def test_tokens_equal_their_statement(num_signals, num_blocks):
+def test_tokens_equal_their_formula(num_signals, num_blocks):
     layer, x = ObservabilityTokens(num_signals, num_blocks), random(2, 3, 128)
     layer.build(x.shape)
     normalized = to_numpy(layer.norm(ops.convert_to_tensor(x)))
@@ -60,5 +60,5 @@ def test_half_precision_factorizes_in_float32():
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match="num_signals=5 does not divide the width of the tokens, 8."):
         ObservabilityTokens(5)(random(1, 3, 8))
-    with pytest.raises(InputError, match="num_blocks=1 is not allowed"):
+    with pytest.raises(InputError, match="num_blocks must be at least 2, got 1"):
         ObservabilityTokens(4, 1)

@@ -51,7 +51,7 @@ def test_gradient_of_the_basis(shape):
 
 
 @pytest.mark.parametrize("x", [np.zeros((40, 36)), np.ones((40, 36)), np.eye(40, 36)], ids=["zero", "one", "identity"])
-def test_degenerate_matrices_of_many_columns_have_a_basis_beside_regular_ones(x):
+def test_degenerate_matrices_of_many_columns_have_a_basis_in_a_batch_with_regular_ones(x):
     x = np.stack([random(40, 36), x]).astype("float32")
     basis = to_numpy(orthonormal_basis(ops.convert_to_tensor(x)))
     np.testing.assert_allclose(basis[0], np.linalg.qr(x[0])[0], atol=1e-5)
@@ -60,7 +60,7 @@ def test_degenerate_matrices_of_many_columns_have_a_basis_beside_regular_ones(x)
     assert np.isfinite(gradient).all()
 
 
-def test_eigenvectors_fall_and_their_largest_entry_is_positive():
+def test_eigenvectors_are_sorted_by_descending_eigenvalues_and_their_largest_entry_is_positive():
     x = positive(4, 5, 8)
     np.testing.assert_allclose(to_numpy(eigenvectors(ops.convert_to_tensor(x))), eigenvectors_by_numpy(x), atol=1e-4)
 
@@ -73,7 +73,7 @@ def test_gradient_of_the_eigenvectors():
     )
 
 
-def test_pseudo_inverse_leaves_out_what_has_rank_zero():
+def test_pseudo_inverse_drops_eigenvalues_that_are_zero_up_to_rounding():
     low_rank = random(3, 6, 2)
     for x in (positive(3, 6, 9), low_rank @ low_rank.swapaxes(-1, -2), np.zeros((3, 6, 6), "float32")):
         expected = np.linalg.pinv(x, rcond=6 * np.finfo("float32").eps, hermitian=True)
@@ -114,11 +114,11 @@ def test_the_gradient_of_a_float64_basis_is_float64():
     assert np.isfinite(gradient).all()
 
 
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="JAX waits for ever, the others do not")
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="only JAX can hang")
 @pytest.mark.parametrize("layer", [GrassmannAttention, ManifoldAttention, ObservabilityTokens])
-def test_a_version_of_jax_that_may_wait_for_ever_is_told(monkeypatch, layer):
+def test_a_version_of_jax_that_may_hang_gives_a_warning(monkeypatch, layer):
     import jax
 
     monkeypatch.setattr(jax, "__version_info__", (0, 10, 2))
-    with pytest.warns(UserWarning, match="may wait for ever in the factorizations of this layer. Install 'jax<0.10'."):
+    with pytest.warns(UserWarning, match="may hang .* Install 'jax<0.10'"):
         layer(2)

@@ -29,7 +29,7 @@ def tokens_by_numpy(x: np.ndarray, kernel: np.ndarray, stride: int, padding: int
 
 @pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, 5, 6, 7])
 @pytest.mark.parametrize("size", [(14, 14), (13, 10)])
-def test_conv_tokenizer_pads_as_stated_for_every_kernel(kernel_size, size):
+def test_conv_tokenizer_pads_as_documented_for_every_kernel(kernel_size, size):
     layer = ConvTokenizer(dim=4, kernel_size=kernel_size)
     x = images(2, *size, 3)
     tokens = to_numpy(layer(x))
@@ -61,7 +61,19 @@ def test_kernels_start_with_the_variance_of_the_fan_in():
 
 
 def test_images_of_unknown_size_are_refused():
-    with pytest.raises(
-        InputError, match=r"images of a fixed \(batch, height, width, channels\), not \(None, None, 8, 3\)"
-    ):
+    with pytest.raises(InputError, match=r"\(batch, height, width, channels\) .* got \(None, None, 8, 3\)"):
         PatchTokenizer(dim=5, patch_size=4)(keras.Input((None, 8, 3)))
+
+
+@pytest.mark.parametrize("layer", [ConvTokenizer(5), PatchTokenizer(5)])
+def test_an_image_without_batch_dimension_is_refused(layer):
+    with pytest.raises(InputError, match=r"got \(8, 8, 3\). Add a batch dimension"):
+        layer(images(8, 8, 3))
+
+
+@pytest.mark.parametrize("layer", [ConvTokenizer(5), PatchTokenizer(5)])
+@pytest.mark.parametrize("shape", [(2, 16, 8, 3), (2, 8, 8, 1), (2, 8, 4, 3)])
+def test_images_of_another_size_are_refused(layer, shape):
+    layer(images(2, 8, 8, 3))
+    with pytest.raises(InputError, match=r"shape \(batch, 8, 8, 3\), got"):
+        layer(images(*shape))

@@ -7,9 +7,9 @@ import keras_cct
     ("fields", "message"),
     [
         ({"family": "cnn"}, "family='cnn' is unknown. Choose one of cct, cvt, vit."),
-        ({"num_classes": 0}, "num_classes must be at least 1, got 0"),
-        ({"num_classes": True}, "num_classes must be an integer, got True"),
-        ({"num_layers": 1.5}, "num_layers must be an integer, got 1.5"),
+        ({"num_classes": 0}, "num_classes must be .*, got 0"),
+        ({"num_classes": True}, "num_classes must be .*, got True"),
+        ({"num_layers": 1.5}, "num_layers must be .*, got 1.5"),
         ({"num_heads": 3}, r"num_heads=3 does not divide dim=256. Choose one of \[1, 2, 4, 8, 16, 32, 64\]."),
         ({"input_shape": (32, 32)}, r"input_shape=\(32, 32\) is not \(height, width, channels\)"),
         ({"input_shape": 32}, "input_shape=32 is not"),
@@ -20,34 +20,38 @@ import keras_cct
         ({"dropout_rate": 1}, "dropout_rate must be a number in "),
         ({"stochastic_depth_rate": -0.1}, "stochastic_depth_rate must be a number in "),
         ({"attention_dropout_rate": "0.1"}, "attention_dropout_rate must be a number in "),
-        ({"mlp_ratio": 0}, "mlp_ratio=0 leaves the MLP no hidden width"),
-        ({"patch_size": 4}, "patch_size means nothing to the cct family. It takes kernel_size and num_conv_layers."),
-        ({"kernel_size": None}, "kernel_size must be an integer, got None"),
+        ({"mlp_ratio": 0}, "mlp_ratio must be a positive number, got 0"),
+        ({"patch_size": 4}, "patch_size is not supported by the cct family. Use kernel_size and num_conv_layers."),
+        ({"kernel_size": None}, "kernel_size must be .*, got None"),
         ({"normalization": "imagenet"}, r"normalization='imagenet' is not a pair \(mean, std\)"),
         ({"normalization": 0.5}, r"normalization=0.5 is not a pair \(mean, std\)"),
         ({"normalization": ((0.5, 0.5), 1.0)}, "does not fit 3 channels. Give 1 or 3 numbers."),
-        ({"normalization": (0.5, (0.1, 0.1, 0.0))}, "is out of range. Pixels of 0..255 count as 0..1 here."),
-        ({"class_names": ["cat"]}, "class_names has 1 names for 10 classes"),
-        ({"normalization": (127.5, 127.5)}, "is out of range. Pixels of 0..255 count as 0..1 here."),
-        ({"normalization": (float("nan"), 0.5)}, "normalization mean=nan does not fit 3 channels"),
-        ({"normalization": (None, 0.5)}, "normalization mean=None does not fit 3 channels"),
-        ({"mlp_ratio": float("nan")}, "mlp_ratio=nan leaves the MLP no hidden width"),
+        ({"normalization": (0.5, (0.1, 0.1, 0.0))}, "is out of range"),
+        ({"class_names": ["cat"]}, "class_names has 1 names for 10 classes. Give one per class."),
+        ({"normalization": (127.5, 127.5)}, "is out of range"),
+        ({"normalization": (float("nan"), 0.5)}, "normalization mean=nan"),
+        ({"normalization": (None, 0.5)}, "normalization mean=None"),
+        ({"mlp_ratio": float("nan")}, "mlp_ratio must be a positive number, got nan"),
         ({"include_top": "no"}, "include_top='no' is unknown. Choose one of True, False."),
-        ({"name": "a/b"}, "name='a/b' is no name of a model. Give a word without a slash."),
+        ({"name": "a/b"}, "name='a/b' is not a valid model name"),
         ({"dropout_rate": 10**400}, "must be a number in "),
         ({"class_names": 3}, "class_names must be a list of single-line strings, got 3"),
         (
             {"attention_type": "flat"},
             "attention_type='flat' is unknown. Choose one of softmax, all, gm, spd, grassmann.",
         ),
-        ({"map_normalization": True}, "map_normalization means nothing to attention_type='softmax'"),
+        ({"map_normalization": True}, "map_normalization has no effect with attention_type='softmax'"),
         (
             {"attention_type": "gm", "map_normalization": "no"},
             "map_normalization='no' is unknown. Choose one of None, True, False.",
         ),
         ({"observability": (4,)}, r"observability=\(4,\) is not \(num_signals, num_blocks\)"),
         ({"observability": (5, 3)}, r"observability=\(5, 3\) does not fit dim=256"),
-        ({"class_names": "catdogbird"}, "class_names must be a list of single-line strings, got 'catdogbird'"),
+        ({"mlp_ratio": 1e-3}, "mlp_ratio=0.001 leaves no hidden units for dim=256"),
+        ({"dtype": "int8"}, "dtype='int8' is unknown. Choose one of None, float32, mixed_bfloat16"),
+        ({"attention_type": ["spd"]}, "is unknown. Choose one of softmax"),
+        ({"normalization": ((), 0.5)}, r"normalization mean=\(\)"),
+        ({"class_names": "catdogbird"}, "class_names must be a list of single-line strings"),
     ],
 )
 def test_impossible_values_are_refused(fields, message):
@@ -66,7 +70,7 @@ def test_maps_are_normalized_as_published():
     def normalizes_maps(**fields) -> bool:
         return keras_cct.ModelConfig("cvt", patch_size=4, **fields).normalizes_maps
 
-    assert [normalizes_maps(attention_type=kind) for kind in ("all", "gm", "spd", "riem")] == [True, True, False, False]
+    assert [normalizes_maps(attention_type=name) for name in ("all", "gm", "spd", "riem")] == [True, True, False, False]
     assert normalizes_maps(attention_type="spd", map_normalization=True)
     assert not normalizes_maps(attention_type="all", map_normalization=False)
 

@@ -18,14 +18,14 @@ def images() -> np.ndarray:
 
 
 @pytest.mark.parametrize("family", MODELS)
-def test_pooled_features_are_what_the_head_sees(family):
+def test_pooled_features_are_the_inputs_of_the_head(family):
     model = MODELS[family]()
     pooled = keras_cct.features(model)(images())["pooled"]
     np.testing.assert_allclose(to_numpy(model.get_layer("head")(pooled)), to_numpy(model(images())), atol=1e-6)
 
 
 @pytest.mark.parametrize("family", MODELS)
-def test_grids_hold_the_tokens_in_their_places(family):
+def test_grids_hold_the_tokens_in_row_major_order(family):
     model = MODELS[family]()
     found = keras_cct.features(model, layers=["tokenizer", "block_0", "norm"])(images())
     for name, grid in found.items():
@@ -41,6 +41,12 @@ def test_features_work_on_models_without_head_and_survive_saving(tmp_path):
     reloaded = keras.models.load_model(tmp_path / "features.keras")
     for name, value in backbone(images()).items():
         np.testing.assert_array_equal(to_numpy(reloaded(images())[name]), to_numpy(value))
+
+
+def test_shapes_are_known_by_name():
+    backbone = keras_cct.features(keras_cct.CCT(**SMALL), layers=["block_1", "pooled"])
+    shapes = {name: output.shape for name, output in backbone.output.items()}
+    assert shapes == {"block_1": (None, 4, 6, 8), "pooled": (None, 8)}
 
 
 def test_unknown_features_are_refused():

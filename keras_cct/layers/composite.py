@@ -1,0 +1,81 @@
+"""The base of layers that create sub-layers in `build`: their precision, quantization and random seeds."""
+
+import numbers
+from collections.abc import Mapping
+from typing import Self
+
+import keras
+
+from keras_cct.errors import InputError
+from keras_cct.layers.initializers import normal
+
+
+class CompositeLayer(keras.layers.Layer):
+    """A layer that creates sub-layers in `build`.
+
+    `keras.Model.quantize` quantizes the `Dense` layers inside a model one by one. Keras does not save that for
+    sub-layers, so a composite layer stores the quantization of each in its own config, by the name of the sub-layer.
+    """
+
+    quantized_sublayers: Mapping[str, dict] = {}
+
+    def make_dense(self, units: int, name: str, use_bias: bool = True) -> keras.layers.Dense:
+        """Returns a `Dense` sub-layer that is quantized if it was when this layer was saved.
+
+        Args:
+            units: Number of outputs.
+            name: Name of the sub-layer, different from those of all other `Dense` layers inside this layer.
+            use_bias: Whether it has a bias.
+        """
+        quantization = self.quantized_sublayers.get(name, {})
+        return keras.layers.Dense(
+            units,
+            use_bias=use_bias,
+            kernel_initializer=normal(0.02),  # pyright: ignore[reportArgumentType] - inferred from a string default
+            dtype=quantization.get("dtype", self.dtype_policy),
+            quantization_config=keras.saving.deserialize_keras_object(quantization.get("quantization_config")),
+            name=name,
+        )
+
+    def get_config(self) -> dict:
+        config = super().get_config()
+        quantized = {
+            layer.name: {
+                "dtype": layer.dtype_policy.name,
+                "quantization_config": keras.saving.serialize_keras_object(layer.quantization_config),
+            }
+            for layer in self._flatten_layers(include_self=False)
+            if layer.quantization_mode is not None
+        }
+        return {**config, "quantized_sublayers": quantized} if quantized else config
+
+    @classmethod
+    def from_config(cls, config: dict) -> Self:
+        config = dict(config)
+        quantized = config.pop("quantized_sublayers", {})
+        layer = super().from_config(config)
+        layer.quantized_sublayers = quantized
+        return layer
+
+
+def check_seed(seed: object) -> int | None:
+    """Returns a seed.
+
+    Raises:
+        InputError: It is neither an integer nor None.
+    """
+    if seed is None:
+        return None
+    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool):
+        raise InputError(f"seed must be an integer or None, got {seed!r}.")
+    return int(seed)
+
+
+def sublayer_seed(seed: int | None, index: int) -> int | None:
+    """Returns a different seed for each random sub-layer of a layer, or None if the layer has none.
+
+    Args:
+        seed: Seed of the layer.
+        index: Index of the random sub-layer in the layer.
+    """
+    return None if seed is None else seed + index

@@ -1,0 +1,95 @@
+"""Shapes of tensors: an explicit batch dimension, and checks of what a layer is called on."""
+
+from typing import Any
+
+import keras
+
+from keras_cct.errors import InputError
+
+ops: Any = keras.ops
+random: Any = keras.random
+"""Keras's operations, untyped: type checkers infer from their code that they may return None."""
+
+Tensor = keras.KerasTensor
+"""Any backend's tensor. Its operators have the same problem, hence some variables of type Any."""
+Shape = tuple[int | None, ...]
+
+
+def reshape_samples(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Reshapes each sample of a batch and keeps the batch size.
+
+    With -1 for the batch size, a wrong size would pass unnoticed: its surplus values would become samples.
+
+    Args:
+        x: Tensor of shape (batch, ...).
+        shape: New shape of a sample, without the batch dimension.
+
+    Returns:
+        Tensor of shape (batch, *shape).
+    """
+    return ops.reshape(x, (ops.shape(x)[0], *shape))
+
+
+def check_token_shape(shape: Shape) -> int:
+    """Returns the dim of a shape (batch, tokens, dim).
+
+    Raises:
+        InputError: The shape has another number of dimensions, or an unknown dim.
+    """
+    if len(shape) != 3 or shape[-1] is None:
+        raise InputError(f"tokens must have shape (batch, tokens, dim) with a known dim, got {tuple(shape)}.")
+    return shape[-1]
+
+
+def check_num_tokens(shape: Shape) -> int:
+    """Returns the number of tokens of a shape (batch, tokens, dim).
+
+    Raises:
+        InputError: The number is unknown.
+    """
+    num_tokens = shape[1]
+    if num_tokens is None:
+        raise InputError(f"the layer needs a known number of tokens, got shape {tuple(shape)}.")
+    return num_tokens
+
+
+def check_image_shape(shape: Shape) -> tuple[int, int, int]:
+    """Returns (height, width, channels) of a shape (batch, height, width, channels).
+
+    Raises:
+        InputError: The shape has another number of dimensions, or a size is unknown.
+    """
+    _, height, width, channels = shape if len(shape) == 4 else (None, None, None, None)
+    if height is None or width is None or channels is None:
+        raise InputError(
+            f"images must have shape (batch, height, width, channels) with fixed sizes, got {tuple(shape)}. "
+            f"Add a batch dimension to a single image: images[None]."
+        )
+    return height, width, channels
+
+
+def ensure_image_shape(images: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
+    """Returns images after a check of their shape, which also runs inside compiled and exported TensorFlow functions.
+
+    The signatures of a SavedModel accept any shape, so the operations themselves have to refuse a wrong one. JAX and
+    PyTorch know every shape when a function is called.
+
+    Args:
+        images: Tensor of shape (batch, height, width, channels).
+        image_shape: The (height, width, channels) that the layer was built for.
+
+    Raises:
+        InputError: The shape differs where it is known. Otherwise TensorFlow raises `InvalidArgumentError` at run time.
+    """
+    shape = tuple(images.shape)
+    if len(shape) != 4 or any(size not in (None, built) for size, built in zip(shape[1:], image_shape, strict=True)):
+        height, width, channels = image_shape
+        raise InputError(
+            f"images must have shape (batch, {height}, {width}, {channels}), got {shape}. "
+            f"Resize them, or add a batch dimension to a single image: images[None]."
+        )
+    if keras.backend.backend() != "tensorflow":
+        return images
+    import tensorflow as tf
+
+    return tf.ensure_shape(images, (None, *image_shape))
