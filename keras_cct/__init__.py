@@ -13,7 +13,7 @@ from keras_cct.models.variants import FAMILY_SIZES, list_models
 _HOME = {
     "CCT": "create",
     "CVT": "create",
-    "AdamW": "training.optimizers",
+    "AdamW": "training.torch_optimizers",
     "ClassToken": "layers",
     "ClassTokenPool": "layers",
     "ClassifierHead": "layers",
@@ -29,7 +29,7 @@ _HOME = {
     "KerasPredictor": "inference.predictors",
     "Predictor": "inference.predictors",
     "Recipe": "recipe",
-    "SGD": "training.optimizers",
+    "SGD": "training.torch_optimizers",
     "SelfAttention": "layers",
     "SequencePool": "layers",
     "StochasticDepth": "layers",
@@ -39,7 +39,7 @@ _HOME = {
     "class_names": "facts.datasets",
     "convert_weights": "weights.convert",
     "create_model": "create",
-    "create_optimizer": "training.optimization",
+    "create_optimizer": "training.optimizers",
     "evaluate": "inference.evaluation",
     "export_saved_model": "export.saved_model",
     "export_torch_weights": "weights.mapping",
@@ -74,4 +74,4 @@ def __dir__() -> list[str]:
 @wrapt.when_imported("keras")
 def _register(_keras: object) -> None:
     importlib.import_module("keras_cct.layers")
-    importlib.import_module("keras_cct.training.optimizers")
+    importlib.import_module("keras_cct.training.torch_optimizers")

@@ -7,7 +7,7 @@ import keras_cct
 from keras_cct.training.callbacks import averaged_weights
 from keras_cct.training.checkpoints import Checkpoints, best_epochs
 from keras_cct.training.folder import RunFolder
-from keras_cct.training.optimizers import SGD
+from keras_cct.training.torch_optimizers import TorchSGD
 
 ROWS = [
     {"epoch": epoch, "eval_top1": top1, "eval_top5": top5, "eval_loss": loss}
@@ -58,7 +58,7 @@ def finish_epochs(folder, model, portrait, checkpoint_hist: int) -> None:
 
 def test_best_last_and_the_best_epochs_are_kept(tmp_path):
     folder = RunFolder.create(tmp_path / "run")
-    finish_epochs(folder, compiled_model(SGD()), small_model(), 2)
+    finish_epochs(folder, compiled_model(TorchSGD()), small_model(), 2)
     assert (saved_bias(folder.best_model), saved_bias(folder.last_model)) == (1.0, 3.0)
     assert sorted(path.name for path in folder.checkpoints.iterdir()) == ["epoch-0001.keras", "epoch-0002.keras"]
     assert saved_bias(folder.checkpoint(2)) == 2.0
@@ -66,7 +66,7 @@ def test_best_last_and_the_best_epochs_are_kept(tmp_path):
 
 
 def test_averages_are_saved_beside_the_raw_weights(tmp_path):
-    folder, optimizer = RunFolder.create(tmp_path / "run"), SGD(ema_decay=0.5)
+    folder, optimizer = RunFolder.create(tmp_path / "run"), TorchSGD(ema_decay=0.5)
     finish_epochs(folder, compiled_model(optimizer), small_model(), 0)
     names = sorted(path.name for path in folder.path.iterdir())
     assert names == ["best-raw.keras", "best.keras", "last-raw.keras", "last.keras"]
@@ -76,7 +76,7 @@ def test_averages_are_saved_beside_the_raw_weights(tmp_path):
 
 
 def test_weights_come_back_after_their_average():
-    optimizer = SGD(ema_decay=0.5)
+    optimizer = TorchSGD(ema_decay=0.5)
     model = compiled_model(optimizer)
     bias = model.get_layer("head").bias
     bias.assign(np.ones(10))

@@ -4,7 +4,7 @@ import pytest
 from fixtures.arrays import to_numpy
 
 import keras_cct
-from keras_cct.training.optimizers import AdamW
+from keras_cct.training.torch_optimizers import TorchAdamW
 from keras_cct.training.state import RunState
 
 DATA = {"classes": ["a"], "number of images": 8, "images per step": 4}
@@ -14,7 +14,7 @@ ROWS = [{"epoch": 0, "train_loss": 1.5}]
 def trained_model(num_steps: int, **settings) -> keras.Model:
     keras.utils.set_random_seed(1)
     model = keras_cct.create_model("cvt_2_4_32", **({"num_layers": 1, "dim": 16, "num_heads": 2} | settings))
-    model.compile(AdamW(1e-2, ema_decay=0.9), "mse")
+    model.compile(TorchAdamW(1e-2, ema_decay=0.9), "mse")
     model.optimizer.build(model.trainable_weights)
     for step in range(num_steps):
         train_step(model, step)
