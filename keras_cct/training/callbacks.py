@@ -57,8 +57,9 @@ class AverageEvaluation(keras.callbacks.Callback):
         self.batches = batches
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        with averaged_weights(self.model):
-            averaged = self.model.evaluate(self.batches, verbose=0, return_dict=True)
+        model: Any = self.model
+        with averaged_weights(model):
+            averaged = model.evaluate(self.batches, verbose=0, return_dict=True)
         for name, value in averaged.items():
             logs[f"raw_{name}"], logs[f"val_{name}"] = logs[f"val_{name}"], value
 

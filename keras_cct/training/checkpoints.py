@@ -60,10 +60,11 @@ class Checkpoints(keras.callbacks.Callback):
                 path.unlink(missing_ok=True)
 
     def _save(self, paths: list[Path]) -> None:
-        weights = {weight.path: weight for weight in self.model.weights}
-        averages = averages_of(self.model)
+        model: Any = self.model
+        weights = {weight.path: weight for weight in model.weights}
+        averages = averages_of(model)
         if averages:
-            trainable = [weight.path for weight in self.model.trainable_weights]
+            trainable = [weight.path for weight in model.trainable_weights]
             self._write(weights, [raw_path(path) for path in paths])
             weights |= dict(zip(trainable, averages, strict=True))
         self._write(weights, paths)

@@ -111,7 +111,7 @@ def event_writer(folder: Path) -> Callable[[EpochMetrics], None]:
 def check_wandb() -> None:
     """Raises InputError if wandb is not installed."""
     try:
-        import wandb  # noqa: F401
+        import wandb  # noqa: F401  # pyright: ignore[reportMissingImports] (optional)
     except ImportError as error:
         raise InputError(
             "--log-wandb needs wandb, which is not installed. Run `pip install wandb`, or leave --log-wandb out."
@@ -125,7 +125,7 @@ def wandb_writer(folder: RunFolder, settings: dict[str, object]) -> Callable[[Ep
         folder: The run folder; its name is used as the name of the run.
         settings: The keys of the recipe.
     """
-    import wandb
+    import wandb  # pyright: ignore[reportMissingImports] (optional)
 
     if not folder.wandb_id.exists():
         with replacing(folder.wandb_id) as temporary:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+from typing import Any
 
 import keras
 
@@ -38,7 +39,7 @@ class OptimizerPlan:
     """
 
     optimizer_class: type[keras.optimizers.Optimizer]
-    settings: dict[str, object]
+    settings: dict[str, Any]
     layer_decay: float
 
     @classmethod
@@ -100,7 +101,7 @@ def create_optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Opt
     return OptimizerPlan.from_recipe(recipe).create(model)
 
 
-def _moment_settings(recipe: Recipe, optimizer_class: type) -> dict[str, object]:
+def _moment_settings(recipe: Recipe, optimizer_class: type) -> dict[str, Any]:
     """Returns `opt_eps` and `opt_betas` as arguments of an optimizer."""
     settings = {}
     if recipe.opt_eps:
@@ -116,7 +117,7 @@ def _moment_settings(recipe: Recipe, optimizer_class: type) -> dict[str, object]
     return settings
 
 
-def _training_settings(recipe: Recipe) -> dict[str, object]:
+def _training_settings(recipe: Recipe) -> dict[str, Any]:
     clipping = {"norm": "global_clipnorm", "value": "clipvalue"}[recipe.clip_mode]
     return {
         clipping: recipe.clip_grad or None,

@@ -164,7 +164,7 @@ def create_training_model(plan: TrainingPlan, data: ImageSet) -> keras.Model:
             keras.metrics.TopKCategoricalAccuracy(k=min(5, len(data.class_names)), name="top5"),
         ],
         # On TensorFlow, compiled steps fail under a `tf.distribute` strategy and are slower in bfloat16 on CPUs.
-        jit_compile=keras.backend.backend() == "jax",
+        jit_compile=keras.backend.backend() == "jax",  # pyright: ignore[reportArgumentType] (the default is a string)
     )
     return model
 

@@ -50,7 +50,7 @@ class RunState:
     ) -> "RunState":
         """Returns the state of a compiled model and its optimizer."""
         variables = _named_variables(model)
-        arrays = [keras.ops.convert_to_numpy(variable) for _, variable in variables]
+        arrays = [np.asarray(keras.ops.convert_to_numpy(variable)) for _, variable in variables]
         return cls(epoch, step, rows, arrays, [name for name, _ in variables], data, _torch_generator_state())
 
     def write(self, path: Path) -> None:
@@ -139,8 +139,9 @@ class StateRestorer(keras.callbacks.Callback):
         self._state: RunState | None = state
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        model: Any = self.model
         if self._state is not None:
-            self._state.restore(self.model)
+            self._state.restore(model)
             self._state = None
 
 
@@ -178,9 +179,10 @@ class StateSaver(keras.callbacks.Callback):
         self._save(epoch + 1, 0)
 
     def _save(self, epoch: int, step: int) -> None:
+        model: Any = self.model
         if keras.backend.backend() == "jax":
-            self.model.jax_state_sync()
-        RunState.of(self.model, epoch, step, self.summary.rows, self.data).write(self.path)
+            model.jax_state_sync()
+        RunState.of(model, epoch, step, self.summary.rows, self.data).write(self.path)
 
 
 def _named_variables(model: keras.Model) -> list[tuple[str, keras.Variable]]:

@@ -99,7 +99,7 @@ class _TorchOptimizer(keras.optimizers.Optimizer):
             if gradient is None:
                 means.append(None)
                 continue
-            total = self._sums[index] + ops.cast(gradient, self._sums[index].dtype)
+            total = self._sums[index] + _cast(gradient, self._sums[index].dtype)
             self._sums[index].assign(total * (1 - self._is_update(total.dtype)))
             means.append(total / self.grad_accum_steps)
         return means
@@ -108,26 +108,28 @@ class _TorchOptimizer(keras.optimizers.Optimizer):
         """Returns 1 in the last of `grad_accum_steps` steps, 0 in the others."""
         if self.grad_accum_steps == 1:
             return 1.0
-        return ops.cast(ops.equal((self.iterations + 1) % self.grad_accum_steps, 0), dtype)
+        steps: Tensor = self.iterations
+        return _cast(ops.equal((steps + 1) % self.grad_accum_steps, 0), dtype)
 
     def _num_updates(self, dtype: str) -> Tensor:
         """Returns the number of updates, this one included."""
-        return ops.cast(ops.floor_divide(self.iterations, self.grad_accum_steps) + 1, dtype)
+        steps: Tensor = self.iterations
+        return _cast(steps // self.grad_accum_steps + 1, dtype)
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
         """Updates one weight, its slots and its average. Computes in float32 at least, whatever the weight's dtype."""
         dtype, index = _compute_dtype(variable), self._get_variable_index(variable)
-        gradient = ops.cast(gradient, dtype)
+        gradient = _cast(gradient, dtype)
         if self._num_copies > 1:
             gradient = gradient / self._num_copies
-        rate = ops.cast(learning_rate, dtype)
+        rate = _cast(learning_rate, dtype)
         if self.learning_rate_factors is not None:
             rate = rate * self.learning_rate_factors[index]
         is_update = self._is_update(dtype)
         self._update_weight(gradient, variable, rate, is_update)
         if self.ema_decay is not None:
             average = self.averages[index]
-            difference = ops.cast(variable, dtype) - ops.cast(average, dtype)
+            difference = _cast(variable, dtype) - _cast(average, dtype)
             self.assign_add(average, is_update * (1 - self.ema_decay) * difference)
 
     def _update_weight(self, gradient: Tensor, variable: Any, rate: Tensor, is_update: Tensor | float) -> None:
@@ -158,7 +160,12 @@ def _compute_dtype(variable: Any) -> str:
     return keras.backend.result_type(keras.backend.standardize_dtype(variable.dtype), "float32")
 
 
-def _copy_of(weight: keras.Variable) -> Callable[..., Tensor]:
+def _cast(values: Any, dtype: Any) -> Tensor:
+    """Casts as `ops.cast` does, whose inferred type includes None."""
+    return ops.cast(values, dtype)
+
+
+def _copy_of(weight: keras.Variable) -> Any:
     """Returns an initializer. It copies, because JAX donates the memory of a weight to its update."""
     return lambda shape, dtype: ops.copy(ops.convert_to_tensor(weight))
 
@@ -214,19 +221,19 @@ class TorchAdamW(_TorchOptimizer):
         dtype, index = _compute_dtype(variable), self._get_variable_index(variable)
         mean, square = self.momentums[index], self.velocities[index]
         step = self._num_updates(dtype)
-        mean_correction = 1 - ops.power(ops.cast(self.beta_1, dtype), step)
-        root_correction = ops.sqrt(1 - ops.power(ops.cast(self.beta_2, dtype), step))
+        mean_correction = 1 - _cast(self.beta_1, dtype) ** step
+        root_correction: Tensor = ops.sqrt(1 - _cast(self.beta_2, dtype) ** step)
         # Scalars are multiplied with each other first: each operation on arrays reads all weights once more.
         if self._decays(variable):
-            self.assign_sub(variable, is_update * self.weight_decay * rate * ops.cast(variable, dtype))
-        self.assign_add(mean, is_update * (1 - self.beta_1) * (gradient - ops.cast(mean, dtype)))
-        self.assign_add(square, is_update * (1 - self.beta_2) * (ops.square(gradient) - ops.cast(square, dtype)))
+            self.assign_sub(variable, is_update * self.weight_decay * rate * _cast(variable, dtype))
+        self.assign_add(mean, is_update * (1 - self.beta_1) * (gradient - _cast(mean, dtype)))
+        self.assign_add(square, is_update * (1 - self.beta_2) * (ops.square(gradient) - _cast(square, dtype)))
         if self.amsgrad:
             largest = self.largest_velocities[index]
             self.assign(largest, ops.maximum(largest, square))
             square = largest
-        root = ops.sqrt(ops.cast(square, dtype)) + self.epsilon * root_correction
-        self.assign_sub(variable, is_update * rate * root_correction / mean_correction * ops.cast(mean, dtype) / root)
+        root = ops.sqrt(_cast(square, dtype)) + self.epsilon * root_correction
+        self.assign_sub(variable, is_update * rate * root_correction / mean_correction * _cast(mean, dtype) / root)
 
     def get_config(self) -> dict[str, Any]:
         own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon, "amsgrad": self.amsgrad}
@@ -273,13 +280,13 @@ class TorchSGD(_TorchOptimizer):
 
     def _update_weight(self, gradient: Tensor, variable: Any, rate: Tensor, is_update: Tensor | float) -> None:
         if self._decays(variable):
-            gradient = gradient + self.weight_decay * ops.cast(variable, gradient.dtype)
+            gradient = gradient + self.weight_decay * _cast(variable, gradient.dtype)
         step = gradient
         if self.momentum:
             velocity = self.velocities[self._get_variable_index(variable)]
-            change = (self.momentum - 1) * ops.cast(velocity, gradient.dtype) + gradient
+            change = (self.momentum - 1) * _cast(velocity, gradient.dtype) + gradient
             self.assign_add(velocity, is_update * change)
-            velocity = ops.cast(velocity, gradient.dtype)
+            velocity = _cast(velocity, gradient.dtype)
             step = gradient + self.momentum * velocity if self.nesterov else velocity
         self.assign_sub(variable, is_update * (rate * step))
 

@@ -1,4 +1,4 @@
-"""Every published configuration trains, on generated images of its size."""
+"""Every shipped config trains, on generated images of its size."""
 
 import contextlib
 import dataclasses
@@ -15,7 +15,7 @@ from keras_cct.training import run as training_run
 
 NAMES = sorted(str(path.relative_to(CONFIGS.parent)) for path in CONFIGS.rglob("*.yml") if path.stem != "sample")
 MODELS = {"imagenet": "cct_7_7x2_224", "flowers102": "cct_7_7x2_224"}
-"""Variants for the configurations that leave the model open, other than CIFAR's."""
+"""Variants for the configs without a model, except CIFAR's."""
 
 
 def write_images(path: Path, recipe: keras_cct.Recipe, num_images: int) -> str:
@@ -44,7 +44,7 @@ def test_takes_two_steps(config, tmp_path, request):
     recipe = keras_cct.load_recipe(config, default_model=MODELS.get(name, "cct_7_3x1_32"))
     keys = {"data_dir": write_images(tmp_path / "images.npz", recipe, 4), "batch_size": 2}
     if "finetuned" in config:
-        # Published weights would be downloaded.
+        # Instead of a download of the published weights.
         assert recipe.pretrained or recipe.initial_checkpoint
         keys["initial_checkpoint"] = request.getfixturevalue("weights_for_224")
     other_head = pytest.warns(UserWarning, match="a head for 1000 classes, .* has 102: its head stays untrained")

@@ -5,26 +5,26 @@ from fixtures.arrays import to_numpy
 from fixtures.small_run import small_recipe
 
 import keras_cct
-from keras_cct.training.optimization import KERAS, create_optimizer
-from keras_cct.training.optimizers import SGD, AdamW
+from keras_cct.training.optimizers import KERAS_OPTIMIZERS, create_optimizer
+from keras_cct.training.torch_optimizers import TorchAdamW, TorchSGD
 
 
 def small_model() -> keras.Model:
     return keras_cct.create_model("cct_2_3x2_32", num_layers=2, dim=16, num_heads=2)
 
 
-def test_settings_reach_the_originals_optimizers():
+def test_recipe_keys_become_settings_of_the_optimizer():
     keys = {"opt_eps": 1e-6, "opt_betas": [0.8, 0.99], "clip_grad": 2.0, "grad_accum_steps": 3, "model_ema": True}
     adamw = create_optimizer(small_recipe(**keys), small_model())
-    assert type(adamw) is AdamW
+    assert type(adamw) is TorchAdamW
     assert (adamw.epsilon, adamw.beta_1, adamw.beta_2, adamw.global_clipnorm) == (1e-6, 0.8, 0.99, 2.0)
-    assert (adamw.grad_accum_steps, adamw.ema_decay, len(adamw.averages)) == (3, 0.9998, len(adamw._momentums))
+    assert (adamw.grad_accum_steps, adamw.ema_decay, len(adamw.averages)) == (3, 0.9998, len(adamw.momentums))
     sgd = create_optimizer(small_recipe(opt="sgd", momentum=0.7, clip_grad=2.0, clip_mode="value"), small_model())
-    assert type(sgd) is SGD
+    assert type(sgd) is TorchSGD
     assert (sgd.momentum, sgd.nesterov, sgd.clipvalue, sgd.ema_decay) == (0.7, True, 2.0, None)
 
 
-@pytest.mark.parametrize("name", KERAS)
+@pytest.mark.parametrize("name", KERAS_OPTIMIZERS)
 def test_every_keras_optimizer_takes_a_step(name):
     model = small_model()
     optimizer = create_optimizer(small_recipe(opt=name), model)
@@ -36,12 +36,12 @@ def test_every_keras_optimizer_takes_a_step(name):
         assert not np.array_equal(to_numpy(weight), value)
 
 
-def test_learning_rates_fall_from_the_head_to_the_tokenizer():
+def test_learning_rates_decrease_from_the_head_to_the_tokenizer():
     model = small_model()
     factors = create_optimizer(small_recipe(layer_decay=0.5), model).learning_rate_factors
     found = {}
-    for place, weight in enumerate(model.trainable_weights):
-        found.setdefault(weight.path.split("/")[0], set()).add(factors[place])
+    for weight, factor in zip(model.trainable_weights, factors, strict=True):
+        found.setdefault(weight.path.split("/")[0], set()).add(factor)
     assert found == {
         "tokenizer": {0.125},
         "position_embedding": {0.125},
@@ -66,15 +66,15 @@ def test_frozen_weights_keep_their_values():
     ("keys", "message"),
     [
         ({"opt": "adamx"}, "recipe key opt='adamx' is unknown. Choose one of adamw, sgd, "),
-        ({"opt": "lion", "opt_eps": 1e-6}, "recipe key opt_eps=1e-06 means nothing to opt='lion'"),
-        ({"opt": "sgd", "opt_betas": [0.9, 0.99]}, "recipe key opt_betas=(0.9, 0.99) means nothing to opt='sgd'"),
-        ({"opt": "adam", "model_ema": True}, "model_ema=True does not work with opt='adam'. Choose adamw or sgd."),
-        ({"opt": "adam", "grad_accum_steps": 2}, "grad_accum_steps=2 does not work with opt='adam'"),
-        ({"opt": "adam", "clip_grad": 1.0}, "clip_grad=1.0 does not work with opt='adam'"),
-        ({"opt": "adam", "layer_decay": 0.5}, "layer_decay=0.5 does not work with opt='adam'"),
+        ({"opt": "lion", "opt_eps": 1e-6}, "recipe key opt_eps=1e-06 is not supported by opt='lion'"),
+        ({"opt": "sgd", "opt_betas": [0.9, 0.99]}, "recipe key opt_betas=(0.9, 0.99) is not supported by opt='sgd'"),
+        ({"opt": "adam", "model_ema": True}, "model_ema=True is not supported by opt='adam'. Use adamw or sgd."),
+        ({"opt": "adam", "grad_accum_steps": 2}, "grad_accum_steps=2 is not supported by opt='adam'"),
+        ({"opt": "adam", "clip_grad": 1.0}, "clip_grad=1.0 is not supported by opt='adam'"),
+        ({"opt": "adam", "layer_decay": 0.5}, "layer_decay=0.5 is not supported by opt='adam'"),
     ],
 )
-def test_keys_that_mean_nothing_to_an_optimizer_are_refused(keys, message):
+def test_keys_that_an_optimizer_does_not_support_are_refused(keys, message):
     with pytest.raises(keras_cct.InputError) as error:
         create_optimizer(small_recipe(**keys), small_model())
     assert message in str(error.value)
