@@ -18,13 +18,13 @@ class Distribution:
     Args:
         scope: Returns a context in which to create, compile and fit the model.
         num_devices: Number of devices; each processes one batch per step.
-        device_kind: "CPU", "GPU" or "TPU".
+        device_type: "CPU", "GPU" or "TPU".
         description: Name of the strategy and its devices, for the log.
     """
 
     scope: Callable[[], contextlib.AbstractContextManager]
     num_devices: int
-    device_kind: str
+    device_type: str
     description: str
 
 
@@ -41,14 +41,14 @@ def local_distribution() -> Distribution:
     if backend == "torch":
         import torch
 
-        kind = "GPU" if torch.cuda.is_available() else "CPU"
-        return Distribution(contextlib.nullcontext, 1, kind, f"one {kind} of PyTorch")
+        device_type = "GPU" if torch.cuda.is_available() else "CPU"
+        return Distribution(contextlib.nullcontext, 1, device_type, f"one {device_type} (PyTorch)")
     devices = keras.distribution.list_devices()
-    kind = devices[0].split(":")[0].upper()
+    device_type = devices[0].split(":")[0].upper()
     if len(devices) == 1:
-        return Distribution(contextlib.nullcontext, 1, kind, f"one {kind} of JAX")
+        return Distribution(contextlib.nullcontext, 1, device_type, f"one {device_type} (JAX)")
     parallel = keras.distribution.DataParallel(devices=devices)
-    return Distribution(parallel.scope, len(devices), kind, f"DataParallel on {', '.join(devices)}")
+    return Distribution(parallel.scope, len(devices), device_type, f"DataParallel on {', '.join(devices)}")
 
 
 def _mirrored() -> Distribution:
@@ -57,8 +57,8 @@ def _mirrored() -> Distribution:
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
     names = ", ".join(device.name.removeprefix("/device:") for device in devices)
-    kind = devices[0].device_type
-    return Distribution(strategy.scope, strategy.num_replicas_in_sync, kind, f"MirroredStrategy on {names}")
+    device_type = devices[0].device_type
+    return Distribution(strategy.scope, strategy.num_replicas_in_sync, device_type, f"MirroredStrategy on {names}")
 
 
 def _hide_accelerators_from_tensorflow() -> None:
@@ -123,9 +123,9 @@ def choose_precision(recipe: Recipe, distribution: Distribution) -> Precision:
     """
     if not recipe.amp:
         return Precision("float32", "")
-    if distribution.device_kind != "CPU":
+    if distribution.device_type != "CPU":
         dtype = recipe.amp_dtype or "bfloat16"
-        return Precision(f"mixed_{dtype}", f"amp: {dtype} on {distribution.device_kind}")
+        return Precision(f"mixed_{dtype}", f"amp: {dtype} on {distribution.device_type}")
     if recipe.amp_dtype == "float16":
         return Precision("float32", "amp: off, because float16 is slow on CPUs")
     if keras.backend.backend() != "tensorflow":

@@ -84,7 +84,7 @@ def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
         (["train", "--epochs", "few"], "recipe key epochs='few' is not a whole number"),
         (["train", "--seed", "5000000000"], "recipe key seed=5000000000 is out of range. It must be below 2147483648"),
         (["train", "--output", ""], "the output folder '.' is not empty"),
-        (["train", "--output", "{model}"], "cannot be made: File exists"),
+        (["train", "--output", "{model}"], "is a file"),
         (["train", "--reprob", "2", "--output", "{folder}/run"], "reprob=2.0 is out of range. It must be from 0 to 1"),
         (["train", "--aa", "autoaugment", "--output", "{folder}/run"], "autoaugment"),
         (["train", "-c", "nowhere.yml"], "no config 'nowhere.yml'"),

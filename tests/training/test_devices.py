@@ -51,12 +51,12 @@ def test_other_backends_leave_the_accelerators_of_tensorflow_alone():
     assert tf.config.get_visible_devices("GPU") == []
 
 
-def one(device_kind: str) -> Distribution:
-    return Distribution(contextlib.nullcontext, 1, device_kind, "a device")
+def one(device_type: str) -> Distribution:
+    return Distribution(contextlib.nullcontext, 1, device_type, "a device")
 
 
 @pytest.mark.parametrize(
-    ("keys", "device_kind", "policy"),
+    ("keys", "device_type", "policy"),
     [
         ({"amp": False}, "GPU", "float32"),
         ({"amp": True}, "GPU", "mixed_bfloat16"),
@@ -65,8 +65,8 @@ def one(device_kind: str) -> Distribution:
         ({"amp": True, "amp_dtype": "float16"}, "CPU", "float32"),
     ],
 )
-def test_accelerators_use_mixed_precision_if_the_recipe_asks_for_it(keys, device_kind, policy):
-    chosen = choose_precision(small_recipe(**keys), one(device_kind))
+def test_accelerators_use_mixed_precision_if_the_recipe_asks_for_it(keys, device_type, policy):
+    chosen = choose_precision(small_recipe(**keys), one(device_type))
     assert chosen.policy == policy
     assert bool(chosen.reason) == keys["amp"]
 

@@ -61,7 +61,7 @@ def assert_same_weights(path: Path, other: Path) -> None:
 
 
 def start(*arguments) -> subprocess.Popen:
-    command = [sys.executable, "-m", "keras_cct.cli", "train", *map(str, arguments)]
+    command = [sys.executable, "-m", "keras_cct", "train", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
