@@ -127,8 +127,8 @@ class RunState:
 class StateRestorer(keras.callbacks.Callback):
     """Restores a state in the first epoch of a resumed run.
 
-    `fit` resets the running loss when an epoch begins, and draws random numbers before its first step: this is the
-    only moment at which nothing restored is lost. It must be the first callback.
+    `fit` resets the running loss when an epoch begins, and draws random numbers before its first step, so a state that
+    is restored earlier would be lost in part. This must be the first callback.
 
     Args:
         state: The state to resume from.
@@ -142,6 +142,8 @@ class StateRestorer(keras.callbacks.Callback):
         model: Any = self.model
         if self._state is not None:
             self._state.restore(model)
+            if self._state.step == 0:
+                model.reset_metrics()  # The sums are those of the epoch before.
             self._state = None
 
 

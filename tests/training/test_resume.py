@@ -120,7 +120,7 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("moment", [(0, 3), (1, 4)])
+@pytest.mark.parametrize("moment", [(0, 3), (1, 0), (1, 4)])
 def test_an_interrupted_run_resumes_from_its_last_state_on_every_backend(moment, data, tmp_path, monkeypatch, alone):
     callbacks_of_run = training_run._Run._callbacks
     interrupted = lambda *arguments: [*callbacks_of_run(*arguments), Interrupt(*moment)]  # noqa: E731
