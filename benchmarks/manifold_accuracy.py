@@ -48,7 +48,7 @@ def train(recipe: Recipe, attention_type: str) -> tuple[int, float]:
     from keras_cct.create import create_model
     from keras_cct.data.pipeline import evaluation_batches, training_batches
     from keras_cct.data.sample import load_sample
-    from keras_cct.training.optimization import create_optimizer
+    from keras_cct.training.optimizers import create_optimizer
 
     train_data, eval_data = load_sample("train"), load_sample("test")
     keras.utils.set_random_seed(recipe.seed)

@@ -35,4 +35,4 @@ def __dir__() -> list[str]:
 @wrapt.when_imported("keras")
 def _register_custom_objects(_keras: object) -> None:
     importlib.import_module("keras_cct.layers")
-    importlib.import_module("keras_cct.training.optimizers")
+    importlib.import_module("keras_cct.training.torch_optimizers")

@@ -55,14 +55,16 @@ from .recipe import (
     Recipe as Recipe,
     load_recipe as load_recipe,
 )
-from .training.optimization import create_optimizer as create_optimizer
-from .training.optimizers import (
-    SGD as SGD,
-    AdamW as AdamW,
-)
+from .training.optimizers import create_optimizer as create_optimizer
 from .training.run import (
     resume as resume,
     train as train,
+)
+from .training.torch_optimizers import (
+    SGD as SGD,
+    AdamW as AdamW,
+    TorchAdamW as TorchAdamW,
+    TorchSGD as TorchSGD,
 )
 from .weights.convert import convert_weights as convert_weights
 from .weights.files import (

@@ -1,69 +1,73 @@
-"""What happens during training: rows of metrics, guards, the average's evaluation, states to go on from."""
+"""Callbacks of a training run: guard against NaN, evaluation of the averaged weights, metrics of every epoch."""
 
 import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 
 from keras_cct.errors import InputError
 from keras_cct.training.folder import RunFolder
-from keras_cct.training.state import Facts, Row, RunState
+
+EpochMetrics = dict[str, float]
+"""A row of summary.csv. "epoch" counts from 1, as everywhere a person reads it; Keras's callbacks count from 0."""
 
 
-class FiniteLoss(keras.callbacks.Callback):
-    """Stops a run whose loss is no number, before anything of it is saved.
+class FiniteLossCheck(keras.callbacks.Callback):
+    """Aborts training on a NaN or infinite loss, before anything of that epoch is saved.
 
     Args:
         folder: The run folder.
     """
 
-    def __init__(self, folder: RunFolder):
+    def __init__(self, folder: RunFolder) -> None:
         super().__init__()
         self.folder = folder
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
 
-    def on_train_batch_end(self, batch, logs=None):
-        self._check(logs["loss"], f"of epoch {self._epoch + 1}")
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._check(logs["loss"], f"in epoch {self._epoch + 1}")
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._check(logs["val_loss"], f"of the evaluation after epoch {epoch + 1}")
 
-    def _check(self, loss: float, place: str) -> None:
+    def _check(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):
             raise InputError(
-                f"the loss {place} is {loss}. Lower lr, lengthen warmup_epochs or set clip_grad; "
+                f"the loss {where} is {loss}. Lower lr, raise warmup_epochs or set clip_grad; "
                 f"{str(self.folder.path)!r} keeps what was saved before."
             )
 
 
 class AverageEvaluation(keras.callbacks.Callback):
-    """Evaluates the moving average of the weights; its metrics take the place of the raw weights' `val_*`.
+    """Evaluates the moving average of the weights; its metrics replace those of the raw weights as `val_*`.
 
-    The raw weights' metrics stay in the logs as `raw_*`.
+    The metrics of the raw weights stay in the logs as `raw_*`.
 
     Args:
         batches: The evaluation images, as for `fit`.
     """
 
-    def __init__(self, batches):
+    def __init__(self, batches: Any) -> None:
         super().__init__()
         self.batches = batches
 
-    def on_epoch_end(self, epoch, logs=None):
-        with averaged_weights(self.model):
-            averaged = self.model.evaluate(self.batches, verbose=0, return_dict=True)
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        model: Any = self.model
+        with averaged_weights(model):
+            averaged = model.evaluate(self.batches, verbose=0, return_dict=True)
         for name, value in averaged.items():
             logs[f"raw_{name}"], logs[f"val_{name}"] = logs[f"val_{name}"], value
 
 
 @contextlib.contextmanager
 def averaged_weights(model: keras.Model) -> Iterator[None]:
-    """Gives a model the moving average of its weights for the time of the block."""
-    averages = average_of(model)
+    """Assigns the moving averages to a model's weights inside the block, and restores the weights after it."""
+    averages = averages_of(model)
     raw = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
     for weight, average in zip(model.trainable_weights, averages, strict=True):
         weight.assign(keras.ops.convert_to_numpy(average))
@@ -74,89 +78,51 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
             weight.assign(value)
 
 
-def average_of(model: keras.Model) -> list[keras.Variable]:
-    """Returns the moving average of each trainable weight, in their order; nothing where none is kept."""
+def averages_of(model: keras.Model) -> list[keras.Variable]:
+    """Returns the moving average of each trainable weight, in their order; an empty list without `model_ema`."""
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     return getattr(optimizer, "averages", [])
 
 
 class Summary(keras.callbacks.Callback):
-    """Adds each epoch's metrics to the run's summary.csv.
+    """Adds a row of metrics per epoch to summary.csv.
 
     Args:
         folder: The run folder.
         batch_size: Images per step.
-        rows: The rows of the epochs before.
-        listeners: Are called with each new row.
+        rows: The rows of the previous epochs.
+        listeners: Functions to call with each new row.
     """
 
-    def __init__(self, folder: RunFolder, batch_size: int, rows: list[Row], listeners: list[Callable[[Row], None]]):
+    def __init__(
+        self,
+        folder: RunFolder,
+        batch_size: int,
+        rows: list[EpochMetrics],
+        listeners: list[Callable[[EpochMetrics], None]],
+    ) -> None:
         super().__init__()
         self.folder = folder
         self.batch_size = batch_size
         self.rows = list(rows)
         self.listeners = listeners
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._start, self._num_steps = time.perf_counter(), 0
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._num_steps += 1
         self._training_seconds = time.perf_counter() - self._start
 
-    def on_epoch_end(self, epoch, logs=None):
-        row = {"epoch": epoch, "train_loss": logs["loss"]}
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        row = {"epoch": epoch + 1, "train_loss": logs["loss"]}
         for source, name in (("val", "eval"), ("raw", "raw")):
             if f"{source}_loss" in logs:
                 row[f"{name}_loss"] = logs[f"{source}_loss"]
                 row |= {f"{name}_{top}": 100 * logs[f"{source}_{top}"] for top in ("top1", "top5")}
         row["learning_rate"] = logs["learning_rate"]
         row["images_per_second"] = self._num_steps * self.batch_size / self._training_seconds
-        self.rows.append({key: float(f"{value:.7g}") for key, value in row.items()} | {"epoch": epoch})
+        self.rows.append({key: float(f"{value:.7g}") for key, value in row.items()} | {"epoch": epoch + 1})
         self.folder.write_summary(self.rows)
         for listener in self.listeners:
             listener(self.rows[-1])
-
-
-class StateSaver(keras.callbacks.Callback):
-    """Saves the state after every epoch, and within one after some steps.
-
-    It must be the last callback: what the others wrote belongs to the epoch that its state calls complete.
-
-    Args:
-        folder: The run folder.
-        summary: The rows to save with it.
-        steps: The steps of an epoch after which to save.
-        data: What the run trains on, to be saved with it.
-        state: Where training goes on, if it does.
-    """
-
-    def __init__(self, folder: RunFolder, summary: Summary, steps: range, data: Facts, state: RunState | None):
-        super().__init__()
-        self.data = data
-        self.folder = folder
-        self.summary = summary
-        self.steps = steps
-        self._resumed = state
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._epoch, self._first_step = epoch, 0
-        if self._resumed is not None:
-            self._first_step = self._resumed.step
-            self._resumed.restore_generator()
-            if self._first_step > 0:
-                self._resumed.restore_loss(self.model)
-            self._resumed = None
-
-    def on_train_batch_end(self, batch, logs=None):
-        step = self._first_step + batch + 1
-        if step in self.steps:
-            self._save(self._epoch, step)
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._save(epoch + 1, 0)
-
-    def _save(self, epoch: int, step: int) -> None:
-        if keras.backend.backend() == "jax":
-            self.model.jax_state_sync()
-        RunState.of(self.model, epoch, step, self.summary.rows, self.data).write(self.folder.state)

@@ -1,9 +1,10 @@
-"""Whether a run computes in half precision, and why."""
+"""The devices that a run trains on, and the precision that it computes in."""
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -15,23 +16,23 @@ class Distribution:
     """A way to train on several devices of one machine.
 
     Args:
-        scope: Returns a context in which to make, compile and fit the model.
-        num_devices: Devices that each take a batch per step.
-        device_kind: "CPU", "GPU" or "TPU".
-        description: What it is, for the log.
+        scope: Returns a context in which to create, compile and fit the model.
+        num_devices: Number of devices; each processes one batch per step.
+        device_type: "CPU", "GPU" or "TPU".
+        description: Name of the strategy and its devices, for the log.
     """
 
     scope: Callable[[], contextlib.AbstractContextManager]
     num_devices: int
-    device_kind: str
+    device_type: str
     description: str
 
 
 def local_distribution() -> Distribution:
-    """Returns how the backend trains on all accelerators of this machine, or on its processors if it has none.
+    """Returns how the backend trains on all accelerators of this machine, or on its CPU if it has none.
 
-    TensorFlow mirrors the model (`tf.distribute.MirroredStrategy`), also on a single device; JAX shards the batches
-    (`keras.distribution.DataParallel`) when there are several devices; PyTorch uses its default device.
+    TensorFlow uses `tf.distribute.MirroredStrategy`, also for a single device; JAX uses
+    `keras.distribution.DataParallel` for several devices; PyTorch uses its default device.
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -40,14 +41,14 @@ def local_distribution() -> Distribution:
     if backend == "torch":
         import torch
 
-        kind = "GPU" if torch.cuda.is_available() else "CPU"
-        return Distribution(contextlib.nullcontext, 1, kind, f"one {kind} of PyTorch")
+        device_type = "GPU" if torch.cuda.is_available() else "CPU"
+        return Distribution(contextlib.nullcontext, 1, device_type, f"one {device_type} (PyTorch)")
     devices = keras.distribution.list_devices()
-    kind = devices[0].split(":")[0].upper()
+    device_type = devices[0].split(":")[0].upper()
     if len(devices) == 1:
-        return Distribution(contextlib.nullcontext, 1, kind, f"one {kind} of JAX")
+        return Distribution(contextlib.nullcontext, 1, device_type, f"one {device_type} (JAX)")
     parallel = keras.distribution.DataParallel(devices=devices)
-    return Distribution(parallel.scope, len(devices), kind, f"DataParallel on {', '.join(devices)}")
+    return Distribution(parallel.scope, len(devices), device_type, f"DataParallel on {', '.join(devices)}")
 
 
 def _mirrored() -> Distribution:
@@ -56,29 +57,58 @@ def _mirrored() -> Distribution:
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
     names = ", ".join(device.name.removeprefix("/device:") for device in devices)
-    kind = devices[0].device_type
-    return Distribution(strategy.scope, strategy.num_replicas_in_sync, kind, f"MirroredStrategy on {names}")
+    device_type = devices[0].device_type
+    return Distribution(strategy.scope, strategy.num_replicas_in_sync, device_type, f"MirroredStrategy on {names}")
 
 
 def _hide_accelerators_from_tensorflow() -> None:
-    """Leaves the accelerators' memory to the backend; TensorFlow then only feeds it."""
+    """Leaves the memory of the accelerators to the backend; TensorFlow only runs `tf.data`."""
     import tensorflow as tf
 
     tf.config.set_visible_devices([], "GPU")
 
 
-PROCESSOR_FLAGS = Path("/proc/cpuinfo")
+def is_under_strategy() -> bool:
+    """Returns whether a `tf.distribute` strategy is in scope."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return tf.distribute.has_strategy()
+
+
+def sum_over_replicas(gradients: Sequence[Any]) -> tuple[Sequence[Any], int]:
+    """Sums gradients over the replicas of a `tf.distribute` strategy.
+
+    Args:
+        gradients: A tensor or None for each weight.
+
+    Returns:
+        The sums, and the number of replicas; the gradients and 1 outside of a replica, or with one replica.
+    """
+    if not is_under_strategy():
+        return gradients, 1
+    import tensorflow as tf
+
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return gradients, 1
+    sums = iter(replica.all_reduce(tf.distribute.ReduceOp.SUM, [each for each in gradients if each is not None]))
+    return [None if each is None else next(sums) for each in gradients], replica.num_replicas_in_sync
+
+
+CPU_INFO = Path("/proc/cpuinfo")
 FAST_BFLOAT16 = ("avx512_bf16", "amx_bf16")
-"""Instructions that multiply bfloat16 matrices, as Linux names them."""
+"""CPU instructions that multiply bfloat16 matrices, as named by Linux."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Precision:
-    """A way to compute.
+    """A dtype policy and why it was chosen.
 
     Args:
-        policy: Keras's dtype policy; weights are float32 in every one.
-        reason: Why, for the log; empty where nothing was asked for.
+        policy: Keras's dtype policy, "float32" or mixed precision; weights are always float32.
+        reason: The reason, for the log; empty if the recipe does not ask for mixed precision.
     """
 
     policy: str
@@ -86,22 +116,22 @@ class Precision:
 
 
 def choose_precision(recipe: Recipe, distribution: Distribution) -> Precision:
-    """Returns half precision where the recipe asks for it and the devices are faster with it.
+    """Returns mixed precision if the recipe asks for it (`amp`) and it makes the devices faster.
 
-    Accelerators compute in bfloat16, or in float16 with a scaled loss where `amp_dtype` says so. A processor does under
-    TensorFlow, if it has instructions for bfloat16.
+    Accelerators compute in bfloat16, or in float16 with loss scaling if `amp_dtype` is "float16". CPUs compute in
+    bfloat16 with TensorFlow only, and only if they have instructions for it.
     """
     if not recipe.amp:
         return Precision("float32", "")
-    if distribution.device_kind != "CPU":
+    if distribution.device_type != "CPU":
         dtype = recipe.amp_dtype or "bfloat16"
-        return Precision(f"mixed_{dtype}", f"amp: {dtype} on {distribution.device_kind}")
+        return Precision(f"mixed_{dtype}", f"amp: {dtype} on {distribution.device_type}")
     if recipe.amp_dtype == "float16":
-        return Precision("float32", "amp: off, because float16 is slow on a processor")
+        return Precision("float32", "amp: off, because float16 is slow on CPUs")
     if keras.backend.backend() != "tensorflow":
-        return Precision("float32", "amp: off, because on a processor only TensorFlow gains by it")
-    flags = PROCESSOR_FLAGS.read_text().split() if PROCESSOR_FLAGS.is_file() else []
+        return Precision("float32", "amp: off, because only TensorFlow is faster with it on CPUs")
+    flags = CPU_INFO.read_text().split() if CPU_INFO.is_file() else []
     for flag in FAST_BFLOAT16:
         if flag in flags:
-            return Precision("mixed_bfloat16", f"amp: bfloat16, because this processor has {flag}")
-    return Precision("float32", f"amp: off, because this processor has none of {', '.join(FAST_BFLOAT16)}")
+            return Precision("mixed_bfloat16", f"amp: bfloat16, because this CPU has {flag}")
+    return Precision("float32", f"amp: off, because this CPU has none of {', '.join(FAST_BFLOAT16)}")

@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keras_cct.errors import InputError
@@ -24,41 +24,43 @@ class RunFolder:
     def check_is_free(path: Path) -> None:
         """Raises InputError if the path is a file, or a folder with files in it."""
         if path.is_dir() and any(path.iterdir()):
-            raise InputError(f"the output folder {str(path)!r} is not empty. Give a new one; nothing is overwritten.")
+            raise InputError(f"the output folder {str(path)!r} is not empty. Choose a new one; nothing is overwritten.")
         if path.exists() and not path.is_dir():
-            raise InputError(f"the output folder {str(path)!r} cannot be made: File exists. Give another.")
+            raise InputError(f"the output folder {str(path)!r} is a file. Choose another.")
 
     @classmethod
     def create(cls, path: Path) -> "RunFolder":
-        """Makes the folder.
+        """Creates the folder.
 
         Raises:
-            InputError: It is there already and has files in it, or cannot be made.
+            InputError: It exists and has files in it, or cannot be created.
         """
         try:
             cls.check_is_free(path)
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
-                f"the output folder {str(path)!r} cannot be made: {error.strerror}. Give another."
+                f"the output folder {str(path)!r} cannot be created: {error.strerror}. Choose another."
             ) from error
         return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
-        """Returns the folder of a run that has begun.
+        """Returns the folder of a run that has started.
 
         Raises:
-            InputError: It is none.
+            InputError: It has no recipe.yml.
         """
         folder = cls(path)
         if not folder.recipe.is_file():
-            raise InputError(f"{str(path)!r} is no folder of a run: it has no recipe.yml. Give one that train wrote.")
+            raise InputError(
+                f"{str(path)!r} is not a run folder: it has no recipe.yml. Give one that `keras_cct train` wrote."
+            )
         return folder
 
     @property
     def recipe(self) -> Path:
-        """The recipe in effect."""
+        """The recipe of the run."""
         return self.path / "recipe.yml"
 
     @property
@@ -68,7 +70,7 @@ class RunFolder:
 
     @property
     def state(self) -> Path:
-        """All that training needs to go on."""
+        """The state to resume from."""
         return self.path / "state.npz"
 
     @property
@@ -83,7 +85,7 @@ class RunFolder:
 
     @property
     def curves(self) -> Path:
-        """The metrics as a picture."""
+        """Plots of the metrics."""
         return self.path / "curves.png"
 
     @property
@@ -98,7 +100,7 @@ class RunFolder:
 
     @property
     def wandb_id(self) -> Path:
-        """What Weights & Biases knows the run by."""
+        """The identifier of the run at Weights & Biases."""
         return self.path / "wandb-id.txt"
 
     @property
@@ -107,7 +109,7 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def checkpoint(self, epoch: int) -> Path:
-        """The model of an epoch, from 0."""
+        """The model of an epoch, counted from 1."""
         return self.checkpoints / f"epoch-{epoch:04d}.keras"
 
     def write_recipe(self, text: str) -> None:
@@ -115,7 +117,7 @@ class RunFolder:
         with replacing(self.recipe) as temporary:
             temporary.write_text(text)
 
-    def write_summary(self, rows: list[Mapping[str, object]]) -> None:
+    def write_summary(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Writes the rows of all epochs so far."""
         with replacing(self.summary) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))
@@ -123,12 +125,12 @@ class RunFolder:
             writer.writerows(rows)
 
     def remove_results(self) -> None:
-        """Removes what was made of the epochs so far, before there are more."""
+        """Removes plots and SavedModel, which are made from all epochs, before more epochs are trained."""
         self.curves.unlink(missing_ok=True)
         if self.saved_model.exists():
             shutil.rmtree(self.saved_model)
 
     def remove_partial_files(self) -> None:
-        """Removes what a killed run was writing."""
+        """Removes temporary files that a killed run left."""
         for folder in (self.path, self.checkpoints):
             remove_partial(folder)

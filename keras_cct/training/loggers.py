@@ -1,18 +1,18 @@
-"""The picture of a run's metrics."""
+"""Where the metrics of a run go: the log, TensorBoard, Weights & Biases and a plot."""
 
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
-import tensorflow as tf
 
 from keras_cct.errors import InputError
 from keras_cct.files import replacing
+from keras_cct.training.callbacks import EpochMetrics
 from keras_cct.training.folder import RunFolder
-from keras_cct.training.state import Row
 
 log = logging.getLogger(__name__)
 
@@ -20,16 +20,16 @@ SECONDS_BETWEEN_LINES = 30.0
 
 
 class Progress(keras.callbacks.Callback):
-    """Logs a line per epoch, and one every 30 seconds within an epoch, with throughput and time left.
+    """Logs a line per epoch, and every 30 seconds within an epoch, with throughput and remaining time.
 
     Args:
         num_epochs: Epochs of the whole run.
         num_steps: Steps per epoch.
         batch_size: Images per step.
-        first_step: Steps of the first epoch that a run before this one has done.
+        first_step: Completed steps of the first epoch, in a resumed run.
     """
 
-    def __init__(self, num_epochs: int, num_steps: int, batch_size: int, first_step: int):
+    def __init__(self, num_epochs: int, num_steps: int, batch_size: int, first_step: int) -> None:
         super().__init__()
         self.num_epochs = num_epochs
         self.num_steps = num_steps
@@ -37,11 +37,11 @@ class Progress(keras.callbacks.Callback):
         self._first_step = first_step
         self._evaluation_seconds = 0.0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
         self._start = self._last_line = time.perf_counter()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         now = time.perf_counter()
         self._seconds_per_step = (now - self._start) / (batch + 1)
         self._training_end = now
@@ -50,13 +50,13 @@ class Progress(keras.callbacks.Callback):
             step = self._first_step + batch + 1
             self._log(f", step {step} of {self.num_steps}: loss {logs['loss']:.4f}", self.num_steps - step)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._evaluation_seconds = time.perf_counter() - self._training_end
         self._first_step = 0
         top1, top5 = 100 * logs["val_top1"], 100 * logs["val_top5"]
         self._log(f": loss {logs['loss']:.4f}, top-1 {top1:.2f} %, top-5 {top5:.2f} %", 0)
 
-    def _log(self, facts: str, steps_left: int) -> None:
+    def _log(self, details: str, steps_left: int) -> None:
         epochs_left = self.num_epochs - self._epoch - 1
         seconds = self._seconds_per_step * (steps_left + epochs_left * self.num_steps)
         seconds += self._evaluation_seconds * (epochs_left + (steps_left > 0))
@@ -65,14 +65,14 @@ class Progress(keras.callbacks.Callback):
             "epoch %d of %d%s, %s images/s, %s left",
             self._epoch + 1,
             self.num_epochs,
-            facts,
+            details,
             f"{throughput:,.0f}" if throughput >= 10 else f"{throughput:.2g}",
             duration(seconds),
         )
 
 
 def duration(seconds: float) -> str:
-    """Returns a time in words, in its largest unit and the next."""
+    """Returns a duration in its two largest units, e.g. "2 min 56 s"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
@@ -84,16 +84,21 @@ def duration(seconds: float) -> str:
 
 
 DATA_CLASS_SCALAR = 1
-"""TensorFlow's summary.proto has this number, and TensorFlow no public name for it."""
+"""The value in TensorFlow's summary.proto; TensorFlow has no public name for it."""
 
 
-def event_writer(folder: Path) -> Callable[[Row], None]:
-    """Returns a function that adds a row of summary.csv to the event files in a folder, a scalar per column."""
+def event_writer(folder: Path) -> Callable[[EpochMetrics], None]:
+    """Returns a function that writes a row of summary.csv to TensorBoard's event files, one scalar per column.
+
+    TensorFlow writes them, under every backend: it no longer depends on the package `tensorboard`.
+    """
+    import tensorflow as tf
+
     writer = tf.summary.create_file_writer(str(folder))
     plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
     scalars = tf.compat.v1.SummaryMetadata(plugin_data=plugin, data_class=DATA_CLASS_SCALAR)
 
-    def write(row: Row) -> None:
+    def write(row: EpochMetrics) -> None:
         with writer.as_default():
             for name, value in row.items():
                 if name != "epoch":
@@ -104,23 +109,23 @@ def event_writer(folder: Path) -> Callable[[Row], None]:
 
 
 def check_wandb() -> None:
-    """Raises InputError unless the library is there."""
+    """Raises InputError if wandb is not installed."""
     try:
-        import wandb  # noqa: F401
+        import wandb  # noqa: F401  # pyright: ignore[reportMissingImports] (optional)
     except ImportError as error:
         raise InputError(
-            "--log-wandb needs wandb, which is not installed. pip install wandb, or leave it out."
+            "--log-wandb needs wandb, which is not installed. Run `pip install wandb`, or leave --log-wandb out."
         ) from error
 
 
-def wandb_writer(folder: RunFolder, settings: dict[str, object]) -> Callable[[Row], None]:
-    """Returns a function that logs a row of summary.csv; a run that goes on in its folder goes on there, too.
+def wandb_writer(folder: RunFolder, settings: dict[str, object]) -> Callable[[EpochMetrics], None]:
+    """Returns a function that logs a row of summary.csv to Weights & Biases; a resumed run continues its curves there.
 
     Args:
-        folder: The run folder, whose name is the run's.
+        folder: The run folder; its name is used as the name of the run.
         settings: The keys of the recipe.
     """
-    import wandb
+    import wandb  # pyright: ignore[reportMissingImports] (optional)
 
     if not folder.wandb_id.exists():
         with replacing(folder.wandb_id) as temporary:
@@ -136,22 +141,22 @@ def wandb_writer(folder: RunFolder, settings: dict[str, object]) -> Callable[[Ro
     return lambda row: run.log(row, step=row["epoch"])
 
 
-def draw_curves(rows: list[Mapping[str, float]], title: str, path: Path) -> None:
-    """Draws loss and accuracy over the epochs.
+def draw_curves(rows: Sequence[EpochMetrics], title: str, path: Path) -> None:
+    """Plots loss and accuracy over the epochs.
 
     Args:
         rows: The rows of summary.csv, one per epoch.
-        title: Heading of the picture.
+        title: Title of the plot.
         path: The PNG file to write.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    epochs = [row["epoch"] + 1 for row in rows]
+    epochs = [row["epoch"] for row in rows]
     figure = Figure(figsize=(9, 3.6), dpi=120, layout="constrained")
     figure.suptitle(title)
     loss_axes, accuracy_axes = figure.subplots(1, 2)
-    for column, label in (("train_loss", "training, smoothed targets"), ("eval_loss", "evaluation")):
+    for column, label in (("train_loss", "training, soft targets"), ("eval_loss", "evaluation")):
         loss_axes.plot(epochs, [row[column] for row in rows], marker=".", label=label)
     loss_axes.set(xlabel="epoch", ylabel="cross-entropy")
     best = max(rows, key=lambda row: row["eval_top1"])
@@ -161,7 +166,7 @@ def draw_curves(rows: list[Mapping[str, float]], title: str, path: Path) -> None
         best["eval_top1"],
         color="gray",
         linewidth=0.8,
-        label=f"best top-1: {best['eval_top1']:.1f} % in epoch {best['epoch'] + 1}",
+        label=f"best top-1: {best['eval_top1']:.1f} % in epoch {best['epoch']}",
     )
     accuracy_axes.set(xlabel="epoch", ylabel="evaluation accuracy in %")
     for axes in (loss_axes, accuracy_axes):

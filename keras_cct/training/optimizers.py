@@ -1,151 +1,147 @@
-"""The optimizers of the original recipe, as PyTorch computes them."""
+"""The optimizer of a recipe."""
+
+import dataclasses
+import inspect
+from typing import Any
 
 import keras
-from keras import ops
+
+from keras_cct.errors import InputError
+from keras_cct.models import names
+from keras_cct.recipe.recipe import Recipe
+from keras_cct.training.torch_optimizers import TorchAdamW, TorchSGD
+
+TORCH_OPTIMIZERS = {"adamw": TorchAdamW, "sgd": TorchSGD}
+KERAS_OPTIMIZERS = {
+    name.lower(): optimizer_class
+    for name, optimizer_class in sorted(vars(keras.optimizers).items())
+    if inspect.isclass(optimizer_class)
+    and issubclass(optimizer_class, keras.optimizers.Optimizer)
+    and "learning_rate" in inspect.signature(optimizer_class).parameters
+    and name not in ("Optimizer", "AdamW", "SGD")
+}
+"""Keras's optimizers by their names in lower case."""
+
+NEUTRAL_VALUES = {"clip_grad": 0.0, "grad_accum_steps": 1, "model_ema": False, "layer_decay": 1.0}
+"""Recipe keys that Keras's optimizers do not support, or compute in another way than timm."""
+
+LARGEST_LOSS_SCALE = 2.0**16
 
 
-class _Original:
-    """What both optimizers do around their own update.
-
-    Gradients are summed over the devices, averaged over `grad_accum_steps` steps, and clipped; weight decay, the
-    update and the moving average follow. Keras itself clips before it sums, and cannot accumulate under a
-    `tf.distribute` strategy.
-    """
-
-    def __init__(self, learning_rate, *, grad_accum_steps=1, ema_decay=None, **kwargs):
-        super().__init__(learning_rate, **kwargs)
-        self.grad_accum_steps = grad_accum_steps
-        self.ema_decay = ema_decay
-        self.learning_rate_factors = {}
-
-    def build(self, var_list):
-        if self.built:
-            return
-        super().build(var_list)
-        if self.grad_accum_steps > 1:
-            # Every device adds the same sum, so one of them may write it.
-            self._sums = [
-                self.add_variable(weight.shape, dtype=weight.dtype, aggregation="only_first_replica", name="sum")
-                for weight in var_list
-            ]
-        if self.ema_decay is not None:
-            self._averages = [
-                self.add_variable_from_reference(weight, "average", initializer=_copy_of(weight)) for weight in var_list
-            ]
-
-    @property
-    def averages(self):
-        """The moving average of each trainable weight, in their order; none where none is kept."""
-        return self._averages if self.built and self.ema_decay is not None else []
-
-    def _backend_apply_gradients(self, grads, trainable_variables):
-        sum_over_devices = getattr(super(), "_all_reduce_sum_gradients", list)  # TensorFlow's only
-        grads = [gradient for gradient, _ in sum_over_devices(list(zip(grads, trainable_variables, strict=True)))]
-        if self.grad_accum_steps > 1:
-            grads = self._accumulate(grads, trainable_variables)
-        self._backend_update_step(self._clip_gradients(grads), trainable_variables, self.learning_rate)
-
-    def _all_reduce_sum_gradients(self, grads_and_vars):
-        return grads_and_vars  # summed already
-
-    def _accumulate(self, grads, variables):
-        sums = [self._sums[self._get_variable_index(variable)] for variable in variables]
-        totals = [total + gradient for total, gradient in zip(sums, grads, strict=True)]
-        for total, new in zip(sums, totals, strict=True):
-            total.assign(new * (1 - self._is_update(new.dtype)))
-        return [total / self.grad_accum_steps for total in totals]
-
-    def _is_update(self, dtype):
-        """Returns 1 in the last of the steps that make one update, otherwise 0."""
-        if self.grad_accum_steps == 1:
-            return 1.0
-        return ops.cast(ops.equal((self._iterations + 1) % self.grad_accum_steps, 0), dtype)
-
-    def _num_updates(self, dtype):
-        """Returns the number of updates, this one included."""
-        return ops.cast(ops.floor_divide(self._iterations, self.grad_accum_steps) + 1, dtype)
-
-    def update_step(self, gradient, variable, learning_rate):
-        """Updates one weight, its slots and its average."""
-        dtype, index = variable.dtype, self._get_variable_index(variable)
-        rate = ops.cast(learning_rate, dtype) * self.learning_rate_factors.get(index, 1.0)
-        is_update = self._is_update(dtype)
-        self._update_weight(ops.cast(gradient, dtype), variable, rate, is_update)
-        if self.ema_decay is not None:
-            average = self._averages[index]
-            self.assign_add(average, is_update * (1 - self.ema_decay) * (variable - average))
-
-    def get_config(self):
-        return {**super().get_config(), "grad_accum_steps": self.grad_accum_steps, "ema_decay": self.ema_decay}
-
-
-def _copy_of(weight):
-    """Returns an initializer; a copy, because JAX gives the memory of a weight away in a step."""
-    return lambda shape, dtype: ops.copy(ops.convert_to_tensor(weight))
-
-
-@keras.saving.register_keras_serializable("keras_cct")
-class AdamW(_Original, keras.optimizers.AdamW):
-    """AdamW as PyTorch computes it.
-
-    Keras adds epsilon before it corrects the second moment for its bias, PyTorch after; gradients of the size of
-    epsilon, as of biases that hardly matter, move differently in the first steps.
-
-    Takes the arguments of `keras.optimizers.AdamW` (PyTorch's default epsilon is 1e-8) and those below. `amsgrad` is
-    not supported. `learning_rate_factors` maps the place of a weight among the trainable ones to a factor on its
-    learning rate.
+@dataclasses.dataclass(frozen=True)
+class OptimizerPlan:
+    """The optimizer of a recipe, checked before there is a model.
 
     Args:
-        grad_accum_steps: Steps whose gradients are averaged into one update.
-        ema_decay: Share of the weights' moving average that stays at an update; None for no average.
+        optimizer_class: Its class.
+        settings: Its arguments, `learning_rate_factors` excepted.
+        layer_decay: Factor on the learning rate from each block to the one before it.
+    """
+
+    optimizer_class: type[keras.optimizers.Optimizer]
+    settings: dict[str, Any]
+    layer_decay: float
+
+    @classmethod
+    def from_recipe(cls, recipe: Recipe) -> "OptimizerPlan":
+        """Returns the plan of a recipe.
+
+        Raises:
+            InputError: The optimizer is unknown, or does not support a key.
+        """
+        choices = TORCH_OPTIMIZERS | KERAS_OPTIMIZERS
+        optimizer_class = choices.get(recipe.opt.lower())
+        if optimizer_class is None:
+            raise InputError(f"recipe key opt={recipe.opt!r} is unknown. Choose one of {', '.join(choices)}.")
+        settings = {"learning_rate": recipe.lr, "weight_decay": recipe.weight_decay}
+        settings |= _moment_settings(recipe, optimizer_class)
+        if optimizer_class in KERAS_OPTIMIZERS.values():
+            _check_is_neutral(recipe)
+        else:
+            settings |= _training_settings(recipe)
+        if optimizer_class is TorchSGD:
+            settings["momentum"] = recipe.momentum
+        return cls(optimizer_class, settings, recipe.layer_decay)
+
+    def create(self, model: keras.Model) -> keras.optimizers.Optimizer:
+        """Returns the optimizer, built for the trainable weights of a model.
+
+        Biases (those of attention maps included) and norms with one axis are excluded from weight decay.
+
+        Args:
+            model: The model; if it computes in float16, its loss is scaled.
+        """
+        settings = dict(self.settings)
+        if self.layer_decay != 1.0:
+            settings["learning_rate_factors"] = _learning_rate_factors(model, self.layer_decay)
+        optimizer = self.optimizer_class(**settings)
+        weights = model.trainable_weights
+        optimizer.exclude_from_weight_decay(
+            var_list=[weight for weight in weights if len(weight.shape) == 1 or weight.name == "beta"]
+        )
+        if model.get_layer(names.block_name(0)).compute_dtype == "float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=LARGEST_LOSS_SCALE)
+        optimizer.build(weights)
+        return optimizer
+
+
+def create_optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Optimizer:
+    """Returns the optimizer of a recipe, built for the trainable weights of a model.
+
+    Weight decay excludes biases (those of attention maps included) and norms with one axis. With `layer_decay`, the
+    learning rate decreases by that factor from the head to the last block, and from each block to the one before it.
+
+    Args:
+        recipe: The recipe.
+        model: The model; if it computes in float16, its loss is scaled.
 
     Raises:
-        ValueError: `amsgrad` is asked for.
-
-    Reference: Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2.
+        InputError: The optimizer is unknown, or does not support a key.
     """
-
-    def __init__(self, learning_rate=1e-3, weight_decay=1e-2, epsilon=1e-8, **kwargs):
-        super().__init__(learning_rate, weight_decay=weight_decay, epsilon=epsilon, **kwargs)
-        if self.amsgrad:
-            raise ValueError("amsgrad=True is not supported. Leave it out, or take keras.optimizers.AdamW.")
-
-    def _update_weight(self, gradient, variable, rate, is_update):
-        dtype, index = variable.dtype, self._get_variable_index(variable)
-        mean, square = self._momentums[index], self._velocities[index]
-        step = self._num_updates(dtype)
-        mean_correction = 1 - ops.power(ops.cast(self.beta_1, dtype), step)
-        spread_correction = ops.sqrt(1 - ops.power(ops.cast(self.beta_2, dtype), step))
-        # Numbers are multiplied with each other first: each operation on arrays reads all weights once more.
-        if self.weight_decay and self._use_weight_decay(variable):
-            self.assign_sub(variable, is_update * self.weight_decay * rate * variable)
-        self.assign_add(mean, is_update * (1 - self.beta_1) * (gradient - mean))
-        self.assign_add(square, is_update * (1 - self.beta_2) * (ops.square(gradient) - square))
-        spread = ops.sqrt(square) + self.epsilon * spread_correction
-        self.assign_sub(variable, is_update * rate * spread_correction / mean_correction * mean / spread)
+    return OptimizerPlan.from_recipe(recipe).create(model)
 
 
-@keras.saving.register_keras_serializable("keras_cct")
-class SGD(_Original, keras.optimizers.SGD):
-    """SGD with Nesterov's momentum as PyTorch computes it, under the name "sgd" of the original.
+def _moment_settings(recipe: Recipe, optimizer_class: type) -> dict[str, Any]:
+    """Returns `opt_eps` and `opt_betas` as arguments of an optimizer."""
+    settings = {}
+    if recipe.opt_eps:
+        settings["epsilon"] = recipe.opt_eps
+    if recipe.opt_betas:
+        settings["beta_1"], settings["beta_2"] = recipe.opt_betas
+    known = inspect.signature(optimizer_class).parameters
+    for name in settings.keys() - known.keys():
+        key = "opt_eps" if name == "epsilon" else "opt_betas"
+        raise InputError(
+            f"recipe key {key}={getattr(recipe, key)!r} is not supported by opt={recipe.opt!r}. Leave it out."
+        )
+    return settings
 
-    The velocity sums gradients, not steps, so that a new learning rate takes effect at once; weight decay is added to
-    the gradient.
 
-    Takes the arguments of `keras.optimizers.SGD`, and `grad_accum_steps` and `ema_decay` of `AdamW`.
+def _training_settings(recipe: Recipe) -> dict[str, Any]:
+    clipping = {"norm": "global_clipnorm", "value": "clipvalue"}[recipe.clip_mode]
+    return {
+        clipping: recipe.clip_grad or None,
+        "grad_accum_steps": recipe.grad_accum_steps,
+        "ema_decay": recipe.model_ema_decay if recipe.model_ema else None,
+    }
 
-    Reference: Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning".
-    """
 
-    def __init__(self, learning_rate=1e-2, momentum=0.9, nesterov=True, weight_decay=0.0, **kwargs):
-        super().__init__(learning_rate, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, **kwargs)
+def _check_is_neutral(recipe: Recipe) -> None:
+    for key, neutral in NEUTRAL_VALUES.items():
+        value = getattr(recipe, key)
+        if value != neutral:
+            raise InputError(f"recipe key {key}={value!r} is not supported by opt={recipe.opt!r}. Use adamw or sgd.")
 
-    def _update_weight(self, gradient, variable, rate, is_update):
-        if self.weight_decay and self._use_weight_decay(variable):
-            gradient = gradient + self.weight_decay * variable
-        step = gradient
-        if self.momentum:
-            velocity = self.momentums[self._get_variable_index(variable)]
-            self.assign_add(velocity, is_update * ((self.momentum - 1) * velocity + gradient))
-            step = gradient + self.momentum * velocity if self.nesterov else velocity
-        self.assign_sub(variable, is_update * (rate * step))
+
+def _learning_rate_factors(model: keras.Model, layer_decay: float) -> list[float]:
+    """Returns a factor for each trainable weight, in their order."""
+    num_blocks = sum(names.block_index(layer.name) is not None for layer in model.layers)
+    factors, depth = {}, 0
+    for layer in model.layers:
+        block = names.block_index(layer.name)
+        if block is not None:
+            depth = block + 1
+        elif layer.name == names.NORM:
+            depth = num_blocks + 1
+        factors |= {id(weight): layer_decay ** (num_blocks + 1 - depth) for weight in layer.trainable_weights}
+    return [factors[id(weight)] for weight in model.trainable_weights]

@@ -1,4 +1,4 @@
-"""One training run, from a recipe to a folder with the model in it."""
+"""One training run, from a recipe to a folder with the trained model."""
 
 import contextlib
 import dataclasses
@@ -6,37 +6,46 @@ import logging
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from keras_cct.data.images import ImageSet
-from keras_cct.data.pipeline import evaluation_batches, recipe_augmentation, training_batches
+from keras_cct.data.pipeline import evaluation_batches, training_batches
 from keras_cct.data.sources.open import open_data
 from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.errors import InputError
 from keras_cct.export.saved_model import export_saved_model
 from keras_cct.recipe.loading import load_recipe
 from keras_cct.recipe.recipe import Recipe
-from keras_cct.training.callbacks import AverageEvaluation, FiniteLoss, StateSaver, Summary
+from keras_cct.training.callbacks import AverageEvaluation, EpochMetrics, FiniteLossCheck, Summary
 from keras_cct.training.checkpoints import Checkpoints, best_epochs
 from keras_cct.training.devices import Distribution, choose_precision, local_distribution
 from keras_cct.training.folder import RunFolder
 from keras_cct.training.loggers import Progress, check_wandb, draw_curves, event_writer, wandb_writer
-from keras_cct.training.setup import check_recipe, create_recipe_model, create_training_model, input_shape
-from keras_cct.training.state import Facts, Row, RunState
+from keras_cct.training.setup import (
+    check_channels,
+    create_recipe_model,
+    create_training_model,
+    input_shape,
+    limit_batch_size,
+    plan_training,
+    with_absolute_paths,
+)
+from keras_cct.training.state import DataFingerprint, RunState, StateRestorer, StateSaver
 from keras_cct.weights.formats import read_keras_file
 
 log = logging.getLogger(__name__)
 
-CHANGEABLE = ("epochs", "cooldown_epochs", "data_dir", "workers", "checkpoint_hist", "recovery_interval")
-"""Keys whose values may change while a run is stopped."""
+CHANGEABLE_KEYS = ("epochs", "cooldown_epochs", "data_dir", "workers", "checkpoint_hist", "recovery_interval")
+"""Recipe keys whose values may change when a run is resumed."""
 
 
 def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> RunFolder:
     """Trains a model on all devices of this machine, evaluates it every epoch, and exports the best one.
 
     Args:
-        recipe: What to train, on what and how.
+        recipe: The recipe.
         output: Folder for the run, new or empty.
         log_wandb: Whether to send the metrics to Weights & Biases.
 
@@ -45,118 +54,131 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> Ru
         curves.png and saved_model.
 
     Raises:
-        InputError: The recipe or the folder cannot be used, and nothing has been trained then; or the loss is no
-            number any more, or the disk is full, and `resume` goes on from what was saved before.
+        InputError: The recipe or the folder cannot be used, and nothing has been written; or the loss became NaN or
+            infinite, or the disk is full, and `resume` continues from what was saved before.
     """
     if log_wandb:
         check_wandb()
     RunFolder.check_is_free(Path(output))
+    recipe = with_absolute_paths(recipe)
     run = _Run.prepare(recipe)
     folder = RunFolder.create(Path(output))
     folder.write_recipe(recipe.to_yaml())
-    return _finish(recipe, run.fit(folder, None, log_wandb), folder)
+    return _finish(recipe, run.fit(folder, log_wandb), folder)
 
 
-def resume(path: str | PathLike, log_wandb: bool = False, **overrides) -> RunFolder:
-    """Goes on with a run that was stopped, from the last state that it saved, or from its start if it saved none.
+def resume(path: str | PathLike, log_wandb: bool = False, **overrides: Any) -> RunFolder:
+    """Resumes an interrupted run from its last saved state, or from its start if it saved none.
 
-    On a processor the result is that of a run that was never stopped, to the last bit; with PyTorch, up to rounding.
+    On CPU the result is bit-identical to that of an uninterrupted run; with PyTorch, up to rounding.
 
     Args:
         path: The run folder.
         log_wandb: Whether to send the metrics to Weights & Biases.
-        **overrides: Keys of the recipe to change: epochs, cooldown_epochs, data_dir, workers, checkpoint_hist,
+        **overrides: Recipe keys to change: epochs, cooldown_epochs, data_dir, workers, checkpoint_hist,
             recovery_interval.
 
     Returns:
         The run folder.
 
     Raises:
-        InputError: The folder is of no run, of another model or finished, or a key cannot be changed.
+        InputError: The folder is not that of a run, the run is finished or belongs to another model or other data, or
+            a key cannot be changed.
     """
     if log_wandb:
         check_wandb()
     folder = RunFolder.open(Path(path))
     recipe = _changed_recipe(folder, overrides)
     state = RunState.read(folder.state) if folder.state.exists() else None
-    is_trained = state is not None and state.epoch >= recipe.total_epochs
-    if is_trained and folder.saved_model.exists():
-        raise InputError(f"the run in {str(path)!r} has finished its {state.epoch} epochs. Give more epochs.")
-    folder.remove_partial_files()
-    if is_trained:
+    if state is not None and state.epoch >= recipe.total_epochs:
+        if folder.saved_model.exists():
+            raise InputError(f"the run in {str(path)!r} has finished its {state.epoch} epochs. Give more epochs.")
+        folder.remove_partial_files()
         return _finish(recipe, state.rows, folder)
-    run = _Run.prepare(recipe)
-    if state is not None:
-        state.check_data(run.data_facts)
-        state.restore(run.model)
+    folder.remove_partial_files()
+    run = _Run.prepare(recipe, state)
     folder.remove_results()
     folder.write_recipe(recipe.to_yaml())
-    return _finish(recipe, run.fit(folder, state, log_wandb), folder)
+    return _finish(recipe, run.fit(folder, log_wandb), folder)
 
 
-def _changed_recipe(folder: RunFolder, overrides: dict[str, object]) -> Recipe:
-    before, recipe = load_recipe(folder.recipe), load_recipe(folder.recipe, **overrides)
+def _changed_recipe(folder: RunFolder, overrides: dict[str, Any]) -> Recipe:
+    before = load_recipe(folder.recipe)
+    recipe = with_absolute_paths(load_recipe(folder.recipe, **overrides))
     for key in overrides:
-        if key in CHANGEABLE:
+        if key in CHANGEABLE_KEYS:
             continue
         old, new = getattr(before, key), getattr(recipe, key)
         if old != new:
             raise InputError(
-                f"the run in {str(folder.path)!r} has {key}={old!r} and cannot go on with {new!r}. Leave {key} out, "
-                f"or begin a new run."
+                f"the run in {str(folder.path)!r} has {key}={old!r} and cannot be resumed with {new!r}. Leave {key} "
+                f"out, or start a new run."
             )
     return recipe
 
 
-def _finish(recipe: Recipe, rows: list[Row], folder: RunFolder) -> RunFolder:
+def _finish(recipe: Recipe, rows: list[EpochMetrics], folder: RunFolder) -> RunFolder:
     best = next(row for row in rows if row["epoch"] == best_epochs(rows, recipe.eval_metric)[0])
     folder.remove_results()
     draw_curves(rows, f"{recipe.model} on {recipe.dataset}", folder.curves)
     export_saved_model(read_keras_file(folder.best_model), folder.saved_model)
-    log.info(
-        "best top-1 %.2f %% in epoch %d; SavedModel in %s", best["eval_top1"], best["epoch"] + 1, folder.saved_model
-    )
+    log.info("best epoch %d: top-1 %.2f %%; SavedModel in %s", best["epoch"], best["eval_top1"], folder.saved_model)
     return folder
 
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
-    """A run that is ready to train, before its folder is made."""
+    """A run that is ready to train; nothing of it has been written yet.
+
+    Args:
+        recipe: The recipe.
+        train_data: The training images.
+        eval_data: The evaluation images.
+        batch_size: Images per step, over all devices.
+        distribution: The devices.
+        model: The compiled model.
+        plain_model: An uncompiled float32 model of the same architecture, through which weights are saved.
+        state: The state to resume from, if there is one.
+    """
 
     recipe: Recipe
     train_data: ImageSet
     eval_data: ImageSet
+    batch_size: int
     distribution: Distribution
     model: keras.Model
-    portrait: keras.Model
+    plain_model: keras.Model
+    state: RunState | None
 
     @classmethod
-    def prepare(cls, recipe: Recipe) -> "_Run":
+    def prepare(cls, recipe: Recipe, state: RunState | None = None) -> "_Run":
+        """Returns a run, after checking everything that can be checked before training.
+
+        Raises:
+            InputError: The recipe or the images cannot be used, or the state does not belong to them.
+        """
         distribution = local_distribution()
-        check_recipe(recipe, recipe.batch_size * distribution.num_devices)
+        batch_size = recipe.batch_size * distribution.num_devices
+        plan = plan_training(recipe, batch_size, loads_weights=state is None)
         train_data, eval_data = open_data(recipe)
+        check_channels(recipe, train_data)
+        batch_size = limit_batch_size(
+            batch_size, len(train_data), distribution.num_devices, plan.augmentation.mixing.is_active
+        )
         precision = choose_precision(recipe, distribution)
         if precision.reason:
             log.info("%s", precision.reason)
-        portrait = create_recipe_model(recipe, train_data)
+        plain_model = create_recipe_model(recipe, train_data)
         keras.utils.set_random_seed(recipe.seed)
         with distribution.scope(), _dtype_policy(precision.policy):
-            model = create_training_model(recipe, train_data)
-        run = cls(recipe, train_data, eval_data, distribution, model, portrait)
-        if run.batch_size > len(train_data):
-            raise InputError(
-                f"a batch of {run.batch_size} images is larger than the {len(train_data)} of the set. Lower batch_size."
-            )
-        recipe_augmentation(recipe, input_shape(recipe, train_data), run.batch_size)
+            model = create_training_model(plan, train_data)
+        run = cls(recipe, train_data, eval_data, batch_size, distribution, model, plain_model, state)
+        if state is not None:
+            state.check(model, run.data_fingerprint)
         return run
 
     @property
-    def batch_size(self) -> int:
-        return self.recipe.batch_size * self.distribution.num_devices
-
-    @property
-    def data_facts(self) -> Facts:
-        """What must not change while the run is stopped."""
+    def data_fingerprint(self) -> DataFingerprint:
         return {
             "classes": list(self.train_data.class_names),
             "number of images": len(self.train_data),
@@ -164,25 +186,30 @@ class _Run:
         }
 
     @property
+    def start(self) -> tuple[int, int]:
+        """The number of completed epochs, and of completed steps of the next one."""
+        return (0, 0) if self.state is None else (self.state.epoch, self.state.step)
+
+    @property
     def steps_per_epoch(self) -> int:
         return len(self.train_data) // self.batch_size
 
-    def training_batches(self, first_step: int):
+    def training_batches(self, first_step: int) -> Any:
         """Returns the batches of all epochs from a step on."""
         image_shape = input_shape(self.recipe, self.train_data)
         return training_batches(self.train_data, self.recipe, image_shape, self.batch_size, first_step)
 
-    def evaluation_batches(self):
+    def evaluation_batches(self) -> Any:
         """Returns the batches of an evaluation."""
         batch_size = self.batch_size * self.recipe.validation_batch_size_multiplier
         return evaluation_batches(self.eval_data, self.recipe, input_shape(self.recipe, self.train_data), batch_size)
 
-    def fit(self, folder: RunFolder, state: RunState | None, log_wandb: bool) -> list[Row]:
-        """Trains from a state, or from the start, and returns the rows of summary.csv."""
-        epoch, step = (0, 0) if state is None else (state.epoch, state.step)
-        self._log_start(folder, epoch, step)
-        summary = self._summary(folder, state, log_wandb)
-        callbacks = self._callbacks(folder, state, summary)
+    def fit(self, folder: RunFolder, log_wandb: bool) -> list[EpochMetrics]:
+        """Trains and returns the rows of summary.csv."""
+        self._log_start(folder)
+        summary = self._summary(folder, log_wandb)
+        callbacks = self._callbacks(folder, summary)
+        epoch, step = self.start
         reading = raising_input_errors(self.train_data, self.eval_data)
         with self.distribution.scope(), _explained_write_errors(folder), reading:
             if step > 0:
@@ -205,29 +232,30 @@ class _Run:
             verbose=0,
         )
 
-    def _summary(self, folder: RunFolder, state: RunState | None, log_wandb: bool) -> Summary:
+    def _summary(self, folder: RunFolder, log_wandb: bool) -> Summary:
         listeners = [event_writer(folder.events)]
         if log_wandb:
             listeners.append(wandb_writer(folder, dataclasses.asdict(self.recipe)))
-        return Summary(folder, self.batch_size, [] if state is None else state.rows, listeners)
+        return Summary(folder, self.batch_size, [] if self.state is None else self.state.rows, listeners)
 
-    def _callbacks(self, folder: RunFolder, state: RunState | None, summary: Summary) -> list[keras.callbacks.Callback]:
-        """Returns what happens at the end of steps and epochs, in this order."""
+    def _callbacks(self, folder: RunFolder, summary: Summary) -> list[keras.callbacks.Callback]:
+        """Returns the callbacks, in the order in which they run."""
         recipe, num_steps = self.recipe, self.steps_per_epoch
-        learning_rates = recipe.learning_rates()
-        averages = [AverageEvaluation(self.evaluation_batches())] if recipe.model_ema else []
+        learning_rates, (_, first_step) = recipe.learning_rates(), self.start
         interval = recipe.recovery_interval or num_steps
+        saved_steps = range(interval, num_steps, interval)
         return [
-            FiniteLoss(folder),
+            *([] if self.state is None else [StateRestorer(self.state)]),
+            FiniteLossCheck(folder),
             keras.callbacks.LearningRateScheduler(lambda epoch: learning_rates[epoch]),
-            *averages,
+            *([AverageEvaluation(self.evaluation_batches())] if recipe.model_ema else []),
             summary,
-            Checkpoints(folder, summary, self.portrait, recipe.eval_metric, recipe.checkpoint_hist),
-            Progress(recipe.total_epochs, num_steps, self.batch_size, 0 if state is None else state.step),
-            StateSaver(folder, summary, range(interval, num_steps, interval), self.data_facts, state),
+            Checkpoints(folder, summary, self.plain_model, recipe.eval_metric, recipe.checkpoint_hist),
+            Progress(recipe.total_epochs, num_steps, self.batch_size, first_step),
+            StateSaver(folder.state, summary, saved_steps, self.data_fingerprint, first_step),
         ]
 
-    def _log_start(self, folder: RunFolder, epoch: int, step: int) -> None:
+    def _log_start(self, folder: RunFolder) -> None:
         recipe, model = self.recipe, self.model
         log.info(
             "training %s (%s parameters) on %s",
@@ -235,13 +263,25 @@ class _Run:
             f"{model.count_params():,}",
             self.distribution.description,
         )
-        log.info("%d images per step; learning rate up to %g; writing to %s", self.batch_size, recipe.lr, folder.path)
-        log.info("pixels normalized with mean %s and std %s", _words(recipe.mean), _words(recipe.std))
-        if (epoch, step) != (0, 0):
-            log.info("going on after %d epochs and %d steps", epoch, step)
+        log.info(
+            "%d images per step; learning rate up to %g; writing to %s",
+            self.batch_size,
+            max(recipe.learning_rates()),
+            folder.path,
+        )
+        if recipe.warmup_epochs >= recipe.epochs:
+            log.warning(
+                "warmup_epochs=%d is not below epochs=%d: the learning rate never reaches lr=%g",
+                recipe.warmup_epochs,
+                recipe.epochs,
+                recipe.lr,
+            )
+        log.info("pixels normalized with mean %s and std %s", _listed(recipe.mean), _listed(recipe.std))
+        if self.start != (0, 0):
+            log.info("resuming after %d epochs and %d steps", *self.start)
 
 
-def _words(values: tuple[float, ...]) -> str:
+def _listed(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
 
@@ -261,6 +301,6 @@ def _explained_write_errors(folder: RunFolder) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f"cannot write {str(error.filename or folder.path)!r}: {error.strerror or error}. What was saved before is "
-            f"whole; make room, then go on with --resume {folder.path}."
+            f"cannot write {str(error.filename or folder.path)!r}: {error.strerror or error}. All files saved before "
+            f"are intact: free some space, then continue with --resume {folder.path}."
         ) from error

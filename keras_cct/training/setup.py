@@ -1,45 +1,142 @@
-"""What can be said of a recipe before its images are read."""
+"""From a recipe to a compiled model: what a recipe resolves to, before and after its images are read."""
+
+import dataclasses
+import logging
+import math
+from pathlib import Path
 
 import keras
 
 from keras_cct.create import create_model
-from keras_cct.data.pipeline import ImageSet, model_image_shape, recipe_augmentation
+from keras_cct.data.augment.plan import Augmentation
+from keras_cct.data.images import ImageSet
+from keras_cct.data.pipeline import model_image_shape, recipe_augmentation
 from keras_cct.errors import InputError
+from keras_cct.models import names
 from keras_cct.models.variants import variant_config
 from keras_cct.recipe.recipe import Recipe
-from keras_cct.training.optimization import create_optimizer, find_optimizer
-from keras_cct.weights.pretrained import published_tag
+from keras_cct.training.optimizers import OptimizerPlan
+from keras_cct.weights.pretrained import is_tag, published_tag
 from keras_cct.weights.resolve import resolve_weights
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingPlan:
+    """A recipe, and what it resolves to without its images.
+
+    Args:
+        recipe: The recipe.
+        weights: File of the initial weights; None for random ones.
+        optimizer: The optimizer.
+        augmentation: The augmentation, for images of any size.
+    """
+
+    recipe: Recipe
+    weights: Path | None
+    optimizer: OptimizerPlan
+    augmentation: Augmentation
+
+
+def plan_training(recipe: Recipe, batch_size: int, loads_weights: bool = True) -> TrainingPlan:
+    """Returns what a recipe resolves to. Weights from a URL are downloaded.
+
+    Args:
+        recipe: The recipe.
+        batch_size: Images per step, over all devices.
+        loads_weights: Whether the run starts from the recipe's initial weights; not if it resumes from a saved state.
+
+    Raises:
+        InputError: The recipe cannot be used, whatever the images are. Reading them may take long.
+    """
+    variant_config(recipe.model)
+    optimizer = OptimizerPlan.from_recipe(recipe)
+    any_shape = (recipe.img_size or 1, recipe.img_size or 1, len(recipe.mean))
+    augmentation = recipe_augmentation(recipe, any_shape, batch_size)
+    weights = initial_weights(recipe) if loads_weights else None
+    file = None if weights is None else resolve_weights(recipe.model, weights).fetch()
+    return TrainingPlan(recipe, file, optimizer, augmentation)
 
 
 def initial_weights(recipe: Recipe) -> str | None:
-    """Returns `weights` of `create_model`: `initial_checkpoint`, or the published ones, or None for random ones.
+    """Returns the tag, path or URL of the initial weights: `initial_checkpoint`, else `pretrained`, else None.
 
     Raises:
-        InputError: Published weights are asked for and the variant has none.
+        InputError: `pretrained` is set and the variant has no published weights.
     """
     if recipe.initial_checkpoint:
         return recipe.initial_checkpoint
     return published_tag(recipe.model) if recipe.pretrained else None
 
 
-def freeze_layers(recipe: Recipe, model: keras.Model) -> None:
-    """Leaves the layers before `freeze_until`, or before the head with `freeze`, out of training.
+def with_absolute_paths(recipe: Recipe) -> Recipe:
+    """Returns the recipe with absolute paths of existing files and folders, so that its run resumes from any folder."""
+    paths = {key: getattr(recipe, key) for key in ("data_dir", "class_map", "initial_checkpoint")}
+    if is_tag(recipe.initial_checkpoint):
+        del paths["initial_checkpoint"]
+    absolute = {key: str(Path(path).absolute()) for key, path in paths.items() if path and Path(path).exists()}
+    return dataclasses.replace(recipe, **absolute)
+
+
+def limit_batch_size(batch_size: int, num_images: int, num_devices: int, mixes_images: bool) -> int:
+    """Returns the images per step: those asked for, or as many as there are.
+
+    Args:
+        batch_size: Images per step, over all devices, that the recipe asks for.
+        num_images: Number of training images.
+        num_devices: Devices, each of which gets the same number of images.
+        mixes_images: Whether images are mixed in pairs, which needs an even number of them.
 
     Raises:
-        InputError: The model has no such layer, or nothing is left to train.
+        InputError: There are too few images for one step.
     """
-    first = "head" if recipe.freeze else recipe.freeze_until
+    if batch_size <= num_images:
+        return batch_size
+    multiple = math.lcm(num_devices, 2) if mixes_images else num_devices
+    limited = num_images - num_images % multiple
+    if limited == 0:
+        raise InputError(f"the training set has {num_images} images, a step needs at least {multiple}. Add images.")
+    log.warning("batch of %d images reduced to %d: the training set has %d", batch_size, limited, num_images)
+    return limited
+
+
+def check_channels(recipe: Recipe, data: ImageSet) -> None:
+    """Checks that `mean` and `std` have one value, or one per channel of the images.
+
+    Raises:
+        InputError: They have not.
+    """
+    channels = data.image_shape[-1]
+    if {len(recipe.mean), len(recipe.std)} <= {1, channels}:
+        return
+    values = "1 value" if channels == 1 else f"{channels} values"
+    raise InputError(
+        f"recipe keys mean={list(recipe.mean)} and std={list(recipe.std)} do not match images with "
+        f"{channels} channel{'s' * (channels > 1)}. Set mean and std to {values} each; `keras_cct data stats` "
+        f"measures them."
+    )
+
+
+def freeze_layers(recipe: Recipe, model: keras.Model) -> None:
+    """Freezes all layers before `freeze_until`; with `freeze`, all layers before the head.
+
+    Raises:
+        InputError: The model has no such layer, or no weights would be trained.
+    """
+    first = names.HEAD if recipe.freeze else recipe.freeze_until
     if not first:
         return
-    names = [layer.name for layer in model.layers]
-    if first not in names:
+    layers = [layer.name for layer in model.layers]
+    if first not in layers:
         choices = ", ".join(layer.name for layer in model.layers if layer.weights)
-        raise InputError(f"recipe key freeze_until={first!r} is no layer of {recipe.model}. Choose one of {choices}.")
-    for layer in model.layers[: names.index(first)]:
+        raise InputError(
+            f"recipe key freeze_until={first!r} is not a layer of {recipe.model}. Choose one of {choices}."
+        )
+    for layer in model.layers[: layers.index(first)]:
         layer.trainable = False
     if not model.trainable_weights:
-        raise InputError(f"recipe key freeze_until={first!r} leaves nothing to train. Name an earlier layer.")
+        raise InputError(f"recipe key freeze_until={first!r} freezes all weights. Choose an earlier layer.")
 
 
 def input_shape(recipe: Recipe, data: ImageSet) -> tuple[int, int, int]:
@@ -51,29 +148,34 @@ def input_shape(recipe: Recipe, data: ImageSet) -> tuple[int, int, int]:
     return model_image_shape(recipe, data, variant_config(recipe.model).input_shape[:2])
 
 
-def create_training_model(recipe: Recipe, data: ImageSet) -> keras.Model:
-    """Returns the recipe's model for these images, with its first weights, compiled.
+def create_training_model(plan: TrainingPlan, data: ImageSet) -> keras.Model:
+    """Returns the recipe's model for these images, with its initial weights, compiled.
 
     Raises:
-        InputError: The variant is unknown or does not fit the images, or weights, layers or optimizer cannot be used.
+        InputError: The variant does not fit the images, or the weights or `freeze_until` cannot be used.
     """
-    model = create_recipe_model(recipe, data, weights=initial_weights(recipe))
-    freeze_layers(recipe, model)
+    model = create_recipe_model(plan.recipe, data, plan.weights)
+    freeze_layers(plan.recipe, model)
     model.compile(
-        optimizer=create_optimizer(recipe, model),
+        optimizer=plan.optimizer.create(model),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
         weighted_metrics=[
             keras.metrics.CategoricalAccuracy(name="top1"),
             keras.metrics.TopKCategoricalAccuracy(k=min(5, len(data.class_names)), name="top5"),
         ],
-        # Under a strategy of `tf.distribute` compiled steps fail; on a processor they are slower in bfloat16.
-        jit_compile=keras.backend.backend() == "jax",
+        # On TensorFlow, compiled steps fail under a `tf.distribute` strategy and are slower in bfloat16 on CPUs.
+        jit_compile=keras.backend.backend() == "jax",  # pyright: ignore[reportArgumentType] (the default is a string)
     )
     return model
 
 
-def create_recipe_model(recipe: Recipe, data: ImageSet, weights: str | None = None) -> keras.Model:
-    """Returns the recipe's model for these images.
+def create_recipe_model(recipe: Recipe, data: ImageSet, weights: Path | None = None) -> keras.Model:
+    """Returns the recipe's model for these images, not compiled.
+
+    Args:
+        recipe: The recipe.
+        data: The images.
+        weights: File of the weights; None for random ones.
 
     Raises:
         InputError: The variant is unknown or does not fit the images, or the weights cannot be used.
@@ -88,21 +190,3 @@ def create_recipe_model(recipe: Recipe, data: ImageSet, weights: str | None = No
         normalization=(recipe.mean, recipe.std),
         **overrides,
     )
-
-
-def check_recipe(recipe: Recipe, batch_size: int) -> None:
-    """Raises InputError for what is wrong with a recipe whatever the images are.
-
-    Reading them may take long. Published weights are downloaded here.
-
-    Args:
-        recipe: The recipe.
-        batch_size: Images per step, over all devices.
-    """
-    variant_config(recipe.model)
-    find_optimizer(recipe)
-    any_image = (recipe.img_size or 1, recipe.img_size or 1, len(recipe.mean))
-    recipe_augmentation(recipe, any_image, batch_size)
-    weights = initial_weights(recipe)
-    if weights is not None:
-        resolve_weights(recipe.model, weights).fetch()

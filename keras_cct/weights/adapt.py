@@ -112,7 +112,7 @@ def _adapt_positions(
     has_other_dim = embedding.shape[::2] != entry.torch_shape[::2]
     if has_other_dim or (embedding.shape == entry.torch_shape and grid in (None, new_grid)):
         return embedding
-    if model.get_layer(names.POSITION_EMBEDDING).kind == "sine":
+    if model.get_layer(names.POSITION_EMBEDDING).embedding_type == "sine":
         return entry.to_torch()
     num_positions = embedding.shape[1] - int(has_class_token)
     side = math.isqrt(num_positions)

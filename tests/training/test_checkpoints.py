@@ -7,25 +7,25 @@ import keras_cct
 from keras_cct.training.callbacks import averaged_weights
 from keras_cct.training.checkpoints import Checkpoints, best_epochs
 from keras_cct.training.folder import RunFolder
-from keras_cct.training.optimizers import SGD
+from keras_cct.training.torch_optimizers import TorchSGD
 
 ROWS = [
     {"epoch": epoch, "eval_top1": top1, "eval_top5": top5, "eval_loss": loss}
     for epoch, (top1, top5, loss) in enumerate(
-        [(30.0, 80.0, 2.0), (50.0, 70.0, 1.5), (50.0, 80.0, 1.5), (40.0, 90.0, 1.0)]
+        [(30.0, 80.0, 2.0), (50.0, 70.0, 1.5), (50.0, 80.0, 1.5), (40.0, 90.0, 1.0)], start=1
     )
 ]
 
 
 @pytest.mark.parametrize(
-    ("metric", "expected"), [("top1", [1, 2, 3, 0]), ("top5", [3, 0, 2, 1]), ("loss", [3, 1, 2, 0])]
+    ("metric", "expected"), [("top1", [2, 3, 4, 1]), ("top5", [4, 1, 3, 2]), ("loss", [4, 2, 3, 1])]
 )
-def test_the_best_epoch_comes_first_and_of_equal_ones_the_earlier(metric, expected):
+def test_epochs_are_ranked_from_the_best_and_the_earlier_first(metric, expected):
     assert best_epochs(ROWS, metric) == expected
 
 
 class Rows:
-    """A summary that has its rows already."""
+    """Stands in for a Summary."""
 
     def __init__(self):
         self.rows = []
@@ -46,37 +46,37 @@ def saved_bias(path) -> float:
     return float(to_numpy(keras.models.load_model(path).get_layer("head").bias)[0])
 
 
-def finish_epochs(folder, model, portrait, checkpoint_hist: int) -> None:
+def finish_epochs(folder, model, plain_model, checkpoint_hist: int) -> None:
     summary = Rows()
-    callback = Checkpoints(folder, summary, portrait, "top1", checkpoint_hist)
+    callback = Checkpoints(folder, summary, plain_model, "top1", checkpoint_hist)
     callback.set_model(model)
     for row in ROWS:
         model.get_layer("head").bias.assign(np.full(10, row["epoch"]))
         summary.rows.append(row)
-        callback.on_epoch_end(row["epoch"])
+        callback.on_epoch_end(row["epoch"] - 1)  # Keras counts from 0
 
 
 def test_best_last_and_the_best_epochs_are_kept(tmp_path):
     folder = RunFolder.create(tmp_path / "run")
-    finish_epochs(folder, compiled_model(SGD()), small_model(), 2)
-    assert (saved_bias(folder.best_model), saved_bias(folder.last_model)) == (1.0, 3.0)
-    assert sorted(path.name for path in folder.checkpoints.iterdir()) == ["epoch-0001.keras", "epoch-0002.keras"]
-    assert saved_bias(folder.checkpoint(2)) == 2.0
+    finish_epochs(folder, compiled_model(TorchSGD()), small_model(), 2)
+    assert (saved_bias(folder.best_model), saved_bias(folder.last_model)) == (2.0, 4.0)
+    assert sorted(path.name for path in folder.checkpoints.iterdir()) == ["epoch-0002.keras", "epoch-0003.keras"]
+    assert saved_bias(folder.checkpoint(3)) == 3.0
     assert not keras.models.load_model(folder.best_model).compiled
 
 
 def test_averages_are_saved_beside_the_raw_weights(tmp_path):
-    folder, optimizer = RunFolder.create(tmp_path / "run"), SGD(ema_decay=0.5)
+    folder, optimizer = RunFolder.create(tmp_path / "run"), TorchSGD(ema_decay=0.5)
     finish_epochs(folder, compiled_model(optimizer), small_model(), 0)
     names = sorted(path.name for path in folder.path.iterdir())
     assert names == ["best-raw.keras", "best.keras", "last-raw.keras", "last.keras"]
-    assert saved_bias(folder.path / "last-raw.keras") == 3.0
-    # The optimizer took no step, so the average is still the first weights'.
+    assert saved_bias(folder.path / "last-raw.keras") == 4.0
+    # The optimizer took no step, so the average is still that of the initial weights.
     assert saved_bias(folder.last_model) == 0.0
 
 
-def test_weights_come_back_after_their_average():
-    optimizer = SGD(ema_decay=0.5)
+def test_raw_weights_are_restored_after_the_average_was_used():
+    optimizer = TorchSGD(ema_decay=0.5)
     model = compiled_model(optimizer)
     bias = model.get_layer("head").bias
     bias.assign(np.ones(10))

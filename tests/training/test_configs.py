@@ -44,7 +44,7 @@ def test_takes_two_steps(config, tmp_path, request):
     recipe = keras_cct.load_recipe(config, default_model=MODELS.get(name, "cct_7_3x1_32"))
     keys = {"data_dir": write_images(tmp_path / "images.npz", recipe, 4), "batch_size": 2}
     if "finetuned" in config:
-        # Published weights would be downloaded.
+        # Instead of a download of the published weights.
         assert recipe.pretrained or recipe.initial_checkpoint
         keys["initial_checkpoint"] = request.getfixturevalue("weights_for_224")
     other_head = pytest.warns(UserWarning, match="1000 classes")

@@ -11,15 +11,15 @@ from fixtures.small_run import first_images, small_data, small_recipe
 
 import keras_cct
 from keras_cct.inference.evaluation import evaluate
-from keras_cct.training import devices as precision
+from keras_cct.training import devices
 from keras_cct.training.devices import Distribution, choose_precision, local_distribution
-from keras_cct.training.setup import create_training_model
+from keras_cct.training.setup import create_training_model, plan_training
 
 TESTS = Path(__file__).parents[1]
 
 
 @pytest.mark.tensorflow
-def test_one_processor_is_one_replica():
+def test_one_cpu_is_one_replica():
     distribution = local_distribution()
     assert (distribution.num_devices, distribution.description) == (1, "MirroredStrategy on CPU:0")
 
@@ -27,11 +27,14 @@ def test_one_processor_is_one_replica():
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch trains on one device")
 def test_two_devices_train_as_one_then_save_and_export(tmp_path):
     command = [sys.executable, TESTS / "fixtures" / "two_devices.py", tmp_path / "run"]
-    environment = {"PYTHONPATH": str(TESTS), "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    environment = {
+        "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+    }
     done = subprocess.run(command, env={**os.environ, **environment}, check=True, capture_output=True, text=True)
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["devices"] == 2
-    # Three steps of SGD on half the batch each equal three on the whole, but for the order of the sums.
+    # Steps of two devices on half the batch each equal steps on the whole batch, up to the order of summation.
     assert found["difference"] < 1e-5
     _, data = small_data("")
     from_keras, from_saved_model = (
@@ -48,12 +51,12 @@ def test_other_backends_leave_the_accelerators_of_tensorflow_alone():
     assert tf.config.get_visible_devices("GPU") == []
 
 
-def one(device_kind: str) -> Distribution:
-    return Distribution(contextlib.nullcontext, 1, device_kind, "a device")
+def one(device_type: str) -> Distribution:
+    return Distribution(contextlib.nullcontext, 1, device_type, "a device")
 
 
 @pytest.mark.parametrize(
-    ("keys", "device_kind", "policy"),
+    ("keys", "device_type", "policy"),
     [
         ({"amp": False}, "GPU", "float32"),
         ({"amp": True}, "GPU", "mixed_bfloat16"),
@@ -62,8 +65,8 @@ def one(device_kind: str) -> Distribution:
         ({"amp": True, "amp_dtype": "float16"}, "CPU", "float32"),
     ],
 )
-def test_accelerators_compute_in_half_precision_where_asked(keys, device_kind, policy):
-    chosen = choose_precision(small_recipe(**keys), one(device_kind))
+def test_accelerators_use_mixed_precision_if_the_recipe_asks_for_it(keys, device_type, policy):
+    chosen = choose_precision(small_recipe(**keys), one(device_type))
     assert chosen.policy == policy
     assert bool(chosen.reason) == keys["amp"]
 
@@ -72,14 +75,14 @@ def test_accelerators_compute_in_half_precision_where_asked(keys, device_kind, p
 @pytest.mark.parametrize(
     ("flags", "policy", "reason"),
     [
-        ("flags : sse avx512_bf16", "mixed_bfloat16", "amp: bfloat16, because this processor has avx512_bf16"),
-        ("flags : sse amx_bf16", "mixed_bfloat16", "amp: bfloat16, because this processor has amx_bf16"),
-        ("flags : sse avx2", "float32", "amp: off, because this processor has none of avx512_bf16, amx_bf16"),
+        ("flags : sse avx512_bf16", "mixed_bfloat16", "amp: bfloat16, because this CPU has avx512_bf16"),
+        ("flags : sse amx_bf16", "mixed_bfloat16", "amp: bfloat16, because this CPU has amx_bf16"),
+        ("flags : sse avx2", "float32", "amp: off, because this CPU has none of avx512_bf16, amx_bf16"),
     ],
 )
-def test_a_processor_computes_in_bfloat16_if_it_has_the_instructions(flags, policy, reason, tmp_path, monkeypatch):
+def test_cpus_use_bfloat16_if_they_have_the_instructions(flags, policy, reason, tmp_path, monkeypatch):
     (tmp_path / "cpuinfo").write_text(flags)
-    monkeypatch.setattr(precision, "PROCESSOR_FLAGS", tmp_path / "cpuinfo")
+    monkeypatch.setattr(devices, "CPU_INFO", tmp_path / "cpuinfo")
     chosen = choose_precision(small_recipe(amp=True), one("CPU"))
     assert (chosen.policy, chosen.reason) == (policy, reason)
 
@@ -88,7 +91,7 @@ def test_float16_trains_with_a_scaled_loss_and_float32_weights():
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        model = create_training_model(small_recipe(), first_images("train", 1))
+        model = create_training_model(plan_training(small_recipe(), 16), first_images("train", 1))
     finally:
         keras.config.set_dtype_policy(before)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)

@@ -7,20 +7,20 @@ import pytest
 import tensorflow as tf
 
 import keras_cct
-from keras_cct.training import loggers as progress
+from keras_cct.training import loggers
 from keras_cct.training.folder import RunFolder
 from keras_cct.training.loggers import Progress, check_wandb, duration, event_writer, wandb_writer
 
 
 def test_rows_become_scalars_by_epoch(tmp_path):
     write = event_writer(tmp_path)
-    for epoch, loss in enumerate((2.5, 1.5)):
+    for epoch, loss in enumerate((2.5, 1.5), start=1):
         write({"epoch": epoch, "train_loss": loss, "eval_top1": 10.0 * epoch})
     (file,) = tmp_path.iterdir()
     events = [tf.compat.v1.Event.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(file))]
     scalars = [(event.step, value) for event in events for value in event.summary.value]
     found = [(step, value.tag, float(tf.make_ndarray(value.tensor))) for step, value in scalars]
-    assert found == [(0, "train_loss", 2.5), (0, "eval_top1", 0.0), (1, "train_loss", 1.5), (1, "eval_top1", 10.0)]
+    assert found == [(1, "train_loss", 2.5), (1, "eval_top1", 10.0), (2, "train_loss", 1.5), (2, "eval_top1", 20.0)]
     assert {value.metadata.plugin_data.plugin_name for _, value in scalars if value.HasField("metadata")} == {"scalars"}
 
 
@@ -34,13 +34,13 @@ def test_nothing_is_written_without_rows(tmp_path):
     ("seconds", "words"),
     [(0.2, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3700, "1 h 1 min"), (90_000, "1 d 1 h")],
 )
-def test_times_are_told_in_two_units(seconds, words):
+def test_durations_have_two_units(seconds, words):
     assert duration(seconds) == words
 
 
-def test_lines_tell_throughput_and_time_left(monkeypatch, caplog):
+def test_log_lines_have_throughput_and_remaining_time(monkeypatch, caplog):
     clock = [0.0]
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(loggers.time, "perf_counter", lambda: clock[0])
     caplog.set_level(logging.INFO, "keras_cct")
     callback = Progress(num_epochs=3, num_steps=10, batch_size=64, first_step=4)
     metrics = {"loss": 2.0, "val_top1": 0.5, "val_top5": 0.9}
@@ -57,37 +57,37 @@ def test_lines_tell_throughput_and_time_left(monkeypatch, caplog):
 
 
 class Runs(types.ModuleType):
-    """Takes the place of the library and notes what it is told."""
+    """Stands in for wandb and records its calls."""
 
     def __init__(self):
         super().__init__("wandb")
-        self.begun, self.logged = [], []
+        self.started, self.logged = [], []
 
     def init(self, **settings):
-        self.begun.append(settings)
+        self.started.append(settings)
         return self
 
     def log(self, row, step):
         self.logged.append((step, row))
 
 
-def test_rows_go_to_one_run_by_folder(monkeypatch, tmp_path):
+def test_a_folder_logs_to_one_run_of_wandb(monkeypatch, tmp_path):
     wandb = Runs()
     monkeypatch.setitem(sys.modules, "wandb", wandb)
     folder = RunFolder.create(tmp_path / "first")
     write = wandb_writer(folder, {"lr": 0.1})
-    write({"epoch": 0, "train_loss": 1.0})
-    (settings,) = wandb.begun
+    write({"epoch": 1, "train_loss": 1.0})
+    (settings,) = wandb.started
     assert settings["config"] == {"lr": 0.1}
     assert (settings["name"], settings["resume"], Path(settings["dir"])) == ("first", "allow", folder.path)
     wandb_writer(folder, {"lr": 0.1})
     wandb_writer(RunFolder.create(tmp_path / "second"), {"lr": 0.1})
-    first, again, second = [settings["id"] for settings in wandb.begun]
+    first, again, second = [settings["id"] for settings in wandb.started]
     assert first == again != second
-    assert wandb.logged == [(0, {"epoch": 0, "train_loss": 1.0})]
+    assert wandb.logged == [(1, {"epoch": 1, "train_loss": 1.0})]
 
 
-def test_a_missing_library_is_told_before_training(monkeypatch):
+def test_a_missing_wandb_is_reported_before_training(monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(keras_cct.InputError, match="pip install wandb, or leave it out"):
+    with pytest.raises(keras_cct.InputError, match="pip install wandb"):
         check_wandb()

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import random
 import shutil
 import signal
@@ -60,7 +61,7 @@ def assert_same_weights(path: Path, other: Path) -> None:
 
 
 def start(*arguments) -> subprocess.Popen:
-    command = [sys.executable, "-m", "keras_cct.cli", "train", *map(str, arguments)]
+    command = [sys.executable, "-m", "keras_cct", "train", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
@@ -88,7 +89,7 @@ def rows_of(folder: RunFolder) -> list[dict]:
 
 
 @pytest.mark.tensorflow
-def test_a_killed_run_ends_like_one_that_was_left_alone(data, tmp_path):
+def test_a_killed_run_ends_like_an_uninterrupted_one(data, tmp_path):
     alone, killed = RunFolder(tmp_path / "alone"), RunFolder(tmp_path / "killed")
     finish(start(*FLAGS, "--output", alone.path, data))
     moments, process = random.Random(3), start(*FLAGS, "--output", killed.path, data)
@@ -119,17 +120,17 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("moment", [(0, 3), (1, 4)])
-def test_a_run_goes_on_from_its_last_state_on_every_backend(moment, data, tmp_path, monkeypatch, alone):
-    original = training_run._Run._callbacks
-    interrupted = lambda *arguments: [*original(*arguments), Interrupt(*moment)]  # noqa: E731
+@pytest.mark.parametrize("moment", [(0, 3), (1, 0), (1, 4)])
+def test_an_interrupted_run_resumes_from_its_last_state_on_every_backend(moment, data, tmp_path, monkeypatch, alone):
+    callbacks_of_run = training_run._Run._callbacks
+    interrupted = lambda *arguments: [*callbacks_of_run(*arguments), Interrupt(*moment)]  # noqa: E731
     with monkeypatch.context() as patch:
         patch.setattr(training_run._Run, "_callbacks", interrupted)
         with pytest.raises(KeyboardInterrupt):
             keras_cct.train(recipe_of(data), tmp_path / "run")
     resumed = keras_cct.resume(tmp_path / "run")
     if keras.backend.backend() == "torch":
-        # PyTorch's kernels round as the memory of their arguments happens to be aligned.
+        # The rounding of PyTorch's kernels depends on the alignment of their arguments in memory.
         losses = [[float(row["train_loss"]) for row in rows_of(run)] for run in (resumed, alone)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     else:
@@ -138,12 +139,12 @@ def test_a_run_goes_on_from_its_last_state_on_every_backend(moment, data, tmp_pa
 
 
 @pytest.mark.tensorflow
-def test_a_finished_run_goes_on_only_with_more_epochs(data, tmp_path, alone):
+def test_a_finished_run_resumes_only_with_more_epochs(data, tmp_path, alone):
     shutil.copytree(alone.path, tmp_path / "run")
-    with pytest.raises(keras_cct.InputError, match="has finished its 2 epochs. Give more epochs."):
+    with pytest.raises(keras_cct.InputError, match="has finished its 2 epochs"):
         keras_cct.resume(tmp_path / "run")
     longer = keras_cct.resume(tmp_path / "run", epochs=3)
-    assert [row["epoch"] for row in rows_of(longer)] == ["0", "1", "2"]
+    assert [row["epoch"] for row in rows_of(longer)] == ["1", "2", "3"]
     assert keras_cct.load_recipe(longer.recipe).epochs == 3
 
 
@@ -157,28 +158,28 @@ def test_a_run_without_its_exports_gets_them(tmp_path, alone):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"model": "cct_7_3x1_32"}, "has model='cct_2_3x2_32' and cannot go on with 'cct_7_3x1_32'. Leave model out"),
-        ({"batch_size": 8}, "has batch_size=16 and cannot go on with 8"),
+        ({"model": "cct_7_3x1_32"}, "has model='cct_2_3x2_32' and cannot be resumed with 'cct_7_3x1_32'"),
+        ({"batch_size": 8}, "has batch_size=16 and cannot be resumed with 8"),
     ],
 )
-def test_a_run_cannot_become_another(overrides, message, alone):
+def test_keys_that_would_change_the_run_are_refused(overrides, message, alone):
     with pytest.raises(keras_cct.InputError, match=message):
         keras_cct.resume(alone.path, **overrides)
 
 
 @pytest.mark.tensorflow
-def test_a_run_cannot_go_on_with_other_data(data, tmp_path, alone):
+def test_a_run_cannot_be_resumed_with_other_data(data, tmp_path, alone):
     shutil.copytree(alone.path, tmp_path / "run")
     with np.load(data) as arrays:
         np.savez(tmp_path / "fewer.npz", **{name: array[::2] for name, array in arrays.items()})
     before = (tmp_path / "run" / "recipe.yml").read_text()
-    with pytest.raises(keras_cct.InputError, match="the run began with 80 as number of images and would go on with 40"):
+    with pytest.raises(keras_cct.InputError, match="number of images 80; now it is 40"):
         keras_cct.resume(tmp_path / "run", epochs=3, data_dir=str(tmp_path / "fewer.npz"))
     assert (tmp_path / "run" / "recipe.yml").read_text() == before
 
 
 @pytest.mark.tensorflow
-def test_exports_of_fewer_epochs_do_not_outlive_a_resumed_run(data, tmp_path, monkeypatch, alone):
+def test_exports_of_fewer_epochs_are_removed_by_a_resumed_run(data, tmp_path, monkeypatch, alone):
     shutil.copytree(alone.path, tmp_path / "run")
     with monkeypatch.context() as patch:
         patch.setattr(training_run, "_finish", lambda *arguments: None)
@@ -187,18 +188,18 @@ def test_exports_of_fewer_epochs_do_not_outlive_a_resumed_run(data, tmp_path, mo
     assert keras_cct.resume(tmp_path / "run").saved_model.exists()
 
 
-def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(keras_cct.InputError, match="is no folder of a run: it has no recipe.yml"):
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(keras_cct.InputError, match="is not a run folder"):
         keras_cct.resume(tmp_path)
 
 
 @pytest.mark.tensorflow
-def test_a_state_of_another_model_is_refused_and_the_run_stays(data, tmp_path, alone):
+def test_a_state_of_another_model_is_refused_and_no_file_changes(data, tmp_path, alone):
     shutil.copytree(alone.path, tmp_path / "run")
     folder = RunFolder(tmp_path / "run")
     folder.write_recipe(recipe_of(data, model="cct_4_3x2_32", epochs=3).to_yaml())
     before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
-    with pytest.raises(keras_cct.InputError, match="the state is another model's"):
+    with pytest.raises(keras_cct.InputError, match="belongs to another model"):
         keras_cct.resume(folder.path)
     assert before == {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
 
@@ -207,17 +208,17 @@ def test_a_state_of_another_model_is_refused_and_the_run_stays(data, tmp_path, a
 def test_a_full_disk_loses_nothing_that_was_saved(data, tmp_path, monkeypatch, alone):
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    original = Summary.on_epoch_end
+    write_row = Summary.on_epoch_end
 
     def fill_the_disk(self, epoch, logs=None):
-        original(self, epoch, logs)
+        write_row(self, epoch, logs)
         if epoch == 1:
             resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
 
     with monkeypatch.context() as patch:
         patch.setattr(Summary, "on_epoch_end", fill_the_disk)
         try:
-            with pytest.raises(keras_cct.InputError, match="cannot write .* make room, then go on with --resume"):
+            with pytest.raises(keras_cct.InputError, match="cannot write .* --resume"):
                 keras_cct.train(recipe_of(data), tmp_path / "run")
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -226,7 +227,21 @@ def test_a_full_disk_loses_nothing_that_was_saved(data, tmp_path, monkeypatch, a
     assert_same_weights(alone.last_model, resumed.last_model)
 
 
-def test_a_loss_that_is_no_number_ends_the_run(data, tmp_path):
-    with pytest.raises(keras_cct.InputError, match=r"the loss .* is (nan|inf). Lower lr, lengthen warmup_epochs"):
+def test_a_nan_or_infinite_loss_aborts_the_run(data, tmp_path):
+    with pytest.raises(keras_cct.InputError, match=r"the loss .* is (nan|inf). Lower lr"):
         keras_cct.train(recipe_of(data, opt="sgd", lr=1e20), tmp_path / "run")
     assert not (tmp_path / "run" / "state.npz").exists()
+
+
+@pytest.mark.tensorflow
+def test_a_run_from_initial_weights_resumes_without_them_from_any_folder(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keras_cct.save_weights_file(keras_cct.create_model("cct_2_3x2_32", input_shape=(28, 28, 1)), "init.safetensors")
+    shutil.copy(data, "data.npz")
+    recipe = small_recipe(epochs=1, cooldown_epochs=0, dataset="small", data_dir="data.npz")
+    folder = keras_cct.train(dataclasses.replace(recipe, initial_checkpoint="init.safetensors"), tmp_path / "run")
+    assert keras_cct.load_recipe(folder.recipe).initial_checkpoint == str(tmp_path / "init.safetensors")
+    Path("init.safetensors").unlink()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert len(rows_of(keras_cct.resume(folder.path, epochs=2))) == 2

@@ -2,7 +2,7 @@ import pytest
 from fixtures.small_run import small_recipe
 
 import keras_cct
-from keras_cct.training.setup import freeze_layers, initial_weights
+from keras_cct.training.setup import freeze_layers, initial_weights, limit_batch_size, with_absolute_paths
 
 
 def small_model():
@@ -15,11 +15,11 @@ def trained_layers(**keys) -> list[str]:
     return [layer.name for layer in model.layers if layer.trainable_weights]
 
 
-def test_freeze_leaves_the_head():
+def test_freeze_trains_the_head_only():
     assert trained_layers(freeze=True) == ["head"]
 
 
-def test_freeze_until_trains_that_layer_and_all_behind_it():
+def test_freeze_until_trains_that_layer_and_all_after_it():
     assert trained_layers(freeze_until="block_1") == ["block_1", "norm", "sequence_pool", "head"]
     assert trained_layers() == [
         "tokenizer",
@@ -35,7 +35,7 @@ def test_freeze_until_trains_that_layer_and_all_behind_it():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"freeze_until": "block_2"}, "freeze_until='block_2' is no layer of cct_2_3x2_32. Choose one of"),
+        ({"freeze_until": "block_2"}, "freeze_until='block_2' is not a layer of cct_2_3x2_32. Choose one of"),
     ],
 )
 def test_impossible_freezing_is_refused(keys, message):
@@ -52,3 +52,38 @@ def test_weights_are_the_checkpoint_named_or_the_published_ones():
 def test_published_weights_that_do_not_exist_are_refused():
     with pytest.raises(keras_cct.InputError, match="cvt_7_4_32 has no published weights"):
         initial_weights(small_recipe(pretrained=True, model="cvt_7_4_32"))
+
+
+@pytest.mark.parametrize(
+    ("num_images", "num_devices", "mixes_images", "expected"),
+    [
+        (64, 1, True, 64),
+        (63, 1, False, 63),
+        (63, 1, True, 62),
+        (63, 2, False, 62),
+        (63, 3, True, 60),
+        (63, 4, True, 60),
+    ],
+)
+def test_a_batch_is_limited_to_the_training_set(num_images, num_devices, mixes_images, expected):
+    assert limit_batch_size(64, num_images, num_devices, mixes_images) == expected
+
+
+def test_too_few_images_for_a_step_are_refused():
+    with pytest.raises(keras_cct.InputError, match="has 1 images, a step needs at least 2"):
+        limit_batch_size(64, 1, 1, mixes_images=True)
+
+
+def test_paths_become_absolute_and_other_values_stay(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("init.keras", "classes.txt", "imagenet"):
+        (tmp_path / name).touch()
+    (tmp_path / "photos").mkdir()
+    recipe = with_absolute_paths(
+        small_recipe(initial_checkpoint="init.keras", class_map="classes.txt", data_dir="photos")
+    )
+    assert (recipe.initial_checkpoint, recipe.class_map, recipe.data_dir) == tuple(
+        str(tmp_path / name) for name in ("init.keras", "classes.txt", "photos")
+    )
+    for value in ("imagenet", "https://example.org/init.keras", ""):
+        assert with_absolute_paths(small_recipe(initial_checkpoint=value)).initial_checkpoint == value
