@@ -62,7 +62,7 @@ ROOMS = {
 SUBROOMS = {
     "data.augment": (
         [
-            "choice",
+            "batches",
             "pixels",
             "affine",
             "operations",
@@ -73,6 +73,7 @@ SUBROOMS = {
             "mixing",
             "library_layers",
             "plan",
+            "stages",
         ]
     ),
     "data.sources": ["source", "cache", "arrays", "folder", "idx", "keras_datasets", "tfds", "open"],

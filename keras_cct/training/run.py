@@ -9,8 +9,9 @@ from pathlib import Path
 
 import keras
 
+from keras_cct.data.augment.plan import Augmentation, AugmentationPlan
 from keras_cct.data.images import ImageSet
-from keras_cct.data.pipeline import evaluation_batches, recipe_augmentation, training_batches
+from keras_cct.data.pipeline import evaluation_batches, training_batches
 from keras_cct.data.sources.open import open_data
 from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.errors import InputError
@@ -126,6 +127,7 @@ class _Run:
     recipe: Recipe
     train_data: ImageSet
     eval_data: ImageSet
+    plan: AugmentationPlan
     distribution: Distribution
     model: keras.Model
     portrait: keras.Model
@@ -133,8 +135,12 @@ class _Run:
     @classmethod
     def prepare(cls, recipe: Recipe) -> "_Run":
         distribution = local_distribution()
-        check_recipe(recipe, recipe.batch_size * distribution.num_devices)
+        batch_size = recipe.batch_size * distribution.num_devices
+        augmentation = Augmentation.from_recipe(recipe)
+        augmentation.check_batch_size(batch_size)
+        check_recipe(recipe)
         train_data, eval_data = open_data(recipe)
+        plan = augmentation.for_images(input_shape(recipe, train_data), batch_size)
         precision = choose_precision(recipe, distribution)
         if precision.reason:
             log.info("%s", precision.reason)
@@ -142,17 +148,16 @@ class _Run:
         keras.utils.set_random_seed(recipe.seed)
         with distribution.scope(), _dtype_policy(precision.policy):
             model = create_training_model(recipe, train_data)
-        run = cls(recipe, train_data, eval_data, distribution, model, portrait)
+        run = cls(recipe, train_data, eval_data, plan, distribution, model, portrait)
         if run.batch_size > len(train_data):
             raise InputError(
                 f"a batch of {run.batch_size} images is larger than the {len(train_data)} of the set. Lower batch_size."
             )
-        recipe_augmentation(recipe, input_shape(recipe, train_data), run.batch_size)
         return run
 
     @property
     def batch_size(self) -> int:
-        return self.recipe.batch_size * self.distribution.num_devices
+        return self.plan.batch_size
 
     @property
     def data_facts(self) -> Facts:
@@ -169,13 +174,12 @@ class _Run:
 
     def training_batches(self, first_step: int):
         """Returns the batches of all epochs from a step on."""
-        image_shape = input_shape(self.recipe, self.train_data)
-        return training_batches(self.train_data, self.recipe, image_shape, self.batch_size, first_step)
+        return training_batches(self.train_data, self.recipe, self.plan, first_step)
 
     def evaluation_batches(self):
         """Returns the batches of an evaluation."""
         batch_size = self.batch_size * self.recipe.validation_batch_size_multiplier
-        return evaluation_batches(self.eval_data, self.recipe, input_shape(self.recipe, self.train_data), batch_size)
+        return evaluation_batches(self.eval_data, self.recipe, self.plan.image_shape, batch_size)
 
     def fit(self, folder: RunFolder, state: RunState | None, log_wandb: bool) -> list[Row]:
         """Trains from a state, or from the start, and returns the rows of summary.csv."""

@@ -3,7 +3,7 @@
 import keras
 
 from keras_cct.create import create_model
-from keras_cct.data.pipeline import ImageSet, model_image_shape, recipe_augmentation
+from keras_cct.data.pipeline import ImageSet, model_image_shape
 from keras_cct.errors import InputError
 from keras_cct.models.variants import variant_config
 from keras_cct.recipe.recipe import Recipe
@@ -90,19 +90,13 @@ def create_recipe_model(recipe: Recipe, data: ImageSet, weights: str | None = No
     )
 
 
-def check_recipe(recipe: Recipe, batch_size: int) -> None:
+def check_recipe(recipe: Recipe) -> None:
     """Raises InputError for what is wrong with a recipe whatever the images are.
 
     Reading them may take long. Published weights are downloaded here.
-
-    Args:
-        recipe: The recipe.
-        batch_size: Images per step, over all devices.
     """
     variant_config(recipe.model)
     find_optimizer(recipe)
-    any_image = (recipe.img_size or 1, recipe.img_size or 1, len(recipe.mean))
-    recipe_augmentation(recipe, any_image, batch_size)
     weights = initial_weights(recipe)
     if weights is not None:
         find_weights(recipe.model, weights)

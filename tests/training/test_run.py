@@ -94,7 +94,7 @@ def test_run_writes_into_no_folder_that_has_files(tmp_path):
         ({"batch_size": 81}, "a batch of 81 images is larger than the 80 of the set. Lower batch_size."),
         ({"model": "cct_9"}, "unknown variant 'cct_9'"),
         ({"mean": [0.1, 0.2, 0.3], "reprob": 0.5}, "mean=(0.1, 0.2, 0.3) does not fit 1 channels"),
-        ({"mixup": 0.8, "batch_size": 15}, "batch size 15 is odd"),
+        ({"mixup": 0.8, "batch_size": 15}, "got 15"),
     ],
 )
 def test_impossible_recipes_are_refused_before_anything_is_written(overrides, message, tmp_path):
