@@ -1,8 +1,15 @@
-"""Races our input pipeline against the same recipe in Pillow as timm runs it, in worker processes.
+"""Compares the training input pipeline with the same recipe in Pillow, run as timm runs it, in worker processes.
 
-Both start from uint8 images in memory and end with float32 batches: RandomResizedCrop with random interpolation, flip,
-rand-m9-mstd0.5-inc1, Mixup or CutMix on uint8, RandomErasing with noise. They take turns; the side that waits is idle.
-Neither side decodes files, and neither sends its batches to another process.
+Both sides start from decoded uint8 images in memory and end with float32 batches: RandomResizedCrop with random
+interpolation, horizontal flip, rand-m9-mstd0.5-inc1, Mixup or CutMix on uint8, and RandomErasing with noise. Our side
+is `training_batches` as `keras_cct train` runs it, with one thread per Pillow process. What differs between the sides:
+
+* Neither side decodes files. At 224 pixels our side reads its images one by one, as it reads files.
+* Pillow's batches stay in their processes; timm would also send them to the training process.
+* Our side shuffles without replacement and also makes targets. Pillow draws random images and makes no targets.
+
+The sides take turns. The side that waits is idle, except that ours first fills its buffers; those batches are not
+counted.
 
     python benchmarks/input_pipeline.py
 """
@@ -17,6 +24,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from pillow_pipeline import PillowRecipe, source_images, work
@@ -27,26 +35,32 @@ RECIPES = {
     32: PillowRecipe(32, 32, (0.8, 1.0), (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616), batch_size=128),
     224: PillowRecipe(256, 224, (0.08, 1.0), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), batch_size=128),
 }
-NUM_IMAGES = {32: 10_000, 224: 500}
-WARMUP_BATCHES = 8
+NUM_IMAGES = {32: 50_000, 224: 500}
+IMAGES_PER_EPOCH = 2**17
+"""Length of an epoch that is read one by one, close to ImageNet: an epoch of 500 images would measure its start-up."""
+
+NUM_CLASSES = 10
+WARMUP_BATCHES = {32: 32, 224: 8}
+"""At least the batches that our side prefetches during the other side's turn, which are not counted."""
+
 MEAN_TOLERANCE = 12.0
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that answers a mistake with one line."""
+    """A parser that reports an error in one line."""
 
-    def error(self, message):
-        """Prints the message and ends the program with code 2."""
+    def error(self, message: str) -> NoReturn:
+        """Prints the message and exits with status 2."""
         self.exit(2, f"{self.prog}: {message}\n")
 
 
 def main() -> None:
-    """Runs the races and prints their table."""
-    parser = Parser(description="Race our input pipeline against Pillow in worker processes, in images per second.")
+    """Runs the comparisons and prints a table."""
+    parser = Parser(description="Compare the training input pipeline with Pillow in worker processes, in images/s.")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(RECIPES), metavar="SIZE", help="32, 224")
     parser.add_argument("--workers", type=int, default=2, help="Pillow's processes and our threads (default 2)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side (default 5)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="least length of a turn (default 3)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="minimum length of a turn (default 3)")
     parser.add_argument("--json", metavar="FILE", help="write all rates to this file")
     options = parser.parse_args()
     try:
@@ -57,7 +71,7 @@ def main() -> None:
     machine = machine_facts(options.workers)
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
     print(f"{'size':>4}{'batch':>6}{'ours':>10}{'Pillow':>10}  ratio (lowest .. highest of a round)")
-    results = [race(size, options.workers, options.rounds, options.seconds) for size in options.sizes]
+    results = [compare(size, options.workers, options.rounds, options.seconds) for size in options.sizes]
     if options.json:
         Path(options.json).write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
 
@@ -66,16 +80,19 @@ def _check_options(options: argparse.Namespace) -> None:
     for size in options.sizes:
         if size not in RECIPES:
             raise InputError(f"unknown size {size}. Choose from {', '.join(map(str, RECIPES))}.")
-    if not 1 <= options.workers <= os.cpu_count():
-        raise InputError(f"--workers {options.workers} is not from 1 to {os.cpu_count()}, the cores there are.")
-    if options.rounds < 1 or not 0 <= options.seconds <= 3600:
-        raise InputError("--rounds takes a whole number of at least 1, and --seconds a number from 0 to 3600.")
+    num_cores = os.cpu_count() or 1
+    if not 1 <= options.workers <= num_cores:
+        raise InputError(f"--workers must be from 1 to {num_cores}, the number of cores, got {options.workers}.")
+    if options.rounds < 1:
+        raise InputError(f"--rounds must be at least 1, got {options.rounds}.")
+    if not 0 <= options.seconds <= 3600:
+        raise InputError(f"--seconds must be from 0 to 3600, got {options.seconds}.")
     if options.json and (Path(options.json).is_dir() or not Path(options.json).absolute().parent.is_dir()):
-        raise InputError(f"--json {options.json} cannot be written. Give a file in a folder that exists.")
+        raise InputError(f"--json {options.json} cannot be written. Give a file in an existing folder.")
 
 
-def machine_facts(num_workers: int) -> dict[str, str | int]:
-    """Returns what a reader needs to place the rates."""
+def machine_facts(num_workers: int) -> dict[str, str | int | float | None]:
+    """Returns the hardware and the versions that the rates depend on."""
     import PIL
     import tensorflow as tf
 
@@ -90,63 +107,103 @@ def machine_facts(num_workers: int) -> dict[str, str | int]:
     }
 
 
-def race(size: int, num_workers: int, rounds: int, seconds: float) -> dict:
+def our_batches(recipe: PillowRecipe, images: np.ndarray, num_threads: int) -> Iterator:
+    """Returns an iterator over `training_batches` with the same augmentation, for more epochs than anyone waits for."""
+    import tensorflow as tf
+
+    from keras_cct.data.augment.plan import Augmentation
+    from keras_cct.data.images import EncodedImages, LabeledImages
+    from keras_cct.data.pipeline import training_batches
+    from keras_cct.recipe.recipe import Recipe
+
+    class UncompressedImages(EncodedImages):
+        """Images in memory that are read one by one, as files are, but need no decoding."""
+
+        def read(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return tf.gather(pixels, index % len(images)), tf.gather(self._labels, index)
+
+    class_names = tuple(map(str, range(NUM_CLASSES)))
+    if recipe.size == recipe.source_size:
+        data = LabeledImages(images, np.arange(len(images)) % NUM_CLASSES, class_names)
+    else:
+        pixels = tf.constant(images)
+        data = UncompressedImages((), np.arange(IMAGES_PER_EPOCH) % NUM_CLASSES, class_names)
+    training_recipe = Recipe(
+        "cct_7_3x1_32",
+        "benchmark",
+        mean=recipe.mean,
+        std=recipe.std,
+        scale=recipe.scale,
+        aa="rand-m9-mstd0.5-inc1",
+        mixup=0.8,
+        cutmix=1.0,
+        reprob=0.25,
+        remode="pixel",
+        epochs=10_000,
+        workers=num_threads,
+    )
+    image_shape = (recipe.size, recipe.size, 3)
+    plan = Augmentation.from_recipe(training_recipe).for_images(image_shape, recipe.batch_size)
+    return iter(training_batches(data, training_recipe, plan))
+
+
+def compare(size: int, num_workers: int, rounds: int, seconds: float) -> dict:
     """Prints and returns the rates at one size.
 
     Raises:
-        SystemExit: The two sides' pixels differ on average, so they cannot do the same.
+        SystemExit: The mean pixels of the two sides differ, so they do not run the same recipe.
     """
-    from our_pipeline import our_batches
-
-    recipe = RECIPES[size]
+    recipe, num_warmup = RECIPES[size], WARMUP_BATCHES[size]
     batches = our_batches(recipe, source_images(NUM_IMAGES[size], recipe.source_size), num_workers)
-    with pillow_workers(recipe, NUM_IMAGES[size], num_workers) as theirs:
-        ours_mean, theirs_mean = _our_turn(batches, 0)[1], theirs(0)[1]
-        if abs(ours_mean - theirs_mean) > MEAN_TOLERANCE:
-            raise SystemExit(f"mean pixels of {ours_mean:.0f} and {theirs_mean:.0f}; there is nothing to race.")
-        turns = [(_our_turn(batches, seconds)[0], theirs(seconds)[0]) for _ in range(rounds)]
-    our_rate, their_rate = (statistics.median(rates) for rates in zip(*turns, strict=True))
-    ratios = [our_turn / their_turn for our_turn, their_turn in turns]
-    spread = f"{our_rate / their_rate:.2f} ({min(ratios):.2f} .. {max(ratios):.2f})"
-    print(f"{size:4}{recipe.batch_size:6}{our_rate:10.0f}{their_rate:10.0f}  {spread}", flush=True)
-    result = {"size": size, "batch_size": recipe.batch_size, "ours": our_rate, "pillow": their_rate}
-    return result | {"ratio": our_rate / their_rate, "turns": turns}
+    with pillow_workers(recipe, NUM_IMAGES[size], num_workers) as pillow_turn:
+        our_mean, pillow_mean = our_turn(batches, num_warmup, 0)[1], pillow_turn(0)[1]
+        if abs(our_mean - pillow_mean) > MEAN_TOLERANCE:
+            raise SystemExit(f"the mean pixels are {our_mean:.0f} and {pillow_mean:.0f}: the recipes differ.")
+        turns = [(our_turn(batches, num_warmup, seconds)[0], pillow_turn(seconds)[0]) for _ in range(rounds)]
+    our_rate, pillow_rate = (statistics.median(rates) for rates in zip(*turns, strict=True))
+    ratios = [ours / pillow for ours, pillow in turns]
+    spread = f"{our_rate / pillow_rate:.2f} ({min(ratios):.2f} .. {max(ratios):.2f})"
+    print(f"{size:4}{recipe.batch_size:6}{our_rate:10.0f}{pillow_rate:10.0f}  {spread}", flush=True)
+    result = {"size": size, "batch_size": recipe.batch_size, "ours": our_rate, "pillow": pillow_rate}
+    return result | {"ratio": our_rate / pillow_rate, "turns": turns}
 
 
-def _our_turn(batches: Iterator, seconds: float) -> tuple[float, float]:
-    """Returns our images per second and the mean of a batch."""
-    for _ in range(WARMUP_BATCHES):
-        images, _ = next(batches)  # made while the other side worked
+def our_turn(batches: Iterator, num_warmup: int, seconds: float) -> tuple[float, float]:
+    """Returns our images per second and the mean pixel of a batch."""
+    for _ in range(num_warmup):
+        next(batches)
     num_images, start = 0, time.perf_counter()
-    while time.perf_counter() - start < seconds or num_images == 0:
+    while True:
         images, _ = next(batches)
         num_images += images.shape[0]
-    return num_images / (time.perf_counter() - start), float(np.mean(images))
+        elapsed = time.perf_counter() - start
+        if elapsed >= seconds:
+            return num_images / elapsed, float(np.mean(images))
 
 
 @contextlib.contextmanager
 def pillow_workers(recipe: PillowRecipe, num_images: int, num_workers: int) -> Iterator[Callable]:
-    """Starts the processes, and gives a function of seconds that returns their images per second and a batch's mean."""
-    context = multiprocessing.get_context("spawn")  # a fork of a process that runs TensorFlow may hang
+    """Starts the processes. Yields a function of seconds that returns their images per second and the mean pixel."""
+    context = multiprocessing.get_context("spawn")  # forking a process that runs TensorFlow can hang
     pipes = [context.Pipe() for _ in range(num_workers)]
     processes = [
-        context.Process(target=work, args=(far, recipe, num_images, seed), daemon=True)
-        for seed, (_, far) in enumerate(pipes)
+        context.Process(target=work, args=(worker_end, recipe, num_images, seed), daemon=True)
+        for seed, (_, worker_end) in enumerate(pipes)
     ]
     for process in processes:
         process.start()
 
     def turn(seconds: float) -> tuple[float, float]:
-        for near, _ in pipes:
-            near.send(seconds)
-        answers = [near.recv() for near, _ in pipes]
-        return sum(count / elapsed for count, elapsed, _ in answers), statistics.mean(mean for *_, mean in answers)
+        for our_end, _ in pipes:
+            our_end.send(seconds)
+        results = [our_end.recv() for our_end, _ in pipes]
+        return sum(count / elapsed for count, elapsed, _ in results), statistics.mean(mean for *_, mean in results)
 
     try:
         yield turn
     finally:
-        for near, _ in pipes:
-            near.send(None)
+        for our_end, _ in pipes:
+            our_end.send(None)
         for process in processes:
             process.join()
 

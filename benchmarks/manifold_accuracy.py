@@ -46,6 +46,7 @@ def train(recipe: Recipe, attention_type: str) -> tuple[int, float]:
     import keras
 
     from keras_cct.create import create_model
+    from keras_cct.data.augment.plan import Augmentation
     from keras_cct.data.pipeline import evaluation_batches, training_batches
     from keras_cct.data.sample import load_sample
     from keras_cct.training.optimizers import create_optimizer
@@ -64,9 +65,10 @@ def train(recipe: Recipe, attention_type: str) -> tuple[int, float]:
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
         weighted_metrics=[keras.metrics.CategoricalAccuracy(name="top1")],
     )
+    plan = Augmentation.from_recipe(recipe).for_images(train_data.image_shape, recipe.batch_size)
     learning_rates = recipe.learning_rates()
     history = model.fit(
-        training_batches(train_data, recipe, train_data.image_shape, recipe.batch_size),
+        training_batches(train_data, recipe, plan),
         epochs=recipe.total_epochs,
         steps_per_epoch=len(train_data) // recipe.batch_size,
         validation_data=evaluation_batches(eval_data, recipe, eval_data.image_shape, recipe.batch_size),

@@ -1,12 +1,13 @@
-"""The training augmentation as timm runs it: Pillow and NumPy, one image after the other, in worker processes.
+"""The training augmentation as timm runs it: Pillow and NumPy, one image at a time, in worker processes.
 
-Written from the facts of the recipe, for `input_pipeline.py` to race against. It imports no TensorFlow, so that workers
-start fast.
+An independent implementation of the recipe, for `input_pipeline.py` to compare with. It does not import TensorFlow, so
+that workers start quickly.
 """
 
 import dataclasses
 import math
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 import numpy as np
@@ -18,14 +19,14 @@ SOLARIZE_THRESHOLD = 128
 
 @dataclasses.dataclass(frozen=True)
 class PillowRecipe:
-    """The recipe's numbers: those of the CIFAR-10 and ImageNet configs but for the sizes.
+    """The numbers of the recipe, as in the CIFAR-10 and ImageNet configs except for the sizes.
 
     Args:
-        source_size: Height and width of the images read.
-        size: Height and width of the images made.
-        scale: Least and largest share of an image's area to keep.
-        mean: Mean of each channel in units of 0..1.
-        std: Standard deviation of each channel in units of 0..1.
+        source_size: Height and width of the source images.
+        size: Height and width of the augmented images.
+        scale: Smallest and largest fraction of the image area to crop.
+        mean: Mean of each channel, pixels in [0, 1].
+        std: Standard deviation of each channel, pixels in [0, 1].
         batch_size: Images per batch.
     """
 
@@ -38,12 +39,12 @@ class PillowRecipe:
 
     @property
     def fill_color(self) -> tuple[int, ...]:
-        """Value of each channel for pixels that come from outside an image."""
+        """Value of each channel for pixels from outside an image."""
         return tuple(min(255, round(255 * mean)) for mean in self.mean)
 
 
 def crop(image: Image.Image, recipe: PillowRecipe, random: np.random.Generator) -> Image.Image:
-    """Cuts a random part out, resizes it and mirrors half of the images."""
+    """Crops a random box, resizes it and flips half of the images horizontally."""
     width, height = image.size
     left, top, crop_width, crop_height = 0, 0, width, height  # the fallback for square images
     for _ in range(10):
@@ -59,13 +60,13 @@ def crop(image: Image.Image, recipe: PillowRecipe, random: np.random.Generator) 
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random.random() < 0.5 else image
 
 
-def _enhance(enhancer: type) -> object:
+def _enhance(enhancer: type) -> Callable[..., Image.Image]:
     return lambda image, strength, sign, _: enhancer(image).enhance(1.0 + sign * (strength * 0.9))
 
 
-def _affine(matrix: object) -> object:
-    def apply(image: Image.Image, strength: float, sign: int, how: dict) -> Image.Image:
-        return image.transform(image.size, Image.Transform.AFFINE, matrix(sign * strength, image.size), **how)
+def _affine(matrix: Callable) -> Callable[..., Image.Image]:
+    def apply(image: Image.Image, strength: float, sign: int, resampling: dict) -> Image.Image:
+        return image.transform(image.size, Image.Transform.AFFINE, matrix(sign * strength, image.size), **resampling)
 
     return apply
 
@@ -85,7 +86,7 @@ OPERATIONS = (
     lambda image, *_: ImageOps.autocontrast(image),
     lambda image, *_: ImageOps.equalize(image),
     lambda image, *_: ImageOps.invert(image),
-    lambda image, strength, sign, how: image.rotate(sign * strength * 30, **how),
+    lambda image, strength, sign, resampling: image.rotate(sign * strength * 30, **resampling),
     _posterize,
     lambda image, strength, *_: ImageOps.solarize(image, 256 - min(256, int(strength * 256))),
     _solarize_add,
@@ -105,8 +106,8 @@ def rand_augment(image: Image.Image, recipe: PillowRecipe, random: np.random.Gen
     for choice in random.integers(len(OPERATIONS), size=2):
         if random.random() < 0.5:
             strength = min(10.0, max(0.0, random.normal(9, 0.5))) / 10
-            how = {"resample": RESAMPLING[random.integers(2)], "fillcolor": recipe.fill_color}
-            image = OPERATIONS[choice](image, strength, 1 if random.random() < 0.5 else -1, how)
+            resampling = {"resample": RESAMPLING[random.integers(2)], "fillcolor": recipe.fill_color}
+            image = OPERATIONS[choice](image, strength, 1 if random.random() < 0.5 else -1, resampling)
     return image
 
 
@@ -123,14 +124,14 @@ def mix(images: np.ndarray, random: np.random.Generator) -> np.ndarray:
         return mixed
     ratio = np.float32(random.beta(0.8, 0.8))
     mixed = np.empty_like(images)
-    for row, image in enumerate(images):  # one by one, as timm; a whole batch of floats would leave the caches
+    for row, image in enumerate(images):  # one by one, as in timm; a whole batch of floats would not fit into the cache
         blended = image.astype("float32") * ratio + images[-1 - row].astype("float32") * (1 - ratio)
         mixed[row] = np.rint(blended, out=blended)
     return mixed
 
 
 def erase(images: np.ndarray, recipe: PillowRecipe, random: np.random.Generator) -> None:
-    """Puts noise, in place, into a box of a quarter of the images."""
+    """Fills a random box of a quarter of the images with noise, in place."""
     size = images.shape[1]
     mean, std = np.float32(recipe.mean), np.float32(recipe.std)
     for image in images:
@@ -160,7 +161,7 @@ def make_batch(images: np.ndarray, recipe: PillowRecipe, random: np.random.Gener
 
 
 def work(connection: Connection, recipe: PillowRecipe, num_images: int, seed: int) -> None:
-    """Makes batches for as many seconds as the connection asks for, and answers with their number and last mean."""
+    """Serves a connection: gets seconds, makes batches, and sends back number of images, time and last mean pixel."""
     random = np.random.default_rng(seed)
     images = source_images(num_images, recipe.source_size)
     while (seconds := connection.recv()) is not None:
@@ -172,7 +173,7 @@ def work(connection: Connection, recipe: PillowRecipe, num_images: int, seed: in
 
 
 def source_images(count: int, size: int) -> np.ndarray:
-    """Returns images with large and small structure, uint8 of shape (count, size, size, 3)."""
+    """Returns images of smooth random patterns, uint8 of shape (count, size, size, 3)."""
     random = np.random.default_rng(0)
     images = np.empty((count, size, size, 3), dtype="uint8")
     for row in range(count):

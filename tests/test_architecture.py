@@ -63,7 +63,7 @@ ROOMS = {
 SUBROOMS = {
     "data.augment": (
         [
-            "choice",
+            "batches",
             "pixels",
             "affine",
             "operations",
@@ -74,6 +74,7 @@ SUBROOMS = {
             "mixing",
             "library_layers",
             "plan",
+            "stages",
         ]
     ),
     "data.sources": ["source", "labels", "cache", "arrays", "folder", "idx", "keras_datasets", "tfds", "open"],

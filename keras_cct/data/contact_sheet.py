@@ -1,5 +1,6 @@
-"""A picture of what training does to images."""
+"""Contact sheet: training images before and after augmentation, as one PNG file."""
 
+import itertools
 from os import PathLike
 from pathlib import Path
 
@@ -7,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_cct.data.augment.mixing import soft_targets
-from keras_cct.data.augment.plan import augment_crops, crop_image, draw_crops
+from keras_cct.data.augment.plan import Augmentation
+from keras_cct.data.augment.stages import change_pixels, crop_image, draw_crops, mix_and_erase
 from keras_cct.data.decode import ResizeAndCrop, resize_and_crop
 from keras_cct.data.images import ImageSet, LabeledImages, shuffled_indices
-from keras_cct.data.pipeline import recipe_augmentation
 from keras_cct.data.rng import SampleKeys
 from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.files import replacing
@@ -18,23 +19,23 @@ from keras_cct.recipe.recipe import Recipe
 
 NUM_ROWS, NUM_EPOCHS = 8, 7
 GAP = 2
-"""White pixels between pictures."""
+"""White pixels between images."""
 WHITE = 255
-LEAST_SIDE = 96
-"""Smaller pictures are enlarged up to this many pixels, by a whole factor."""
+MIN_SIDE = 96
+"""Images with smaller sides are enlarged by the largest integer factor up to this many pixels."""
 
 
 def write_contact_sheet(
     data: ImageSet, recipe: Recipe, image_shape: tuple[int, int, int], path: str | PathLike
 ) -> Path:
-    """Writes a PNG file with a row per image: the image, cut at the center, then what it is in the first epochs.
+    """Writes a PNG file with one row per image: the center crop, then the augmented image in the first epochs.
 
-    Images are mixed with those of the other rows: the first with the last, and so on. Values that erasing puts beyond
-    0..255 are clipped.
+    Images are mixed with the images of other rows: the first with the last, and so on. Values outside [0, 255], which
+    erasing can produce, are clipped.
 
     Args:
         data: Training images.
-        recipe: Its augmentation and seed.
+        recipe: Augmentation, seed and number of epochs.
         image_shape: (height, width, channels) of the images that the model takes.
         path: File to write.
 
@@ -46,17 +47,17 @@ def write_contact_sheet(
     """
     num_rows = min(NUM_ROWS, len(data))
     num_rows -= num_rows % 2 if num_rows > 1 else 0  # mixing needs pairs
-    how = recipe_augmentation(recipe, image_shape, num_rows)
+    plan = Augmentation.from_recipe(recipe).for_images(image_shape, num_rows)
     with raising_input_errors(data):
         images, indices, labels = _first_images(data, num_rows, recipe.seed)
-    resizing = ResizeAndCrop(*image_shape[:2])
-    columns = [[resize_and_crop(image[tf.newaxis], resizing)[0].numpy() for image in images]]
+    resize = ResizeAndCrop(*image_shape[:2])
+    columns = [np.stack([resize_and_crop(image[tf.newaxis], resize)[0].numpy() for image in images])]
     targets = soft_targets(labels, len(data.class_names), recipe.smoothing)
     for epoch in range(min(NUM_EPOCHS, recipe.total_epochs)):
         keys = SampleKeys(recipe.seed, tf.constant(epoch), indices)
         draws = draw_crops(keys)
-        crops = tf.stack([crop_image(image, draws[row], how) for row, image in enumerate(images)])
-        augmented, _ = augment_crops(crops, targets, keys, how)
+        crops = tf.stack([crop_image(image, draws[row], plan) for row, image in enumerate(images)])
+        augmented, _ = mix_and_erase(change_pixels(crops, keys, plan), targets, keys, plan)
         columns.append(augmented.numpy())
     path = Path(path)
     with replacing(path) as temporary:
@@ -65,7 +66,7 @@ def write_contact_sheet(
 
 
 def _first_images(data: ImageSet, count: int, seed: int) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-    """Returns the first images of the first epoch, their indices and their labels."""
+    """Returns the first images of the first epoch, their indices and labels."""
     if isinstance(data, LabeledImages):
         indices = shuffled_indices(len(data), seed, tf.constant(0))[:count]
         return list(tf.gather(data.images, indices)), indices, tf.gather(data.labels, indices)
@@ -75,16 +76,15 @@ def _first_images(data: ImageSet, count: int, seed: int) -> tuple[list[tf.Tensor
 
 
 def _enlarge(columns: np.ndarray) -> np.ndarray:
-    factor = max(1, LEAST_SIDE // max(columns.shape[2:4]))
+    factor = max(1, MIN_SIDE // max(columns.shape[2:4]))
     return columns.repeat(factor, axis=2).repeat(factor, axis=3)
 
 
 def _grid(columns: np.ndarray) -> np.ndarray:
-    """Returns one picture of pictures, (columns, rows, height, width, channels), with white gaps between them."""
+    """Arranges images, (columns, rows, height, width, channels), in a grid with white gaps between them."""
     num_columns, num_rows, height, width, channels = columns.shape
     sheet = np.full((num_rows * (height + GAP) - GAP, num_columns * (width + GAP) - GAP, channels), WHITE, "uint8")
-    for place in range(num_columns * num_rows):
-        column, row = place % num_columns, place // num_columns
+    for column, row in itertools.product(range(num_columns), range(num_rows)):
         top, left = row * (height + GAP), column * (width + GAP)
         sheet[top : top + height, left : left + width] = np.clip(np.round(columns[column, row]), 0, 255)
     return sheet

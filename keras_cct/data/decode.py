@@ -1,4 +1,4 @@
-"""From an encoded image of any size to the pixels a model takes, inside TensorFlow graphs and out."""
+"""Decoding and resizing of images, in TensorFlow graphs and eagerly."""
 
 import dataclasses
 import math
@@ -14,26 +14,30 @@ from keras_cct.errors import InputError
 DECODABLE_CHANNELS = (1, 3)
 KERNELS = {"bicubic": "keyscubic", "bilinear": "triangle"}
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8")
-"""First bytes of the files that can be read: PNG, JPEG, GIF."""
+"""First bytes of PNG, JPEG and GIF files."""
 
 
 def luma(images: tf.Tensor) -> tf.Tensor:
-    """Returns the gray of ITU-R 601 in Pillow's integers, uint8 of shape (..., 1); gray images stay as they are."""
+    """Converts RGB to gray (ITU-R 601 luma, in Pillow's integer arithmetic), uint8 of shape (..., 1).
+
+    Images of one channel are returned unchanged.
+    """
     if images.shape[-1] == 1:
         return images
     red, green, blue = tf.unstack(tf.cast(images, tf.int32), axis=-1)
     gray = tf.bitwise.right_shift(19595 * red + 38470 * green + 7471 * blue + 32768, 16)
-    return tf.cast(gray, tf.uint8)[..., None]
+    return tf.expand_dims(tf.cast(gray, tf.uint8), -1)
 
 
 def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
-    """Decodes one PNG, JPEG or GIF (its first frame); those of 8 bits as Pillow does.
+    """Decodes a PNG, a JPEG or the first frame of a GIF.
 
-    Transparency is dropped, and the orientation that a camera notes is not applied.
+    Images of 8 bits per channel decode to the same pixels as in Pillow; of 16 bits, the high byte is kept. The alpha
+    channel is dropped, and the EXIF orientation is ignored.
 
     Args:
         encoded: Scalar string tensor, the bytes of the file.
-        channels: 3 for RGB, 1 for gray; color becomes gray as luma of ITU-R 601 in Pillow's integers.
+        channels: 3 for RGB, 1 for gray. Color images are converted to gray by `luma`.
 
     Returns:
         uint8 tensor of shape (height, width, channels).
@@ -48,13 +52,13 @@ def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class ResizeAndCrop:
-    """How an image of any size becomes one of the size that a model takes.
+    """Resizes an image of any size so that it covers the output size, then crops the center.
 
     Args:
-        height: Rows of the result.
-        width: Columns of the result.
-        crop_pct: Share of the resized image's short side that the result keeps, above 0 to 1.
-        interpolation: Resampling, "bicubic" or "bilinear", both antialiased.
+        height: Rows of the output.
+        width: Columns of the output.
+        crop_pct: Fraction of the short side of the resized image that the crop keeps, above 0 to 1.
+        interpolation: "bicubic" or "bilinear", both antialiased.
     """
 
     height: int
@@ -64,59 +68,59 @@ class ResizeAndCrop:
 
     @property
     def covered_sides(self) -> tuple[int, int]:
-        """Rows and columns that the resized image just covers, before its center is cut out."""
+        """Smallest rows and columns of the resized image, before the crop."""
         return math.floor(self.height / self.crop_pct), math.floor(self.width / self.crop_pct)
 
-    def leaves(self, image_shape: tf.TensorShape) -> bool:
-        """Returns whether images of this shape, (rows, columns, channels), stay as they are."""
+    def is_identity(self, image_shape: tf.TensorShape) -> bool:
+        """Returns whether images of this shape, (rows, columns, channels), do not change."""
         return tuple(image_shape[:2]) == self.covered_sides == (self.height, self.width)
 
     def resized_sides(self, rows: tf.Tensor, columns: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns rows and columns of the resized image, for an image of given rows and columns."""
+        """Returns rows and columns of the resized image for an image of `rows` and `columns`."""
         height, width = self.covered_sides
         is_wide = columns * height > rows * width
         new_rows = tf.where(is_wide, height, rows * width // columns)
         return new_rows, tf.where(is_wide, columns * height // rows, width)
 
     def offsets(self, new_rows: tf.Tensor, new_columns: tf.Tensor) -> tf.Tensor:
-        """Returns first row and column of the result in the resized image, halves rounded to even, float32."""
+        """Returns the first row and column of the crop in the resized image, float32, halves rounded to even."""
         return tf.round(tf.cast([new_rows - self.height, new_columns - self.width], tf.float32) / 2)
 
 
-def resize_and_crop(images: tf.Tensor, resizing: ResizeAndCrop) -> tf.Tensor:
-    """Resizes images of one size until they just cover the sides wanted, and cuts out the center.
+def resize_and_crop(images: tf.Tensor, resize: ResizeAndCrop) -> tf.Tensor:
+    """Resizes images of one size so that they cover the output size, then crops the center.
 
     Args:
-        images: Tensor of shape (batch, rows, columns, channels), pixels of 0..255.
-        resizing: The size wanted, and how to reach it.
+        images: Tensor of shape (batch, rows, columns, channels), pixels in [0, 255].
+        resize: Output size, crop and interpolation.
 
     Returns:
-        Float32 tensor of shape (batch, height, width, channels), whole numbers of 0..255.
+        Float32 tensor of shape (batch, height, width, channels), integers in [0, 255].
     """
     rows, columns = tf.unstack(tf.shape(images)[1:3])
-    new_rows, new_columns = resizing.resized_sides(rows, columns)
-    # One step for both: the resized image of a very long one would not fit into memory.
+    new_rows, new_columns = resize.resized_sides(rows, columns)
+    # Resized and cropped in one step: a very long image, resized as a whole, would not fit into memory.
     resized = tf.raw_ops.ScaleAndTranslate(
         images=tf.cast(images, tf.float32),
-        size=(resizing.height, resizing.width),
+        size=(resize.height, resize.width),
         scale=tf.cast([new_rows / rows, new_columns / columns], tf.float32),
-        translation=-resizing.offsets(new_rows, new_columns),
-        kernel_type=KERNELS[resizing.interpolation],
+        translation=-resize.offsets(new_rows, new_columns),
+        kernel_type=KERNELS[resize.interpolation],
         antialias=True,
     )
-    shape = (images.shape[0], resizing.height, resizing.width, images.shape[-1])
+    shape = (images.shape[0], resize.height, resize.width, images.shape[-1])
     return tf.ensure_shape(tf.clip_by_value(tf.round(resized), 0, 255), shape)
 
 
 def decode_batch(encoded: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
-    """Decodes and fits a batch of encoded images.
+    """Decodes, resizes and crops a batch of encoded images.
 
     Args:
         encoded: String tensor of shape (batch,).
-        image_shape: (height, width, channels) of the result.
+        image_shape: (height, width, channels) of the output.
 
     Returns:
-        Float32 tensor of shape (batch, height, width, channels), pixels of 0..255.
+        Float32 tensor of shape (batch, height, width, channels), pixels in [0, 255].
     """
     height, width, channels = image_shape
     return tf.map_fn(
@@ -127,31 +131,31 @@ def decode_batch(encoded: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Te
 
 
 def read_images(paths: Sequence[str | PathLike], image_shape: tuple[int, int, int]) -> list[np.ndarray]:
-    """Reads, decodes and fits image files.
+    """Reads, decodes, resizes and crops image files.
 
     Args:
         paths: PNG, JPEG or GIF files.
-        image_shape: (height, width, channels) of the results; 1 or 3 channels.
+        image_shape: (height, width, channels) of the output; 1 or 3 channels.
 
     Returns:
-        Float32 arrays of shape (1, height, width, channels), one per file.
+        Float32 arrays of shape (1, height, width, channels), one per file, pixels in [0, 255].
 
     Raises:
-        InputError: A file is missing or no image, or no image has that many channels.
+        InputError: A file is missing or not an image, or the number of channels is neither 1 nor 3.
     """
     if image_shape[-1] not in DECODABLE_CHANNELS:
         raise InputError(
-            f"the model takes {image_shape[-1]} channels; image files have {DECODABLE_CHANNELS}. Give it arrays."
+            f"the model takes images with {image_shape[-1]} channels, image files have 1 or 3. Pass arrays instead."
         )
     images = []
     for path in paths:
         try:
             content = Path(path).read_bytes()
             if not content.startswith(SIGNATURES):
-                raise InputError(f"{str(path)!r} is not a PNG, JPEG or GIF image. Give another file.")
+                raise InputError(f"{str(path)!r} is not a PNG, JPEG or GIF image. Choose another file.")
             images.append(decode_batch(tf.constant([content]), image_shape).numpy())
         except OSError as error:
-            raise InputError(f"cannot read {str(path)!r}: {error.strerror}. Give the path of an image.") from error
+            raise InputError(f"cannot read {str(path)!r}: {error.strerror}. Give the path of an image file.") from error
         except tf.errors.OpError as error:
-            raise InputError(f"{str(path)!r} is a broken image. Give another file.") from error
+            raise InputError(f"{str(path)!r} is a broken image. Choose another file.") from error
     return images

@@ -1,4 +1,4 @@
-"""Images of any size with their labels, decoded as they are needed, from files, from memory or from a stream."""
+"""One split of a dataset: labeled images in memory, in encoded files, or in a stream of records."""
 
 import dataclasses
 import functools
@@ -12,13 +12,17 @@ from keras_cct.data.unreadable import UnreadableImages, first_readable
 
 
 def shuffled_indices(count: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
-    """Returns the numbers from 0 to below `count` in an order that depends on seed and epoch only, int32."""
-    return tf.random.experimental.stateless_shuffle(tf.range(count), [seed, epoch])
+    """Returns a permutation of 0 to `count - 1`, int32, that is a pure function of (seed, epoch)."""
+    return _stateless_shuffle(tf.range(count), [seed, epoch])
+
+
+def _stateless_shuffle(values: tf.Tensor, seed: tf.Tensor | list) -> tf.Tensor:
+    return tf.random.experimental.stateless_shuffle(values, seed)  # pyright: ignore[reportAttributeAccessIssue] (stub)
 
 
 @dataclasses.dataclass(frozen=True)
 class LabeledImages:
-    """One split of a data set.
+    """One split of a dataset, decoded, in memory; all images have one size.
 
     Args:
         images: uint8 array of shape (images, height, width, channels).
@@ -40,18 +44,18 @@ class LabeledImages:
 
 
 WINDOW_BYTES = 2**30
-"""Size of the part of a stream that is shuffled at a time; the next one is read meanwhile."""
+"""Size of the shuffle windows of a stream. The next window is read while the current one is used."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class EncodedImages:
-    """One split of a data set, with access to any image.
+    """One split of a dataset, encoded, with random access; images may have different sizes.
 
     Args:
-        names: What to call each image; the path of its file where `contents` is not given.
+        names: Name of each image for messages; without `contents`, the path of its file.
         labels: Integer array of shape (images,), indices into `class_names`.
         class_names: Names of the classes.
-        contents: The encoded images; None to read the files.
+        contents: The encoded images; None to read them from their files.
         channels: Channels to decode to, 1 or 3.
     """
 
@@ -66,25 +70,28 @@ class EncodedImages:
 
     @property
     def image_shape(self) -> tuple[None, None, int]:
-        """(height, width, channels); the first two differ between images."""
+        """(None, None, channels): height and width may differ between images."""
         return (None, None, self.channels)
 
     @functools.cached_property
     def unreadable(self) -> UnreadableImages:
-        """The images that could not be read so far."""
+        """Record of the images that could not be read."""
         return UnreadableImages(len(self), self.names.__getitem__)
 
     def in_order(self) -> tf.data.Dataset:
-        """Returns the arguments of `read` for every image: its index, int32."""
+        """Returns the arguments of `read` for every image in order: its index, int32."""
         return tf.data.Dataset.range(len(self), output_type=tf.int32).map(lambda index: (index,))
 
-    def shuffled(self, seed: int, epoch: tf.Tensor, first: tf.Tensor) -> tf.data.Dataset:
-        """Returns the same for an epoch, in an order that depends on seed and epoch only, without the `first` ones."""
-        return tf.data.Dataset.from_tensor_slices((shuffled_indices(len(self), seed, epoch)[first:],))
+    def shuffled(self, seed: int, epoch: tf.Tensor, num_skipped: tf.Tensor) -> tf.data.Dataset:
+        """Returns the arguments of `read` for one epoch, in an order that is a pure function of (seed, epoch).
+
+        The first `num_skipped` images of the epoch are left out.
+        """
+        return tf.data.Dataset.from_tensor_slices((shuffled_indices(len(self), seed, epoch)[num_skipped:],))
 
     @functools.cached_property
     def _source(self) -> tf.Tensor:
-        # Kept outside of any graph that is being traced, so that all share it.
+        # Created outside of the graph that is being traced, so that all graphs share it.
         with tf.init_scope():
             return tf.constant(self.names if self.contents is None else self.contents)
 
@@ -94,7 +101,7 @@ class EncodedImages:
             return tf.constant(self.labels, tf.int64)
 
     def read(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Reads and decodes an image, or the next one that can be read.
+        """Reads and decodes an image, or the next readable one if it cannot be read.
 
         Args:
             index: Scalar int32 tensor.
@@ -104,26 +111,26 @@ class EncodedImages:
         """
         source, labels = self._source, self._labels
 
-        def attempt(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            position = (tf.cast(index, tf.int64) + number) % len(self)
+        def attempt(offset: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            position = tf.math.floormod(tf.cast(index, tf.int64) + offset, len(self))
             content = source[position] if self.contents is not None else tf.io.read_file(source[position])
             return decode_image(content, self.channels), labels[position]
 
         blank = tf.zeros((1, 1, self.channels), tf.uint8), tf.constant(0, tf.int64)
-        image, label, num_failed = first_readable(attempt, blank, self.unreadable.most_attempts)
+        image, label, num_failed = first_readable(attempt, blank, self.unreadable.max_attempts)
         return image, _note_failures(self.unreadable, index, num_failed, label)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RecordImages:
-    """One split of a data set that is too large for memory and can only be read from start to end.
+    """One split of a dataset, encoded, that can only be read sequentially and may not fit into memory.
 
     Args:
         records: Dataset of pairs of an encoded image, a scalar string tensor, and its label, a scalar int64 tensor.
         count: Number of records.
-        mean_bytes: Mean size of an encoded image.
+        mean_bytes: Mean size of an encoded image, bytes.
         class_names: Names of the classes.
-        name: What to call the set in messages.
+        name: Name of the split for messages.
         channels: Channels to decode to, 1 or 3.
     """
 
@@ -139,33 +146,35 @@ class RecordImages:
 
     @property
     def image_shape(self) -> tuple[None, None, int]:
-        """(height, width, channels); the first two differ between images."""
+        """(None, None, channels): height and width may differ between images."""
         return (None, None, self.channels)
 
     @functools.cached_property
     def unreadable(self) -> UnreadableImages:
-        """The images that could not be read so far."""
-        return UnreadableImages(self.count, lambda index: f"image {index} of {self.name}", has_others=False)
+        """Record of the images that could not be read."""
+        return UnreadableImages(self.count, lambda index: f"image {index} of {self.name}", has_replacements=False)
 
     def in_order(self) -> tf.data.Dataset:
-        """Returns the arguments of `read` for every image: its index, int32, the encoded image and its label."""
+        """Returns the arguments of `read` for every image in order: its index, int32, the encoded image, its label."""
         indices = tf.data.Dataset.range(self.count, output_type=tf.int32)
         return tf.data.Dataset.zip(indices, self.records).map(lambda index, record: (index, *record))
 
-    def shuffled(self, seed: int, epoch: tf.Tensor, first: tf.Tensor) -> tf.data.Dataset:
-        """Returns the same for an epoch, without the `first` ones.
+    def shuffled(self, seed: int, epoch: tf.Tensor, num_skipped: tf.Tensor) -> tf.data.Dataset:
+        """Returns the arguments of `read` for one epoch, in an order that is a pure function of (seed, epoch).
 
-        Windows of about 1 GiB, in the order of the records, are shuffled each by itself. What is skipped is read, but
-        not decoded.
+        Consecutive windows of about 1 GiB are shuffled one by one. The first `num_skipped` images of the epoch are
+        left out: they are read, but not decoded.
         """
         window = max(1, min(self.count, WINDOW_BYTES // max(1, self.mean_bytes)))
 
         def shuffle_window(indices: tf.Tensor, encoded: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            keys = tf.random.stateless_uniform((2,), [seed, epoch], None, None, tf.int32) + indices[:1]
-            order = tf.random.experimental.stateless_shuffle(tf.range(tf.size(indices)), keys)
+            bits = tf.random.stateless_uniform((2,), tf.stack([seed, epoch]), None, None, tf.int32)  # pyright: ignore[reportArgumentType] (full range)
+            order = _stateless_shuffle(tf.range(tf.size(indices)), bits + indices[:1])
             return tf.gather(indices, order), tf.gather(encoded, order), tf.gather(labels, order)
 
-        return self.in_order().batch(window).map(shuffle_window).prefetch(1).unbatch().skip(tf.cast(first, tf.int64))
+        return (
+            self.in_order().batch(window).map(shuffle_window).prefetch(1).unbatch().skip(tf.cast(num_skipped, tf.int64))
+        )
 
     def read(self, index: tf.Tensor, encoded: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Decodes an image.
@@ -189,13 +198,13 @@ ImageSet = LabeledImages | EncodedImages | RecordImages
 def _note_failures(
     unreadable: UnreadableImages, index: tf.Tensor, num_failed: tf.Tensor, label: tf.Tensor
 ) -> tf.Tensor:
-    """Returns the label; calls Python only where an attempt has failed."""
+    """Notes failed attempts and returns the label. Python is called only after a failure."""
 
     def note(index: tf.Tensor, num_failed: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
         unreadable.note(int(index), int(num_failed))
         return label
 
-    def noted() -> tf.Tensor:
+    def note_and_return_label() -> tf.Tensor:
         return tf.ensure_shape(tf.py_function(note, [index, num_failed, label], tf.int64), ())
 
-    return tf.cond(num_failed > 0, noted, lambda: label)
+    return tf.cond(num_failed > 0, note_and_return_label, lambda: label)

@@ -1,4 +1,4 @@
-"""Random numbers that depend on (seed, epoch, index of the image) only, for a whole batch at once."""
+"""Counter-based random numbers: a pure function of (seed, epoch, sample index, stream), computed for whole batches."""
 
 import dataclasses
 import functools
@@ -12,7 +12,7 @@ DRAW_BITS = 24
 
 
 def threefry(key: tuple[tf.Tensor, tf.Tensor], counter: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Threefry-2x32 with 20 rounds: two random words for every counter.
+    """Threefry-2x32 with 20 rounds: returns two random 32-bit words for every counter.
 
     Args:
         key: Two scalar uint32 tensors.
@@ -42,12 +42,12 @@ def _rotate_bits(words: tf.Tensor, distance: int) -> tf.Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class SampleKeys:
-    """All that the random numbers of a batch depend on.
+    """What the random numbers of a batch depend on, besides the stream.
 
     Args:
         seed: Seed of the run, 0 to below 2**32.
-        epoch: Scalar integer tensor, from 0.
-        indices: Integer tensor of shape (batch,), the images' indices in their data set.
+        epoch: Scalar integer tensor, counted from 0.
+        indices: Integer tensor of shape (batch,), the indices of the images in their dataset.
     """
 
     seed: int
@@ -55,74 +55,76 @@ class SampleKeys:
     indices: tf.Tensor
 
 
-def uniform_draws(keys: SampleKeys, places: tf.Tensor) -> tf.Tensor:
-    """Returns two uniform random numbers for every image and place.
+def uniform_draws(keys: SampleKeys, streams: tf.Tensor) -> tf.Tensor:
+    """Returns two uniform random numbers for every image and stream.
 
     Args:
-        keys: The batch.
-        places: int32 tensor of shape (places,) or (batch, places): what the numbers are for.
+        keys: Seed, epoch and indices of the images.
+        streams: int32 tensor of shape (streams,) or (batch, streams). Different streams are independent.
 
     Returns:
-        Float32 tensor of shape (batch, 2 * places), multiples of 2**-24 from 0 to below 1.
+        Float32 tensor of shape (batch, 2 * streams), multiples of 2**-24 in [0, 1).
     """
-    words = tf.stack(_words(keys, places), axis=-1)  # (batch, places, 2)
-    words = tf.reshape(words, (-1, 2 * places.shape[-1]))  # (batch, draws)
+    words = _interleaved_words(keys, streams)  # (batch, 2 * streams)
     high_bits = tf.bitwise.right_shift(words, tf.constant(32 - DRAW_BITS, tf.uint32))
     return tf.cast(tf.cast(high_bits, tf.int32), tf.float32) * 2.0**-DRAW_BITS
 
 
-def normal_draws(keys: SampleKeys, places: tf.Tensor) -> tf.Tensor:
-    """Returns four standard normal random numbers for every image and place: faster than `to_normal`, but coarser.
+def normal_draws(keys: SampleKeys, streams: tf.Tensor) -> tf.Tensor:
+    """Returns four standard normal random numbers for every image and stream: faster than `to_normal`, but coarser.
 
     Args:
-        keys: The batch.
-        places: int32 tensor of shape (places,) or (batch, places): what the numbers are for.
+        keys: Seed, epoch and indices of the images.
+        streams: int32 tensor of shape (streams,) or (batch, streams). Different streams are independent.
 
     Returns:
-        Float32 tensor of shape (batch, 4 * places), each number one of 2**16 that are equally likely.
+        Float32 tensor of shape (batch, 4 * streams). Every number is one of 2**16 equally likely values.
     """
-    words = tf.stack(_words(keys, places), axis=-1)  # (batch, places, 2)
-    numbers = tf.reshape(tf.bitcast(words, tf.uint16), (-1, 4 * places.shape[-1]))  # (batch, draws)
+    halves = tf.bitcast(_interleaved_words(keys, streams), tf.uint16)  # (batch, 2 * streams, 2)
+    numbers = tf.reshape(halves, (-1, halves.shape[1:].num_elements()))  # (batch, 4 * streams)
     return tf.gather(tf.constant(normal_quantiles()), tf.cast(numbers, tf.int32))
 
 
 @functools.cache
 def normal_quantiles() -> np.ndarray:
-    """Returns the quantiles of the standard normal distribution at the middles of 2**16 equal parts, float32."""
-    with tf.init_scope():  # numbers also where a graph is built
-        middles = (tf.range(2**16, dtype=tf.float64) + 0.5) / 2**16
-        return tf.cast(tf.math.ndtri(middles), tf.float32).numpy()
+    """Returns the quantiles of the standard normal distribution at the midpoints of 2**16 equal parts, float32."""
+    with tf.init_scope():  # eager values even while a graph is being traced
+        midpoints = (tf.range(2**16, dtype=tf.float64) + 0.5) / 2**16
+        return tf.cast(tf.math.ndtri(midpoints), tf.float32).numpy()
 
 
-def _words(keys: SampleKeys, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return threefry(
+def _interleaved_words(keys: SampleKeys, streams: tf.Tensor) -> tf.Tensor:
+    """Returns the two words of every image and stream, uint32 of shape (batch, 2 * streams)."""
+    words = threefry(
         (tf.cast(keys.seed, tf.uint32), tf.cast(keys.epoch, tf.uint32)),
-        (tf.cast(keys.indices, tf.uint32)[:, None], tf.cast(places, tf.uint32)),
-    )  # (batch, places) each
+        (tf.cast(keys.indices, tf.uint32)[:, None], tf.cast(streams, tf.uint32)),
+    )  # (batch, streams) each
+    interleaved = tf.stack(words, axis=-1)  # (batch, streams, 2)
+    return tf.reshape(interleaved, (-1, interleaved.shape[1:].num_elements()))
 
 
-def draw_table(keys: SampleKeys, first_place: int, num_draws: int) -> tf.Tensor:
+def draw_table(keys: SampleKeys, first_stream: int, num_draws: int) -> tf.Tensor:
     """Returns a row of uniform random numbers for every image.
 
     Args:
-        keys: The batch.
-        first_place: First of the places that the row takes up, two numbers to a place.
+        keys: Seed, epoch and indices of the images.
+        first_stream: First of the consecutive streams to draw from. Each gives two numbers.
         num_draws: Numbers per image.
 
     Returns:
-        Float32 tensor of shape (batch, num_draws) from 0 to below 1.
+        Float32 tensor of shape (batch, num_draws) in [0, 1).
     """
-    num_places = -(-num_draws // 2)
-    return uniform_draws(keys, tf.range(first_place, first_place + num_places))[:, :num_draws]
+    num_streams = -(-num_draws // 2)
+    return uniform_draws(keys, tf.range(first_stream, first_stream + num_streams))[:, :num_draws]
 
 
 def to_normal(draws: tf.Tensor) -> tf.Tensor:
-    """Turns uniform into standard normal random numbers through the inverse distribution function."""
-    # Float32 would round the middle of the last step to 1, which is infinitely far out.
+    """Turns uniform random numbers into standard normal ones through the inverse distribution function."""
+    # In float32 the midpoint of the last step rounds to 1, whose quantile is infinite.
     return tf.math.ndtri(tf.minimum(draws + 2.0 ** -(DRAW_BITS + 1), 1.0 - 2.0**-DRAW_BITS))
 
 
-def to_integer(draws: tf.Tensor, bound: tf.Tensor) -> tf.Tensor:
-    """Turns uniform random numbers into integers from 0 to below `bound`, an integer tensor that broadcasts."""
+def to_integer(draws: tf.Tensor, bound: tf.Tensor | int) -> tf.Tensor:
+    """Turns uniform random numbers into int32 numbers from 0 to below `bound`, an integer that broadcasts."""
     scaled = tf.cast(draws, tf.float64) * tf.cast(bound, tf.float64)  # float32 could round up to the bound
     return tf.cast(scaled, tf.int32)

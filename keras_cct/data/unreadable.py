@@ -1,4 +1,4 @@
-"""Images that cannot be read: the next one takes their place, with a warning, until they are too many."""
+"""Unreadable images: each is replaced by the next readable one, with a warning, until there are too many."""
 
 import contextlib
 import logging
@@ -11,46 +11,46 @@ from keras_cct.errors import InputError
 
 log = logging.getLogger(__name__)
 
-MOST_IN_A_ROW = 50
-"""Images tried in place of one, as in the original."""
+MAX_CONSECUTIVE = 50
+"""Images tried in place of an unreadable one, as in timm."""
 
-SPARE_FILES, SPARE_SHARE = 10, 0.01
-"""How many of a set may be unreadable: the larger of a number and a share."""
+TOLERATED_COUNT, TOLERATED_FRACTION = 10, 0.01
+"""How many images of a dataset may be unreadable: a number or a fraction, whichever is larger."""
 
 
 class UnreadableImages:
-    """Notes the images of one set that cannot be read.
+    """Record of the unreadable images of a dataset.
 
-    Each is a warning of the log once. More than ten of them and more than 1 % of the set are an error, and so are fifty
-    in a row.
+    Each image is logged once, as a warning. More than ten images that are also more than 1 % of the dataset are an
+    error, and so are fifty consecutive images.
 
     Args:
-        count: Number of images in the set.
-        name_of: Function that tells what to call an image, e.g. its path.
-        has_others: Whether another image can take the place of one; if not, the first is an error.
+        count: Number of images in the dataset.
+        name_of: Function from the index of an image to its name, e.g. its path.
+        has_replacements: Whether another image can replace an unreadable one. If not, the first one is an error.
     """
 
-    def __init__(self, count: int, name_of: Callable[[int], str], has_others: bool = True):
+    def __init__(self, count: int, name_of: Callable[[int], str], has_replacements: bool = True) -> None:
         self._count = count
         self._name_of = name_of
-        self._noted = set()
+        self._noted: set[int] = set()
         self._lock = threading.Lock()
-        self._most = max(SPARE_FILES, int(SPARE_SHARE * count)) if has_others else 0
-        self.most_attempts = min(MOST_IN_A_ROW, count) if has_others else 1
-        self.failure = None
+        self._most = max(TOLERATED_COUNT, int(TOLERATED_FRACTION * count)) if has_replacements else 0
+        self.max_attempts = min(MAX_CONSECUTIVE, count) if has_replacements else 1
+        self.failure: str | None = None
 
     def note(self, index: int, num_failed: int) -> None:
-        """Notes that `num_failed` images from `index` on, in a row, cannot be read.
+        """Notes that `num_failed` consecutive images, starting at `index`, cannot be read.
 
         Raises:
-            InputError: They are too many.
+            InputError: There are too many unreadable images.
         """
         with self._lock:
-            for number in range(index, index + num_failed):
-                self._note_one(number % self._count)
-            if num_failed == self.most_attempts:
+            for position in range(index, index + num_failed):
+                self._note_one(position % self._count)
+            if num_failed == self.max_attempts:
                 last = self._name_of((index + num_failed - 1) % self._count)
-                self._fail(f"{num_failed} images in a row cannot be read, the last is {last!r}.")
+                self._fail(f"{num_failed} consecutive images cannot be read, the last one is {last!r}.")
 
     def _note_one(self, index: int) -> None:
         if index in self._noted:
@@ -58,36 +58,38 @@ class UnreadableImages:
         self._noted.add(index)
         name, num_noted = self._name_of(index), len(self._noted)
         if num_noted > self._most:
-            self._fail(f"{num_noted} of {self._count} images cannot be read, the last is {name!r}.")
-        log.warning("%r cannot be read; the next image takes its place (%d of at most %d)", name, num_noted, self._most)
+            self._fail(f"{num_noted} of {self._count} images cannot be read, the last one is {name!r}.")
+        log.warning(
+            "%r cannot be read and is replaced by the next image (%d of at most %d)", name, num_noted, self._most
+        )
 
-    def _fail(self, what: str) -> None:
-        self.failure = self.failure or f"{what} Mend or remove such files."
+    def _fail(self, problem: str) -> None:
+        self.failure = self.failure or f"{problem} Repair or remove such files."
         raise InputError(self.failure)
 
 
 def first_readable(read: Callable[[tf.Tensor], tuple], blank: tuple, attempts: int) -> tuple:
-    """Tries one thing after the other, inside a graph and without Python, until one does not fail.
+    """Calls `read` until it does not fail, inside the TensorFlow graph.
 
     Args:
-        read: Function of the number of the attempt, a scalar int64 tensor, that returns tensors or fails.
-        blank: Tensors of the same types that stand in if all attempts fail.
-        attempts: Number of attempts.
+        read: Function of the number of the attempt, a scalar int64 tensor. Returns tensors, or fails.
+        blank: Tensors of the same types, returned if all attempts fail.
+        attempts: Largest number of attempts.
 
     Returns:
-        What `read` returned, then the number of failed attempts, a scalar int64 tensor.
+        The tensors from `read`, then the number of failed attempts, a scalar int64 tensor.
     """
     results = tf.data.Dataset.range(attempts).map(lambda attempt: (*read(attempt), attempt)).ignore_errors()
-    stand_in = tf.data.Dataset.from_tensors((*blank, tf.constant(attempts, tf.int64)))
-    return results.concatenate(stand_in).take(1).get_single_element()
+    fallback = tf.data.Dataset.from_tensors((*blank, tf.constant(attempts, tf.int64)))
+    return results.concatenate(fallback).take(1).get_single_element()
 
 
 @contextlib.contextmanager
-def raising_input_errors(*sets: object) -> Iterator[None]:
-    """Turns TensorFlow's error into an InputError of one line, where too many images of a set cannot be read.
+def raising_input_errors(*splits: object) -> Iterator[None]:
+    """Converts TensorFlow's error into an InputError of one line if too many images of a split cannot be read.
 
     Args:
-        *sets: The sets that the block reads; those in memory have nothing to note.
+        *splits: The splits that the block reads. `LabeledImages` are allowed, and never fail.
 
     Raises:
         InputError: Too many images cannot be read.
@@ -95,7 +97,8 @@ def raising_input_errors(*sets: object) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        notes = [data.unreadable for data in sets if hasattr(data, "unreadable")]
-        for failure in (note.failure for note in notes if note.failure):
-            raise InputError(failure) from error
+        for split in splits:
+            unreadable = getattr(split, "unreadable", None)
+            if isinstance(unreadable, UnreadableImages) and unreadable.failure:
+                raise InputError(unreadable.failure) from error
         raise

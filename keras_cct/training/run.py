@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from keras_cct.data.augment.plan import AugmentationPlan
 from keras_cct.data.images import ImageSet
 from keras_cct.data.pipeline import evaluation_batches, training_batches
 from keras_cct.data.sources.open import open_data
@@ -24,7 +25,6 @@ from keras_cct.training.devices import Distribution, choose_precision, local_dis
 from keras_cct.training.folder import RunFolder
 from keras_cct.training.loggers import Progress, check_wandb, draw_curves, event_writer, wandb_writer
 from keras_cct.training.setup import (
-    check_channels,
     create_recipe_model,
     create_training_model,
     input_shape,
@@ -134,7 +134,7 @@ class _Run:
         recipe: The recipe.
         train_data: The training images.
         eval_data: The evaluation images.
-        batch_size: Images per step, over all devices.
+        augmentation: The augmentation of the training images, with their shape and the images per step.
         distribution: The devices.
         model: The compiled model.
         plain_model: An uncompiled float32 model of the same architecture, through which weights are saved.
@@ -144,7 +144,7 @@ class _Run:
     recipe: Recipe
     train_data: ImageSet
     eval_data: ImageSet
-    batch_size: int
+    augmentation: AugmentationPlan
     distribution: Distribution
     model: keras.Model
     plain_model: keras.Model
@@ -161,10 +161,10 @@ class _Run:
         batch_size = recipe.batch_size * distribution.num_devices
         plan = plan_training(recipe, batch_size, loads_weights=state is None)
         train_data, eval_data = open_data(recipe)
-        check_channels(recipe, train_data)
         batch_size = limit_batch_size(
             batch_size, len(train_data), distribution.num_devices, plan.augmentation.mixing.is_active
         )
+        augmentation = plan.augmentation.for_images(input_shape(recipe, train_data), batch_size)
         precision = choose_precision(recipe, distribution)
         if precision.reason:
             log.info("%s", precision.reason)
@@ -172,10 +172,14 @@ class _Run:
         keras.utils.set_random_seed(recipe.seed)
         with distribution.scope(), _dtype_policy(precision.policy):
             model = create_training_model(plan, train_data)
-        run = cls(recipe, train_data, eval_data, batch_size, distribution, model, plain_model, state)
+        run = cls(recipe, train_data, eval_data, augmentation, distribution, model, plain_model, state)
         if state is not None:
             state.check(model, run.data_fingerprint)
         return run
+
+    @property
+    def batch_size(self) -> int:
+        return self.augmentation.batch_size
 
     @property
     def data_fingerprint(self) -> DataFingerprint:
@@ -196,13 +200,12 @@ class _Run:
 
     def training_batches(self, first_step: int) -> Any:
         """Returns the batches of all epochs from a step on."""
-        image_shape = input_shape(self.recipe, self.train_data)
-        return training_batches(self.train_data, self.recipe, image_shape, self.batch_size, first_step)
+        return training_batches(self.train_data, self.recipe, self.augmentation, first_step)
 
     def evaluation_batches(self) -> Any:
         """Returns the batches of an evaluation."""
         batch_size = self.batch_size * self.recipe.validation_batch_size_multiplier
-        return evaluation_batches(self.eval_data, self.recipe, input_shape(self.recipe, self.train_data), batch_size)
+        return evaluation_batches(self.eval_data, self.recipe, self.augmentation.image_shape, batch_size)
 
     def fit(self, folder: RunFolder, log_wandb: bool) -> list[EpochMetrics]:
         """Trains and returns the rows of summary.csv."""

@@ -10,7 +10,7 @@ import keras
 from keras_cct.create import create_model
 from keras_cct.data.augment.plan import Augmentation
 from keras_cct.data.images import ImageSet
-from keras_cct.data.pipeline import model_image_shape, recipe_augmentation
+from keras_cct.data.pipeline import model_image_shape
 from keras_cct.errors import InputError
 from keras_cct.models import names
 from keras_cct.models.variants import variant_config
@@ -52,8 +52,8 @@ def plan_training(recipe: Recipe, batch_size: int, loads_weights: bool = True) -
     """
     variant_config(recipe.model)
     optimizer = OptimizerPlan.from_recipe(recipe)
-    any_shape = (recipe.img_size or 1, recipe.img_size or 1, len(recipe.mean))
-    augmentation = recipe_augmentation(recipe, any_shape, batch_size)
+    augmentation = Augmentation.from_recipe(recipe)
+    augmentation.check_batch_size(batch_size)
     weights = initial_weights(recipe) if loads_weights else None
     file = None if weights is None else resolve_weights(recipe.model, weights).fetch()
     return TrainingPlan(recipe, file, optimizer, augmentation)
@@ -99,23 +99,6 @@ def limit_batch_size(batch_size: int, num_images: int, num_devices: int, mixes_i
         raise InputError(f"the training set has {num_images} images, a step needs at least {multiple}. Add images.")
     log.warning("batch of %d images reduced to %d: the training set has %d", batch_size, limited, num_images)
     return limited
-
-
-def check_channels(recipe: Recipe, data: ImageSet) -> None:
-    """Checks that `mean` and `std` have one value, or one per channel of the images.
-
-    Raises:
-        InputError: They have not.
-    """
-    channels = data.image_shape[-1]
-    if {len(recipe.mean), len(recipe.std)} <= {1, channels}:
-        return
-    values = "1 value" if channels == 1 else f"{channels} values"
-    raise InputError(
-        f"recipe keys mean={list(recipe.mean)} and std={list(recipe.std)} do not match images with "
-        f"{channels} channel{'s' * (channels > 1)}. Set mean and std to {values} each; `keras_cct data stats` "
-        f"measures them."
-    )
 
 
 def freeze_layers(recipe: Recipe, model: keras.Model) -> None:

@@ -23,30 +23,30 @@ def sheet(data, path, **keys) -> np.ndarray:
 
 
 def cells(picture: np.ndarray) -> np.ndarray:
-    """Returns the gray in the middle of each picture, (rows, columns)."""
+    """Returns the gray value at the center of each cell, (rows, columns)."""
     return picture[48::98, 48::98].astype(int)
 
 
 @pytest.mark.parametrize("make", [lambda: DATA, encoded_data], ids=["arrays", "encoded"])
-def test_originals_stand_before_what_training_makes_of_them(make, tmp_path):
+def test_rows_show_an_image_and_its_augmented_versions(make, tmp_path):
     gray = cells(sheet(make(), tmp_path / "sheet.png"))
     assert gray.shape == (8, 4)
     assert len(set(gray[:, 0])) == 8
     np.testing.assert_array_equal(gray, np.repeat(gray[:, :1], 4, axis=1))
 
 
-def test_images_are_mixed_with_those_of_other_rows(tmp_path):
+def test_images_are_mixed_with_images_of_other_rows(tmp_path):
     gray = cells(sheet(DATA, tmp_path / "sheet.png", mixup=1.0))
     assert (gray[:, 1:] != gray[:, :1]).any()
     sums = gray + gray[::-1]
-    np.testing.assert_allclose(sums, np.repeat(sums[:, :1], 4, axis=1), atol=1)  # each pair shares out its gray
+    np.testing.assert_allclose(sums, np.repeat(sums[:, :1], 4, axis=1), atol=1)  # mixing keeps the sum of a pair
 
 
-def test_noise_beyond_white_and_black_is_clipped(tmp_path):
+def test_noise_outside_the_pixel_range_is_clipped(tmp_path):
     picture = sheet(DATA, tmp_path / "sheet.png", reprob=1.0, remode="pixel")
     assert (picture[:, 98:] == 0).any()
 
 
-def test_a_set_of_one_image_has_a_sheet(tmp_path):
+def test_dataset_of_one_image_has_a_sheet(tmp_path):
     one = LabeledImages(IMAGES[:1], DATA.labels[:1], DATA.class_names)
     assert cells(sheet(one, tmp_path / "sheet.png")).shape == (1, 4)

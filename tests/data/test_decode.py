@@ -11,50 +11,50 @@ from keras_cct import InputError
 from keras_cct.data.decode import ResizeAndCrop, decode_batch, decode_image, read_images, resize_and_crop
 
 
-def fit(image: np.ndarray, resizing: ResizeAndCrop) -> np.ndarray:
-    return resize_and_crop(tf.constant(image)[None], resizing)[0].numpy()
+def resized(image: np.ndarray, resize: ResizeAndCrop) -> np.ndarray:
+    return resize_and_crop(tf.constant(image)[None], resize)[0].numpy()
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF"])
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "GIF"])
 @pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 3), ("RGB", 1), ("L", 1)])
-def test_decoding_equals_pillow(kind, mode, channels):
-    content = encoded(photo(mode=mode), kind)
+def test_decoding_equals_pillow(file_format, mode, channels):
+    content = encoded(photo(mode=mode), file_format)
     expected = Image.open(io.BytesIO(content)).convert("RGB").convert("RGB" if channels == 3 else "L")
     decoded = decode_image(tf.constant(content), channels).numpy()
     np.testing.assert_array_equal(decoded, np.reshape(expected, decoded.shape))
 
 
-def test_transparency_is_dropped():
+def test_alpha_channel_is_dropped():
     pixels = np.dstack([np.array(photo()), np.mgrid[:37, :53].sum(axis=0).astype("uint8")])
     content = encoded(Image.fromarray(pixels, "RGBA"), "PNG")
     np.testing.assert_array_equal(decode_image(tf.constant(content), 3), pixels[..., :3])
 
 
-def test_a_very_long_image_needs_no_more_memory_than_its_window():
-    # Resized whole it would have 16 * 16 * 200,000 pixels, 600 MB as float32.
+def test_very_long_images_need_little_memory():
+    # Resized without cropping it would have 16 * 16 * 200,000 pixels, 600 MB as float32.
     image = np.zeros((1, 200_000, 3), "uint8")
     image[:, 99_998:100_002] = 255
-    fitted = fit(image, ResizeAndCrop(16, 16))
-    assert (fitted[:, 1:-1] == 255).all()
+    found = resized(image, ResizeAndCrop(16, 16))
+    assert (found[:, 1:-1] == 255).all()
 
 
-def test_an_image_of_the_right_size_stays_as_it_is():
+def test_images_of_the_output_size_do_not_change():
     image = np.array(photo(20, 30))
-    np.testing.assert_array_equal(fit(image, ResizeAndCrop(20, 30)), image)
+    np.testing.assert_array_equal(resized(image, ResizeAndCrop(20, 30)), image)
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (16, 24), (24, 16), (50, 50)])
-def test_fitting_equals_resizing_and_cutting_with_pillow(height, width):
+def test_resize_and_crop_equals_pillow(height, width):
     image = photo(37, 53)
     scale = max(height / 37, width / 53)
     rows, columns = (height, int(53 * height / 37)) if scale == height / 37 else (int(37 * width / 53), width)
-    resized = np.array(image.resize((columns, rows), Image.Resampling.BICUBIC), dtype=int)
+    whole = np.array(image.resize((columns, rows), Image.Resampling.BICUBIC), dtype=int)
     top, left = round((rows - height) / 2), round((columns - width) / 2)
-    expected = resized[top : top + height, left : left + width]
-    fitted = fit(np.array(image), ResizeAndCrop(height, width))
-    # Pillow rounds to whole grays between its two passes, TensorFlow only at the end.
-    assert np.abs(fitted - expected).max() <= 2
-    assert np.abs(fitted - expected).mean() < 0.3
+    expected = whole[top : top + height, left : left + width]
+    found = resized(np.array(image), ResizeAndCrop(height, width))
+    # Pillow rounds between its two passes, TensorFlow only at the end.
+    assert np.abs(found - expected).max() <= 2
+    assert np.abs(found - expected).mean() < 0.3
 
 
 def test_a_batch_of_different_sizes_decodes_inside_a_dataset():
@@ -62,17 +62,17 @@ def test_a_batch_of_different_sizes_decodes_inside_a_dataset():
     dataset = tf.data.Dataset.from_tensors(contents).map(lambda batch: decode_batch(batch, (16, 16, 3)))
     in_dataset = next(iter(dataset)).numpy()
     np.testing.assert_array_equal(in_dataset, decode_batch(tf.constant(contents), (16, 16, 3)))
-    np.testing.assert_array_equal(in_dataset[0], fit(np.array(photo(37, 53)), ResizeAndCrop(16, 16)))
+    np.testing.assert_array_equal(in_dataset[0], resized(np.array(photo(37, 53)), ResizeAndCrop(16, 16)))
 
 
-def test_files_that_are_no_images_are_refused(tmp_path):
+def test_rejects_files_that_are_not_images(tmp_path):
     (tmp_path / "notes.png").write_text("not a picture")
     (tmp_path / "half.png").write_bytes(encoded(photo(), "PNG")[:200])
     (tmp_path / "half.jpg").write_bytes(encoded(photo(), "JPEG")[:200])
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "bitmap.bmp").write_bytes(encoded(photo(), "BMP"))
     for name in ("notes.png", "empty.jpg", "bitmap.bmp"):
-        with pytest.raises(InputError, match=f"{name}' is not a PNG, JPEG or GIF image. Give another file."):
+        with pytest.raises(InputError, match=f"{name}' is not a PNG, JPEG or GIF image"):
             read_images([tmp_path / name], (8, 8, 3))
     for name in ("half.png", "half.jpg"):
         with pytest.raises(InputError, match=f"{name}' is a broken image"):
@@ -81,13 +81,13 @@ def test_files_that_are_no_images_are_refused(tmp_path):
         read_images([tmp_path / "none.png"], (8, 8, 3))
 
 
-def test_models_of_other_channels_take_no_files():
-    with pytest.raises(InputError, match="the model takes 5 channels"):
+def test_rejects_files_for_models_of_other_channels():
+    with pytest.raises(InputError, match="5 channels"):
         read_images(["a.png"], (8, 8, 5))
 
 
 @pytest.mark.parametrize(
-    ("kind", "picture"),
+    ("file_format", "picture"),
     [
         ("JPEG", photo(mode="CMYK")),
         ("PNG", photo(mode="P")),
@@ -97,45 +97,45 @@ def test_models_of_other_channels_take_no_files():
     ],
     ids=["CMYK", "palette", "one bit", "gray with transparency", "GIF"],
 )
-def test_unusual_images_become_rgb_as_in_pillow(kind, picture):
-    content = encoded(picture, kind)
+def test_unusual_color_modes_are_converted_to_rgb_as_in_pillow(file_format, picture):
+    content = encoded(picture, file_format)
     expected = Image.open(io.BytesIO(content)).convert("RGB")
     np.testing.assert_array_equal(decode_image(tf.constant(content), 3), expected)
 
 
-def test_images_of_16_bits_keep_their_high_byte():
+def test_images_of_16_bits_keep_the_high_byte():
     pixels = np.arange(40 * 50, dtype="uint16").reshape(40, 50, 1) * 32
     decoded = decode_image(tf.io.encode_png(pixels), 3)
     np.testing.assert_array_equal(decoded, np.repeat(pixels >> 8, 3, axis=-1))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "GIF"])
-def test_the_first_frame_of_an_animation_counts(kind):
+@pytest.mark.parametrize("file_format", ["PNG", "GIF"])
+def test_the_first_frame_of_an_animation_is_decoded(file_format):
     frames = [photo(phase=phase) for phase in range(3)]
-    content = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+    content = encoded(frames[0], file_format, save_all=True, append_images=frames[1:])
     expected = Image.open(io.BytesIO(content)).convert("RGB")
     np.testing.assert_array_equal(decode_image(tf.constant(content), 3), expected)
 
 
 @pytest.mark.parametrize("row", GOLDEN["eval_resize_crop"]["rows"])
-def test_evaluation_resizes_and_cuts_as_the_original(row):
+def test_evaluation_resizes_and_crops_as_timm(row):
     img_size, crop_pct, width, height, short, new_width, new_height, left, top = row
-    resizing = ResizeAndCrop(img_size, img_size, crop_pct)
-    assert resizing.covered_sides == (short, short)
-    sides = resizing.resized_sides(tf.constant(height), tf.constant(width))
+    resize = ResizeAndCrop(img_size, img_size, crop_pct)
+    assert resize.covered_sides == (short, short)
+    sides = resize.resized_sides(tf.constant(height), tf.constant(width))
     assert [int(side) for side in sides] == [new_height, new_width]
-    assert resizing.offsets(*sides).numpy().tolist() == [top, left]
+    assert resize.offsets(*sides).numpy().tolist() == [top, left]
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(75, 100), (100, 66), (20, 20)])
-def test_evaluation_has_the_pixels_of_pillow(size, interpolation):
-    resizing = ResizeAndCrop(45, 45, 0.9, interpolation)
+def test_evaluation_pixels_equal_pillow(size, interpolation):
+    resize = ResizeAndCrop(45, 45, 0.9, interpolation)
     image = photo(*size)
-    rows, columns = (int(side) for side in resizing.resized_sides(tf.constant(size[0]), tf.constant(size[1])))
-    top, left = (int(offset) for offset in resizing.offsets(tf.constant(rows), tf.constant(columns)))
-    resized = np.array(image.resize((columns, rows), Image.Resampling[interpolation.upper()]), dtype=int)
-    difference = np.abs(fit(np.array(image), resizing) - resized[top : top + 45, left : left + 45])
-    # Pillow rounds to whole grays between its two passes, TensorFlow only at the end.
+    rows, columns = (int(side) for side in resize.resized_sides(tf.constant(size[0]), tf.constant(size[1])))
+    top, left = (int(offset) for offset in resize.offsets(tf.constant(rows), tf.constant(columns)))
+    whole = np.array(image.resize((columns, rows), Image.Resampling[interpolation.upper()]), dtype=int)
+    difference = np.abs(resized(np.array(image), resize) - whole[top : top + 45, left : left + 45])
+    # Pillow rounds between its two passes, TensorFlow only at the end.
     assert difference.max() <= 1
     assert difference.mean() < 0.3

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from fixtures.images import encoded, photo
 
-from keras_cct.data import images as encoded_images
+from keras_cct.data import images as images_module
 from keras_cct.data.images import EncodedImages, RecordImages
 from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.errors import InputError
@@ -30,8 +30,8 @@ def in_records(contents=CONTENTS) -> RecordImages:
     return RecordImages(records, COUNT, 100, CLASS_NAMES, "tfds/pets train")
 
 
-def make(kind: str, folder):
-    return {"memory": in_memory, "files": lambda: in_files(folder), "records": in_records}[kind]()
+def make(source: str, folder):
+    return {"memory": in_memory, "files": lambda: in_files(folder), "records": in_records}[source]()
 
 
 def read_all(data, items: tf.data.Dataset) -> list[tuple[int, np.ndarray, int]]:
@@ -39,9 +39,9 @@ def read_all(data, items: tf.data.Dataset) -> list[tuple[int, np.ndarray, int]]:
     return list(dataset.as_numpy_iterator())
 
 
-@pytest.mark.parametrize("kind", ["memory", "files", "records"])
-def test_every_image_comes_in_order_with_its_label(kind, tmp_path):
-    data = make(kind, tmp_path)
+@pytest.mark.parametrize("source", ["memory", "files", "records"])
+def test_in_order_reads_every_image_with_its_label(source, tmp_path):
+    data = make(source, tmp_path)
     assert (len(data), data.image_shape) == (COUNT, (None, None, 3))
     found = read_all(data, data.in_order())
     assert [index for index, _, _ in found] == list(range(COUNT))
@@ -50,19 +50,19 @@ def test_every_image_comes_in_order_with_its_label(kind, tmp_path):
         np.testing.assert_array_equal(image, photo(10 + number, 20, phase=number))
 
 
-@pytest.mark.parametrize("kind", ["memory", "files", "records"])
-def test_seed_and_epoch_decide_the_order_and_the_start_is_cut_off(kind, tmp_path):
-    data = make(kind, tmp_path)
+@pytest.mark.parametrize("source", ["memory", "files", "records"])
+def test_seed_and_epoch_decide_the_order(source, tmp_path):
+    data = make(source, tmp_path)
 
-    def order(seed, epoch, first=0):
-        found = read_all(data, data.shuffled(seed, tf.constant(epoch), tf.constant(first)))
+    def order(seed, epoch, num_skipped=0):
+        found = read_all(data, data.shuffled(seed, tf.constant(epoch), tf.constant(num_skipped)))
         assert [label for _, _, label in found] == [LABELS[index] for index, _, _ in found]
         return [int(index) for index, _, _ in found]
 
     assert sorted(order(0, 0)) == list(range(COUNT))
     assert order(0, 0) == order(0, 0)
     assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in (0, 1)}) == 4
-    assert order(0, 0, first=5) == order(0, 0)[5:]
+    assert order(0, 0, num_skipped=5) == order(0, 0)[5:]
 
 
 def test_gray_images_can_stay_gray():
@@ -71,8 +71,8 @@ def test_gray_images_can_stay_gray():
     assert image.shape == (10, 20, 1)
 
 
-def test_a_stream_is_shuffled_in_windows(monkeypatch):
-    monkeypatch.setattr(encoded_images, "WINDOW_BYTES", 400)
+def test_records_are_shuffled_in_windows(monkeypatch):
+    monkeypatch.setattr(images_module, "WINDOW_BYTES", 400)
     data = in_records()
     indices = [int(index) for index, _, _ in data.shuffled(0, tf.constant(0), tf.constant(0))]
     windows = [indices[start : start + 4] for start in (0, 4, 8)]
@@ -81,7 +81,7 @@ def test_a_stream_is_shuffled_in_windows(monkeypatch):
     assert len({tuple(index % 4 for index in window) for window in windows}) > 1
 
 
-def test_the_next_image_takes_the_place_of_one_that_cannot_be_read(caplog):
+def test_unreadable_images_are_replaced_by_the_next_image(caplog):
     broken = [content[:60] if number in (3, 4, 11) else content for number, content in enumerate(CONTENTS)]
     data = in_memory(broken)
     for _ in range(2):
@@ -89,12 +89,10 @@ def test_the_next_image_takes_the_place_of_one_that_cannot_be_read(caplog):
         assert [label for _, _, label in found] == [LABELS[n] for n in (0, 1, 2, 5, 5, 5, 6, 7, 8, 9, 10, 0)]
         np.testing.assert_array_equal(found[3][1], found[5][1])
     messages = sorted(record.getMessage() for record in caplog.records)
-    assert [message.split(" (")[0] for message in messages] == [
-        f"'image {number}' cannot be read; the next image takes its place" for number in (11, 3, 4)
-    ]
+    assert [message.split(" cannot be read")[0] for message in messages] == ["'image 11'", "'image 3'", "'image 4'"]
 
 
-def test_a_file_that_is_gone_is_one_more_unreadable_image(tmp_path, caplog):
+def test_missing_files_are_unreadable_images(tmp_path, caplog):
     data = in_files(tmp_path)
     (tmp_path / "0.png").unlink()
     _, label = data.read(tf.constant(0))
@@ -104,13 +102,13 @@ def test_a_file_that_is_gone_is_one_more_unreadable_image(tmp_path, caplog):
 
 def test_too_many_unreadable_images_are_one_error():
     data = in_memory([b"no picture"] * COUNT)
-    message = "cannot be read, the last is 'image .*'. Mend or remove such files.$"
+    message = "cannot be read, .* 'image .*'"
     with pytest.raises(InputError, match=message), raising_input_errors(data):
         read_all(data, data.in_order())
 
 
-def test_a_broken_record_is_an_error():
+def test_unreadable_record_is_an_error():
     data = in_records([*CONTENTS[:4], b"no picture", *CONTENTS[5:]])
-    message = "1 of 12 images cannot be read, the last is 'image 4 of tfds/pets train'. Mend or remove such files."
+    message = "1 of 12 images cannot be read, .* 'image 4 of tfds/pets train'"
     with pytest.raises(InputError, match=message), raising_input_errors(data):
         read_all(data, data.in_order())

@@ -7,7 +7,7 @@ from fixtures.golden_recipe import MODES, run
 
 from keras_cct.data.rng import SampleKeys, draw_table, normal_draws, threefry, to_integer, to_normal
 
-# Known answers of the Random123 distribution, threefry2x32 with 20 rounds: counter, key, result.
+# Known-answer tests of the Random123 library, threefry2x32 with 20 rounds: counter, key, result.
 KNOWN_ANSWERS = [
     ((0, 0), (0, 0), (0x6B200159, 0x99BA4EFE)),
     ((0xFFFFFFFF, 0xFFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF), (0x1CB996FC, 0xBB002BE7)),
@@ -21,7 +21,7 @@ def table(seed=0, epoch=0, indices=range(20_000), num_draws=6) -> np.ndarray:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("counter", "key", "answer"), KNOWN_ANSWERS)
-def test_generator_gives_the_known_answers(counter, key, answer, mode):
+def test_threefry_matches_the_known_answers(counter, key, answer, mode):
     words = [np.array(word, dtype="uint32") for word in (*key, *counter)]
     found = run(mode, lambda a, b, c, d: threefry((a, b), (c, d)), *words)
     assert tuple(int(word) for word in found) == answer
@@ -37,14 +37,14 @@ def test_draws_are_uniform():
         assert np.abs(sorted_draws - np.arange(20_000) / 20_000).max() < 1.95 / np.sqrt(20_000)
 
 
-def test_draws_do_not_depend_on_each_other():
+def test_draws_are_independent():
     columns = [*table().T, *table(epoch=1).T, *table(seed=1).T]
     columns.append(np.roll(columns[0], 1))
     correlations = np.corrcoef(np.stack(columns)) - np.eye(19)
     assert np.abs(correlations).max() < 5 / np.sqrt(20_000)  # five standard deviations
 
 
-def test_an_image_has_its_draws_in_every_batch():
+def test_draws_do_not_depend_on_the_batch():
     np.testing.assert_array_equal(table(indices=[7, 3, 90]), table(indices=[3, 90, 7, 1])[[2, 0, 1]])
     np.testing.assert_array_equal(table(num_draws=3), table(num_draws=6)[:, :3])
 
@@ -66,7 +66,7 @@ def test_fast_normal_draws_are_standard_normal_and_independent():
         assert np.abs(shares - np.arange(20_000) / 20_000).max() < 1.95 / np.sqrt(20_000)
 
 
-def test_integers_cover_their_range_evenly():
+def test_integers_are_uniform():
     found = np.bincount(to_integer(tf.constant(table()[:, 0]), 15), minlength=15)
     assert len(found) == 15
     assert np.abs(found / 20_000 - 1 / 15).max() < 5 * np.sqrt(14 / 225 / 20_000)

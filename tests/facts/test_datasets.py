@@ -30,6 +30,8 @@ def test_synonyms_lead_to_datasets():
     assert not set(SYNONYMS) & set(DATASETS)
     assert standard_name("imagenet1k") == standard_name("imagenet2012") == standard_name("imagenet") == "imagenet"
     assert standard_name("unknown") == "unknown"
+
+
 def test_every_dataset_of_a_variant_has_names():
     for name in {variant.dataset for variant in VARIANTS.values()}:
         assert len(keras_cct.class_names(name)) == DATASETS[name].num_classes

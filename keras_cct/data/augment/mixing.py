@@ -1,6 +1,6 @@
-"""Mixup and CutMix: every image becomes a mixture of two, and so does its target.
+"""Mixup and CutMix: every image is mixed with another image of its batch, and so is its target.
 
-Reference: Zhang et al. 2017, arXiv:1710.09412; Yun et al. 2019, arXiv:1905.04899; the sampling is that of timm 0.4.12.
+Reference: Zhang et al. 2017, arXiv:1710.09412; Yun et al. 2019, arXiv:1905.04899; sampling as in timm 0.4.12.
 """
 
 import dataclasses
@@ -8,30 +8,30 @@ import math
 
 import tensorflow as tf
 
-from keras_cct.data.augment.choice import apply_by_choice
+from keras_cct.data.augment.batches import apply_by_choice, static_shape
 from keras_cct.data.augment.crop import box_masks
 from keras_cct.data.rng import SampleKeys, to_integer
 from keras_cct.errors import InputError, check_setting
 
 MODES = ("batch", "pair", "elem")
 MIX_DRAWS = 6
-"""Random numbers per mixture: whether to mix, whether to cut, two for the ratio, two for the box's center."""
+"""Uniform random numbers per mixture: whether to mix, CutMix or Mixup, two for the ratio, two for the box center."""
 
 CACHED_VALUES, FEW_IMAGES = 2**20, 8
-"""More pixel values than a processor's cache holds in float32 are blended a few images at a time."""
+"""Batches of more values than the CPU's cache holds in float32 are blended a few images at a time."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Mixing:
-    """How to mix; the keys and defaults are the original's.
+    """Settings of Mixup and CutMix, with timm's keys and defaults.
 
     Args:
-        mixup: Parameter of the Beta distribution of Mixup's ratio; 0 for no Mixup.
-        cutmix: The same for CutMix.
-        mixup_prob: Share of draws that mix, 0 to 1.
-        mixup_switch_prob: Share of CutMix among the mixtures, where both are on, 0 to 1.
-        mixup_mode: What shares one draw: "batch", "pair" (an image and its partner) or "elem" (each image).
-        mixup_off_epoch: First epoch without mixing, from 0; 0 for never.
+        mixup: Alpha of the Beta distribution of Mixup's ratio; 0 turns Mixup off.
+        cutmix: Alpha of the Beta distribution of CutMix's ratio; 0 turns CutMix off.
+        mixup_prob: Probability that a batch, pair or image is mixed, in [0, 1].
+        mixup_switch_prob: Probability of CutMix instead of Mixup if both are on, in [0, 1].
+        mixup_mode: What shares one random ratio: "batch", "pair" (an image and its partner) or "elem" (each image).
+        mixup_off_epoch: First epoch without mixing, counted from 0; 0 to mix in every epoch.
 
     Raises:
         InputError: A value is unknown or out of range.
@@ -53,17 +53,17 @@ class Mixing:
 
     @property
     def is_active(self) -> bool:
-        """Whether images are ever mixed."""
+        """Whether Mixup or CutMix is on."""
         return self.mixup > 0 or self.cutmix > 0
 
 
 def soft_targets(labels: tf.Tensor, num_classes: int, smoothing: float) -> tf.Tensor:
-    """Returns smoothed one-hot targets: `smoothing / num_classes` everywhere, the rest on the label.
+    """Returns one-hot targets with label smoothing: `smoothing / num_classes` everywhere, the rest on the label.
 
     Args:
         labels: Integer tensor of shape (batch,).
         num_classes: Number of columns.
-        smoothing: Share of the weight to spread, 0 to below 1.
+        smoothing: Probability mass spread over all classes, in [0, 1).
 
     Returns:
         Float32 tensor of shape (batch, num_classes); each row sums to 1.
@@ -73,16 +73,20 @@ def soft_targets(labels: tf.Tensor, num_classes: int, smoothing: float) -> tf.Te
 
 
 def check_batch_size(batch_size: int) -> None:
-    """Raises InputError if a batch cannot be mixed: image i is mixed with image batch_size - 1 - i."""
+    """Checks that a batch can be mixed: image i is mixed with image batch_size - 1 - i.
+
+    Raises:
+        InputError: The batch size is odd.
+    """
     if batch_size % 2:
         raise InputError(
-            f"batch size {batch_size} is odd, and mixup and cutmix pair the images of a batch. "
-            "Choose an even one, or set mixup and cutmix to 0."
+            f"batch size must be even for mixup and cutmix, which pair the images of a batch, got {batch_size}. "
+            "Choose an even batch size, or set mixup and cutmix to 0."
         )
 
 
 def drawing_keys(keys: SampleKeys, mode: str) -> SampleKeys:
-    """Returns, for every image of a batch, the key of the image whose random numbers decide how it is mixed."""
+    """Returns, for every image of a batch, the key of the image whose random numbers it shares."""
     return dataclasses.replace(keys, indices=_drawing_indices(keys.indices, mode))
 
 
@@ -98,27 +102,27 @@ def _drawing_indices(indices: tf.Tensor, mode: str) -> tf.Tensor:
 def mix(
     images: tf.Tensor, targets: tf.Tensor, draws: tf.Tensor, epoch: tf.Tensor, mixing: Mixing
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mixes every image with the one as far from the batch's end as it is from the start.
+    """Mixes image i of a batch with image batch_size - 1 - i.
 
     Args:
-        images: uint8 tensor of shape (batch, height, width, channels); the batch is even.
+        images: uint8 tensor of shape (batch, height, width, channels) with a static, even batch size.
         targets: Float32 tensor of shape (batch, classes).
-        draws: Float32 tensor of shape (batch, 6), uniform in 0..1, from the images of `drawing_keys`.
-        epoch: Scalar integer tensor, from 0.
-        mixing: How to mix.
+        draws: Float32 tensor of shape (batch, 6), uniform in [0, 1), drawn with `drawing_keys`.
+        epoch: Scalar integer tensor, counted from 0.
+        mixing: Settings.
 
     Returns:
-        Images and targets of the shapes and dtypes given.
+        Images and targets of unchanged shapes and dtypes.
     """
-    check_batch_size(images.shape[0])
-    height, width = images.shape[1:3]
+    batch_size = static_shape(images)[0]
+    height, width = static_shape(images)[1:3]
     ratios, is_cut = draw_ratios(draws, epoch, mixing)
     centers = to_integer(draws[:, 4], height), to_integer(draws[:, 5], width)
     boxes = cut_boxes(ratios, *centers, height, width)
     cut_ratios = 1.0 - tf.cast(boxes[:, 2] * boxes[:, 3], tf.float64) / (height * width)
     ratios = tf.where(is_cut, cut_ratios, ratios)
     choices = tf.where(ratios < 1, tf.where(is_cut, 2, 1), 0)
-    partner_rows = images.shape[0] - 1 - tf.range(images.shape[0])
+    partner_rows = batch_size - 1 - tf.range(batch_size)
     if mixing.mixup_mode == "batch":
         mixed = _mix_alike(images, choices[0], ratios, boxes)
     else:
@@ -127,16 +131,19 @@ def mix(
 
 
 def _mix_alike(images: tf.Tensor, choice: tf.Tensor, ratios: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
-    """Mixes all images in the same way: not at all, by blending or by pasting, as `choice` is 0, 1 or 2."""
+    """Mixes all images of a batch in the same way; `choice` is 0 (no mixing), 1 (Mixup) or 2 (CutMix)."""
     partners = tf.reverse(images, [0])
 
     def blend_all() -> tf.Tensor:
-        if math.prod(images.shape) <= CACHED_VALUES:
+        if images.shape.num_elements() <= CACHED_VALUES:
             return blend_pixels(images, partners, ratios)
-        few = math.gcd(images.shape[0], FEW_IMAGES)
-        groups = [tf.reshape(side, (-1, few, *side.shape[1:])) for side in (images, partners, ratios)]
+        few = math.gcd(static_shape(images)[0], FEW_IMAGES)
+        groups = [tf.reshape(values, (-1, few, *values.shape[1:])) for values in (images, partners, ratios)]
         mixed = tf.map_fn(
-            lambda group: blend_pixels(*group), tuple(groups), fn_output_signature=tf.uint8, parallel_iterations=1
+            lambda group: blend_pixels(group[0], group[1], group[2]),
+            tuple(groups),
+            fn_output_signature=tf.uint8,
+            parallel_iterations=1,
         )
         return tf.reshape(mixed, images.shape)
 
@@ -146,7 +153,7 @@ def _mix_alike(images: tf.Tensor, choice: tf.Tensor, ratios: tf.Tensor, boxes: t
 def _mix_apart(
     images: tf.Tensor, partner_rows: tf.Tensor, choices: tf.Tensor, ratios: tf.Tensor, boxes: tf.Tensor
 ) -> tf.Tensor:
-    """Mixes each image in its own way."""
+    """Mixes each image in its own way; `choices` are 0 (no mixing), 1 (Mixup) or 2 (CutMix)."""
 
     def blend_chosen(chosen: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         return blend_pixels(chosen, tf.gather(images, tf.gather(partner_rows, rows)), tf.gather(ratios, rows))
@@ -158,15 +165,15 @@ def _mix_apart(
 
 
 def draw_ratios(draws: tf.Tensor, epoch: tf.Tensor, mixing: Mixing) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draws the share of an image in its mixture.
+    """Draws the ratio of each image in its mixture.
 
     Args:
-        draws: Float32 tensor of shape (batch, 6), uniform in 0..1.
-        epoch: Scalar integer tensor, from 0.
-        mixing: How to mix.
+        draws: Float32 tensor of shape (batch, 6), uniform in [0, 1).
+        epoch: Scalar integer tensor, counted from 0.
+        mixing: Settings.
 
     Returns:
-        Float64 tensor of shape (batch,), 1 where nothing is mixed, and a boolean one that says where to cut.
+        Ratios, float64 of shape (batch,), 1 for images that are not mixed, and a boolean tensor, true for CutMix.
     """
     cutmix_rate = mixing.mixup_switch_prob if mixing.mixup > 0 else 1.0
     is_cut = (draws[:, 1] < cutmix_rate) & (mixing.cutmix > 0)
@@ -179,30 +186,30 @@ def draw_ratios(draws: tf.Tensor, epoch: tf.Tensor, mixing: Mixing) -> tuple[tf.
 
 
 def symmetric_beta(draws: tf.Tensor, alphas: tf.Tensor) -> tf.Tensor:
-    """Turns pairs of uniform random numbers into numbers of the distribution Beta(alpha, alpha), without rejection.
+    """Turns pairs of uniform random numbers into Beta(alpha, alpha) variates, without rejection.
 
     Args:
-        draws: Float64 tensor of shape (batch, 2), uniform in 0..1.
+        draws: Float64 tensor of shape (batch, 2), uniform in [0, 1).
         alphas: Float64 tensor of shape (batch,), above 0.
 
     Returns:
-        Float64 tensor of shape (batch,), 0 to 1.
+        Float64 tensor of shape (batch,) in [0, 1].
 
     Reference: Devroye 1986, "Non-Uniform Random Variate Generation", IX.3.5, from Bailey's Student t variates.
     """
     power = (1.0 - draws[:, 0]) ** (1.0 / alphas)
     cosine = tf.cos(2 * math.pi * draws[:, 1])
     ratios = 0.5 + 0.5 * cosine * tf.sqrt((1 - power) / (power + (1 - power) * cosine * cosine))
-    return tf.clip_by_value(ratios, 0.0, 1.0)  # rounding can leave them by 1e-16
+    return tf.clip_by_value(ratios, 0.0, 1.0)  # rounding errors reach 1e-16
 
 
 def cut_boxes(ratios: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Returns the boxes that CutMix cuts: a share 1 - ratio of the image, clipped at its edges.
+    """Returns the boxes of CutMix, which cover a fraction 1 - ratio of the image before they are clipped at its edges.
 
     Args:
-        ratios: Float64 tensor of shape (batch,), 0 to 1.
-        rows: int32 tensor of shape (batch,), the boxes' centers.
-        columns: int32 tensor of shape (batch,).
+        ratios: Float64 tensor of shape (batch,) in [0, 1].
+        rows: int32 tensor of shape (batch,), rows of the box centers.
+        columns: int32 tensor of shape (batch,), columns of the box centers.
         height: Rows of the images.
         width: Columns of the images.
 
@@ -217,21 +224,23 @@ def cut_boxes(ratios: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, height: in
 
 
 def blend_pixels(images: tf.Tensor, partners: tf.Tensor, ratios: tf.Tensor) -> tf.Tensor:
-    """Returns Mixup's images, uint8, rounded half to even; `ratios` is a float64 tensor of shape (batch,)."""
-    flat = [tf.cast(tf.reshape(side, (tf.size(ratios), -1)), tf.float32) for side in (images, partners)]
-    mixed = tf.round(blend(*flat, ratios[:, None]))  # (batch, height * width * channels)
+    """Returns the images of Mixup, uint8, rounded half to even; `ratios` is a float64 tensor of shape (batch,)."""
+    values, partner_values = (
+        tf.cast(tf.reshape(pixels, (tf.size(ratios), -1)), tf.float32) for pixels in (images, partners)
+    )
+    mixed = tf.round(blend(values, partner_values, ratios[:, None]))  # (batch, height * width * channels)
     return tf.reshape(tf.cast(mixed, tf.uint8), tf.shape(images))
 
 
 def paste_boxes(images: tf.Tensor, partners: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
-    """Returns CutMix's images: inside the boxes, int32 of shape (batch, 4), the partners."""
-    height, width, channels = images.shape[1:]
-    masks = box_masks(boxes * (1, channels, 1, channels), height, width * channels)
-    differences = tf.bitwise.bitwise_xor(images, partners)  # bits are several times faster than a choice per value
+    """Returns the images of CutMix: the partners inside the boxes, an int32 tensor of shape (batch, 4)."""
+    height, width, channels = static_shape(images)[1:]
+    masks = box_masks(boxes * tf.constant([1, channels, 1, channels]), height, width * channels)
+    differences = tf.bitwise.bitwise_xor(images, partners)  # bitwise operations are several times faster than tf.where
     pasted = tf.bitwise.bitwise_and(differences, tf.reshape(masks, tf.shape(images)))
     return tf.bitwise.bitwise_xor(images, pasted)
 
 
 def blend(values: tf.Tensor, partners: tf.Tensor, ratios: tf.Tensor) -> tf.Tensor:
-    """Returns ratio * value + (1 - ratio) * partner in float32; the ratios are float64, of a shape that broadcasts."""
+    """Returns ratio * value + (1 - ratio) * partner in float32; `ratios` is float64, of a shape that broadcasts."""
     return tf.cast(ratios, tf.float32) * values + tf.cast(1.0 - ratios, tf.float32) * partners

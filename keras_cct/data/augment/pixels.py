@@ -1,13 +1,15 @@
 """Operations on pixel values, computed as Pillow computes them.
 
-Every function takes images, a uint8 tensor of shape (batch, height, width, channels), most of them with an argument per
-image of shape (batch,), and returns a tensor of the images' shape and dtype. One channel counts as gray.
+Every function takes images, a uint8 tensor of shape (batch, height, width, channels), and most take one argument per
+image, a tensor of shape (batch,). All return a tensor of the shape and dtype of the images. Images of one channel are
+gray.
 
 Reference: Pillow's ImageOps and ImageEnhance.
 """
 
 import tensorflow as tf
 
+from keras_cct.data.augment.batches import per_image, static_shape
 from keras_cct.data.decode import luma
 
 
@@ -16,15 +18,15 @@ def auto_contrast(images: tf.Tensor) -> tf.Tensor:
     darkest = tf.cast(tf.reduce_min(images, axis=(1, 2), keepdims=True), tf.float64)
     brightest = tf.cast(tf.reduce_max(images, axis=(1, 2), keepdims=True), tf.float64)
     is_flat = brightest <= darkest
-    # In double precision, as Pillow: a rounding error decides whether the brightest pixel becomes 254 or 255.
+    # Float64, as in Pillow: a rounding error decides whether the brightest pixel becomes 254 or 255.
     scale = tf.where(is_flat, tf.ones_like(darkest), 255.0 / tf.maximum(brightest - darkest, 1.0))
     offset = tf.where(is_flat, tf.zeros_like(darkest), -darkest * scale)
     return tf.cast(tf.cast(images, tf.float64) * scale + offset, tf.uint8)
 
 
 def equalize(images: tf.Tensor) -> tf.Tensor:
-    """Spreads every channel's histogram evenly."""
-    height, width, channels = images.shape[1:]
+    """Equalizes the histogram of every channel."""
+    height, width, channels = static_shape(images)[1:]
     by_channel = tf.reshape(tf.transpose(images, (0, 3, 1, 2)), (-1, height * width))  # (batch * channels, pixels)
     pixels = tf.cast(by_channel, tf.int32)
     counts = tf.math.bincount(pixels, minlength=256, maxlength=256, axis=-1)  # (batch * channels, 256)
@@ -44,49 +46,50 @@ def invert(images: tf.Tensor) -> tf.Tensor:
 
 def posterize(images: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
     """Keeps the top bits of every value; 0 bits give black, as in Pillow before release 9."""
-    masks = 256 - 2 ** (8 - tf.cast(bits, tf.int32))
+    masks = 256 - tf.bitwise.left_shift(1, 8 - tf.cast(bits, tf.int32))
     return tf.bitwise.bitwise_and(images, per_image(masks, tf.uint8))
 
 
 def solarize(images: tf.Tensor, thresholds: tf.Tensor) -> tf.Tensor:
-    """Inverts the values at and above a threshold of 0 to 256."""
+    """Inverts the values at and above a threshold in [0, 256]."""
     thresholds = tf.cast(thresholds, tf.int32)
-    # 256 is no uint8; every value but that of threshold 0 is above the one below the threshold.
+    # 256 does not fit into uint8, so values are compared with threshold - 1, and threshold 0 is a case of its own.
     is_bright = (images > per_image(tf.maximum(thresholds - 1, 0), tf.uint8)) | per_image(thresholds == 0, tf.bool)
     return tf.bitwise.bitwise_xor(images, 255 * tf.cast(is_bright, tf.uint8))
 
 
 def solarize_add(images: tf.Tensor, additions: tf.Tensor) -> tf.Tensor:
-    """Adds 0 to 128 to the values below 128."""
+    """Adds a number in [0, 128] to the values below 128."""
     return images + per_image(additions, tf.uint8) * tf.cast(images < 128, tf.uint8)
 
 
 def color(images: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
-    """Blends with gray: 0 gives the gray image, 1 the image, more than 1 stronger colors."""
+    """Blends with the gray image: factor 0 gives gray, 1 the image, more than 1 stronger colors."""
     return blend(luma(images), images, factors)
 
 
 def contrast(images: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
-    """Blends with the mean gray of the image: 0 gives a flat image, 1 the image, more than 1 more contrast."""
-    num_pixels = images.shape[1] * images.shape[2]
+    """Blends with the mean gray of the image: factor 0 gives a flat image, 1 the image, more than 1 more contrast."""
+    height, width = static_shape(images)[1:3]
+    num_pixels = height * width
     totals = tf.reduce_sum(tf.cast(luma(images), tf.int32), axis=(1, 2), keepdims=True)
     return blend((2 * totals + num_pixels) // (2 * num_pixels), images, factors)
 
 
 def brightness(images: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
-    """Blends with black: 0 gives black, 1 the image, more than 1 a brighter one."""
+    """Blends with black: factor 0 gives black, 1 the image, more than 1 a brighter image."""
     brightened = per_image(factors, tf.float32) * tf.cast(images, tf.float32)
     return tf.cast(tf.clip_by_value(brightened, 0, 255), tf.uint8)
 
 
 def sharpness(images: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
-    """Blends with a smoothed image: 0 gives the smoothed image, 1 the image, more than 1 a sharper one."""
+    """Blends with a smoothed image: factor 0 gives the smoothed image, 1 the image, more than 1 a sharper image."""
     return blend(smooth(images), images, factors)
 
 
 def smooth(images: tf.Tensor) -> tf.Tensor:
-    """Averages 3 x 3 pixels, the middle one with weight 5; the outermost pixels stay as they are."""
-    height, width = images.shape[1:3]
+    """Averages 3 x 3 pixels, the center with weight 5. The outermost pixels do not change."""
+    height, width = static_shape(images)[1:3]
     if min(height, width) < 3:
         return images
     pixels = tf.cast(images, tf.float32)
@@ -98,7 +101,7 @@ def smooth(images: tf.Tensor) -> tf.Tensor:
 
 
 def blend(degenerate: tf.Tensor, images: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
-    """Goes from the degenerate image (factor 0) to the image (factor 1) and beyond, truncated to 0..255.
+    """Interpolates from the degenerate image (factor 0) to the image (factor 1) and beyond, clipped to [0, 255].
 
     Args:
         degenerate: Tensor of a shape that broadcasts with `images`.
@@ -111,8 +114,3 @@ def blend(degenerate: tf.Tensor, images: tf.Tensor, factors: tf.Tensor) -> tf.Te
     start = tf.cast(degenerate, tf.float32)
     blended = start + per_image(factors, tf.float32) * (tf.cast(images, tf.float32) - start)
     return tf.cast(tf.clip_by_value(blended, 0, 255), tf.uint8)
-
-
-def per_image(values: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Returns one value per image, shape (batch,), in a shape that broadcasts with images: (batch, 1, 1, 1)."""
-    return tf.cast(values, dtype)[:, None, None, None]

@@ -1,6 +1,6 @@
-"""RandAugment: random operations on every image, as timm's policy strings describe them.
+"""RandAugment: random operations on every image, configured by timm's policy strings.
 
-Reference: Cubuk et al. 2019, arXiv:1909.13719; the operations and their strengths are those of timm 0.4.12.
+Reference: Cubuk et al. 2019, arXiv:1909.13719; operations and strengths as in timm 0.4.12.
 """
 
 import dataclasses
@@ -15,20 +15,20 @@ from keras_cct.data.rng import to_integer, to_normal
 from keras_cct.errors import InputError
 
 APPLY_RATE = 0.5
-"""Share of the chosen operations that are applied."""
+"""Probability that a drawn operation is applied."""
 
 DRAWS_PER_LAYER = 5
-"""Random numbers per image and layer: operation, whether it applies, level, sign, resampling."""
+"""Uniform random numbers per image and layer: operation, whether it is applied, level, sign, interpolation."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RandAugment:
-    """A policy.
+    """A RandAugment policy.
 
     Args:
-        magnitude: Mean level of the operations, 0 to 10.
-        magnitude_std: Standard deviation of the level, before it is clipped to 0..10.
-        num_layers: Operations drawn per image, with replacement, applied in turn.
+        magnitude: Mean level of the operations, in [0, 10].
+        magnitude_std: Standard deviation of the level, before it is clipped to [0, 10].
+        num_layers: Operations drawn per image, with replacement, and applied in sequence.
         is_increasing: Whether a higher level is a stronger effect in every operation.
     """
 
@@ -39,7 +39,7 @@ class RandAugment:
 
     @property
     def num_draws(self) -> int:
-        """Random numbers that `rand_augment` takes per image."""
+        """Uniform random numbers per image that `rand_augment` uses."""
         return DRAWS_PER_LAYER * self.num_layers
 
     @property
@@ -49,27 +49,27 @@ class RandAugment:
 
 
 def parse_policy(policy: str) -> RandAugment:
-    """Reads a policy string such as "rand-m9-mstd0.5-inc1".
+    """Parses a policy string such as "rand-m9-mstd0.5-inc1".
 
-    Its parts, in any order: m (magnitude, default 10), mstd (its standard deviation, 0), n (layers, 2) and inc
-    (1: the increasing operations, 0: the plain ones; timm 0.4.12 takes 0 for 1).
+    Its parts, in any order: m (magnitude, default 10), mstd (its standard deviation, default 0), n (layers, default 2)
+    and inc (1: increasing operations, 0: plain ones; timm 0.4.12 treats 0 like 1).
 
     Raises:
-        InputError: The string has another form, another part or a value out of range.
+        InputError: The string is not a RandAugment policy, or a part is unknown or out of range.
     """
-    kind, *parts = policy.split("-")
-    if kind != "rand":
+    prefix, *parts = policy.split("-")
+    if prefix != "rand":
         raise InputError(f"unknown augmentation policy {policy!r}. Write one like 'rand-m9-mstd0.5-inc1'.")
     values = {}
     for part in parts:
         key = part.rstrip("0123456789.")
         if key not in POLICY_PARTS:
             raise InputError(f"unknown part {part!r} in policy {policy!r}. Choose from {POLICY_HELP}.")
-        field, read, is_allowed, _ = POLICY_PARTS[key]
+        field, number_type, is_allowed, _ = POLICY_PARTS[key]
         try:
-            value = read(part[len(key) :])
+            value = number_type(part[len(key) :])
         except ValueError:
-            value = math.nan  # within no range
+            value = math.nan  # outside of every range
         if not is_allowed(value):
             raise InputError(f"part {part!r} of policy {policy!r} is out of range. Allowed: {POLICY_HELP}.")
         values[field] = value
@@ -94,10 +94,10 @@ def rand_augment(
 
     Args:
         images: uint8 tensor of shape (batch, height, width, channels); 1 or 3 channels.
-        draws: Float32 tensor of shape (batch, policy.num_draws), uniform in 0..1.
+        draws: Float32 tensor of shape (batch, policy.num_draws), uniform in [0, 1).
         policy: The policy.
-        interpolation: "bilinear", "bicubic" or "random", which is either, drawn per operation.
-        fill_color: Value of each channel, 0..255, for pixels that come from outside the image.
+        interpolation: "bilinear", "bicubic" or "random", which draws one of them per operation.
+        fill_color: Value of each channel, in [0, 255], for pixels from outside the image.
 
     Returns:
         Tensor of the shape and dtype of `images`.
@@ -114,12 +114,12 @@ def draw_operations(draws: tf.Tensor, policy: RandAugment) -> tuple[tf.Tensor, t
     """Draws an operation per image.
 
     Args:
-        draws: Float32 tensor of shape (batch, 5), uniform in 0..1.
+        draws: Float32 tensor of shape (batch, 5), uniform in [0, 1).
         policy: The policy.
 
     Returns:
-        Three tensors of shape (batch,): int32 choices, 0 for the images that stay as they are and otherwise 1 + the
-        index into `policy.operation_names`; float64 levels, 0 to 10; float64 signs, 1 or -1.
+        Three tensors of shape (batch,): int32 choices, 0 for unchanged images and otherwise 1 + the index into
+        `policy.operation_names`; float64 levels in [0, 10]; float64 signs, 1 or -1.
     """
     choices = 1 + to_integer(draws[:, 0], len(policy.operation_names))
     choices = tf.where(draws[:, 1] < APPLY_RATE, choices, 0)
@@ -129,6 +129,6 @@ def draw_operations(draws: tf.Tensor, policy: RandAugment) -> tuple[tf.Tensor, t
 
 
 def is_bicubic(draws: tf.Tensor, interpolation: str) -> tf.Tensor:
-    """Returns, as a boolean tensor of the shape of `draws`, which images to resample bicubically, else bilinearly."""
-    share = {"bilinear": 0.0, "random": 0.5, "bicubic": 1.0}[interpolation]
-    return draws < share
+    """Returns which images to resample bicubically, not bilinearly, as a boolean tensor of the shape of `draws`."""
+    bicubic_rate = {"bilinear": 0.0, "random": 0.5, "bicubic": 1.0}[interpolation]
+    return draws < bicubic_rate

@@ -23,7 +23,7 @@ def boxes(erasing: Erasing, side: int, count: int = COUNT) -> np.ndarray:
 
 
 def erased(remode: str, mode: str = "eagerly", count: int = 40, first: int = 0, recount: int = 1) -> np.ndarray:
-    """Returns images of 16 x 16 pixels of 7, erased where they have other values."""
+    """Returns images of 16 x 16 pixels of value 7; pixels of other values were erased."""
     erasing = Erasing(1.0, remode, recount)
     images = np.full((count, 16, 16, 3), 7, dtype="uint8")
 
@@ -36,14 +36,14 @@ def erased(remode: str, mode: str = "eagerly", count: int = 40, first: int = 0, 
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_sides_match_the_golden_ones(mode):
+def test_box_sides_match_golden_sides(mode):
     side, share, aspect, height, width, accepted = np.array(GOLDEN["random_erasing"]["rows"], dtype="float64").T
     found = run(mode, box_sides, side * side * share, aspect)
     np.testing.assert_array_equal(found, [height, width])
     np.testing.assert_array_equal((found[0] < side) & (found[1] < side), accepted)
 
 
-def test_boxes_have_the_rate_area_and_aspect_of_the_reference():
+def test_boxes_have_the_rate_area_and_aspect_of_timm():
     top, left, height, width = boxes(Erasing(0.25, "pixel"), 1000)[0].T
     is_erased = height > 0
     assert abs(is_erased.mean() - 0.25) < 5 * np.sqrt(0.1875 / COUNT)
@@ -60,7 +60,7 @@ def test_boxes_have_the_rate_area_and_aspect_of_the_reference():
     assert np.abs(np.array(position) - 0.5).max() < 5 * 0.29 / np.sqrt(is_erased.sum())
 
 
-def test_number_of_boxes_is_uniform_and_shares_the_area():
+def test_number_of_boxes_is_uniform_and_divides_the_area():
     found = boxes(Erasing(1.0, "const", 3), 1000)
     areas = found[..., 2] * found[..., 3] / 1e6  # (boxes, images)
     counts = (areas > 0).sum(axis=0)
@@ -69,7 +69,7 @@ def test_number_of_boxes_is_uniform_and_shares_the_area():
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_const_puts_in_the_mean(mode):
+def test_const_fills_with_the_mean(mode):
     found = erased("const", mode)
     assert found.dtype == "float32"
     box = found[..., 0] != 7
@@ -78,7 +78,7 @@ def test_const_puts_in_the_mean(mode):
     np.testing.assert_array_equal(found[~box], 7)
 
 
-def test_rand_puts_in_one_color_a_box():
+def test_rand_fills_with_one_color_per_box():
     found = erased("rand")
     colors = [np.unique(image[image[..., 0] != 7], axis=0) for image in found]
     assert {len(color) for color in colors} == {1}
@@ -86,7 +86,7 @@ def test_rand_puts_in_one_color_a_box():
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_pixel_puts_in_standard_normal_noise_before_normalization(mode):
+def test_pixel_fills_with_noise_that_normalizes_to_standard_normal(mode):
     found = erased("pixel", mode, count=400)
     noise = (found[found[..., 0] != 7] / 255 - MEAN) / STD  # (pixels, channels)
     assert len(noise) > 15_000
@@ -97,19 +97,19 @@ def test_pixel_puts_in_standard_normal_noise_before_normalization(mode):
 
 
 @pytest.mark.parametrize("remode", ["rand", "pixel"])
-def test_an_image_is_erased_alike_in_every_batch(remode):
+def test_erasing_does_not_depend_on_the_batch(remode):
     np.testing.assert_array_equal(erased(remode, recount=2)[10:30], erased(remode, count=20, first=10, recount=2))
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("values", "parts"),
     [
-        ({"reprob": -0.1}, "reprob must be from 0 to 1, got -0.1."),
-        ({"remode": "noise"}, "remode must be one of const, rand, pixel, got 'noise'."),
-        ({"recount": 0}, "recount must be at least 1, got 0."),
+        ({"reprob": -0.1}, ["reprob", "-0.1", "0 to 1"]),
+        ({"remode": "noise"}, ["remode", "'noise'", "const, rand, pixel"]),
+        ({"recount": 0}, ["recount", "0", "at least 1"]),
     ],
 )
-def test_impossible_values_are_refused(values, message):
+def test_rejects_values_out_of_range(values, parts):
     with pytest.raises(InputError) as error:
         Erasing(**values)
-    assert str(error.value) == message
+    assert all(part in str(error.value) for part in parts)

@@ -3,8 +3,14 @@ import pytest
 import tensorflow as tf
 from fixtures.golden_recipe import GOLDEN, INPUT, MODES, run
 
-from keras_cct.data.augment.affine import Resampling, move
-from keras_cct.data.augment.operations import INCREASING_NAMES, OPERATIONS, PLAIN_NAMES, apply_operations
+from keras_cct.data.augment.affine import Resampling, affine_transform
+from keras_cct.data.augment.operations import (
+    INCREASING_NAMES,
+    OPERATIONS,
+    PLAIN_NAMES,
+    AffineOperation,
+    apply_operations,
+)
 
 CASES = GOLDEN["op_images"]["outputs"]
 LEVELS = GOLDEN["randaugment"]["levels"]
@@ -20,20 +26,21 @@ def resampling(count: int, interpolation: str = "bilinear", fill: tuple[int, ...
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", CASES, ids=case_name)
-def test_images_match_the_golden_ones(case, mode):
+def test_operations_match_golden_images(case, mode):
     operation = OPERATIONS[case["op"]]
-    inputs = np.stack([INPUT, INPUT[::-1, ::-1]])  # a second image, so that batches are told apart
+    inputs = np.stack([INPUT, INPUT[::-1, ::-1]])  # a second image, which must not affect the first
 
     def apply(images, arguments):
-        if operation.axes:
-            maps = operation.apply(arguments, *INPUT.shape[:2])
-            return move(images, maps, resampling(2, case["interpolation"], case["fill"]), operation.axes)
+        if isinstance(operation, AffineOperation):
+            matrices = operation.matrices(arguments, *INPUT.shape[:2])
+            fill = resampling(2, case["interpolation"], case["fill"])
+            return affine_transform(images, matrices, fill, operation.axes)
         return operation.apply(images, *([arguments] if operation.argument else []))
 
     found = run(mode, apply, inputs, np.array([case["arg"] or 0] * 2, dtype="float64"))
     wanted = np.reshape(case["output"], INPUT.shape)
     assert found.dtype == "uint8"
-    if operation.axes:
+    if isinstance(operation, AffineOperation):
         difference = np.abs(found[0].astype(int) - wanted).max(axis=-1)
         assert (difference <= 1).mean() >= 0.99
     else:
@@ -41,7 +48,7 @@ def test_images_match_the_golden_ones(case, mode):
 
 
 @pytest.mark.parametrize("name", INCREASING_NAMES)
-def test_arguments_match_the_golden_levels(name):
+def test_arguments_match_golden_levels(name):
     levels = {float(level): argument for level, argument in LEVELS[name].items()}
     if OPERATIONS[name].argument is None:
         assert set(levels.values()) == {None}
@@ -53,14 +60,14 @@ def test_arguments_match_the_golden_levels(name):
         np.testing.assert_array_equal(found, wanted)
 
 
-def test_the_increasing_operations_are_those_of_the_reference():
+def test_increasing_operations_equal_those_of_timm():
     assert list(INCREASING_NAMES) == GOLDEN["randaugment"]["ops"]
     replaced = {plain for plain, name in zip(PLAIN_NAMES, INCREASING_NAMES, strict=True) if plain != name}
     assert replaced == {"Posterize", "Solarize", "Color", "Contrast", "Brightness", "Sharpness"}
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_every_image_gets_the_operation_it_chose(mode):
+def test_each_image_gets_its_chosen_operation(mode):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (40, 8, 8, 3), dtype="uint8")
     names = ("Identity", *INCREASING_NAMES)
@@ -72,18 +79,21 @@ def test_every_image_gets_the_operation_it_chose(mode):
 
     found = run(mode, apply, images, choices, levels, signs)
     for row in range(40):
-        alone = OPERATIONS[names[choices[row]]](
+        alone = apply_operations(
             tf.constant(images[row : row + 1]),
-            tf.constant(levels[row : row + 1] / 10),
-            signs[row : row + 1],
+            (names[choices[row]],),
+            tf.constant([0]),
+            tf.constant(levels[row : row + 1]),
+            tf.constant(signs[row : row + 1]),
             resampling(1, "bicubic"),
         )
         np.testing.assert_array_equal(found[row], alone[0])
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_operations_take_gray_images_and_none_at_all(name):
+def test_operations_accept_gray_images_and_empty_batches(name):
     for count in (0, 2):
         images = tf.zeros((count, 7, 5, 1), tf.uint8)
-        numbers = tf.ones(count, tf.float64)
-        assert OPERATIONS[name](images, numbers * 0.9, numbers, resampling(count, fill=(3,))).shape == images.shape
+        choices, signs = tf.zeros(count, tf.int32), tf.ones(count, tf.float64)
+        found = apply_operations(images, (name,), choices, signs * 9, signs, resampling(count, fill=(3,)))
+        assert found.shape == images.shape
