@@ -30,6 +30,7 @@ class EncoderFields(TypedDict, total=False):
     stochastic_depth_rate: float
     include_top: bool
     class_names: Sequence[str] | None
+    dtype: str | None
     name: str | None
 
 

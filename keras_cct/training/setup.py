@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from keras_cct.create import create_model
+from keras_cct.create import VariantFields, create_model
 from keras_cct.data.augment.plan import Augmentation
 from keras_cct.data.images import ImageSet
 from keras_cct.data.pipeline import model_image_shape
@@ -163,13 +163,14 @@ def create_recipe_model(recipe: Recipe, data: ImageSet, weights: Path | None = N
     Raises:
         InputError: The variant is unknown or does not fit the images, or the weights cannot be used.
     """
-    overrides = {"attention_type": recipe.attention_type} if recipe.attention_type else {}
+    overrides: VariantFields = {"class_names": data.class_names}
+    if recipe.attention_type:
+        overrides["attention_type"] = recipe.attention_type
     return create_model(
         recipe.model,
         weights=weights,
         input_shape=input_shape(recipe, data),
         num_classes=len(data.class_names),
-        class_names=data.class_names,
         normalization=(recipe.mean, recipe.std),
         **overrides,
     )
