@@ -52,7 +52,7 @@ class FamilyFields(EncoderFields, total=False):
 
 
 def create_model(
-    name: str,
+    variant: str,
     /,
     *,
     weights: str | PathLike | None = None,
@@ -68,7 +68,7 @@ def create_model(
     the checkpoint was trained with, its class names included.
 
     Args:
-        name: A variant from `list_models()`, e.g. "cct_7_3x1_32", or a size, e.g. "cct_7".
+        variant: A variant from `list_models()`, e.g. "cct_7_3x1_32", or a size, e.g. "cct_7".
         weights: None for random weights, or one of:
 
             * Tag of a checkpoint ("imagenet", "cifar10"); `keras_cct models --pretrained` lists them.
@@ -90,7 +90,7 @@ def create_model(
         False.
 
     Raises:
-        InputError: The name or an argument is unknown, a value is out of range, or the weights cannot be used.
+        InputError: The variant or an argument is unknown, a value is out of range, or the weights cannot be used.
 
     Example:
         >>> model = create_model("cct_2_3x2_32", input_shape=(48, 64, 1), num_classes=5)
@@ -100,10 +100,10 @@ def create_model(
     if not isinstance(normalization, str) or normalization != "dataset":
         fields["normalization"] = normalization
     if weights is None:
-        return build_model(variant_config(name, **fields))
-    resolved = resolve_weights(name, weights)
+        return build_model(variant_config(variant, **fields))
+    resolved = resolve_weights(variant, weights)
     # All arguments are checked before the download.
-    config = variant_config(name, **(resolved.model_fields(num_classes) | fields))
+    config = variant_config(variant, **(resolved.model_fields(num_classes) | fields))
     path = resolved.fetch()
     model = build_model(config)
     load_weights_file(model, path)
