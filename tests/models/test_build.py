@@ -135,6 +135,19 @@ def test_pixels_of_every_dtype_give_the_same_logits():
         np.testing.assert_array_equal(model.predict_on_batch(images.astype(dtype)), expected)
 
 
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_images_of_unknown_static_shape_are_checked_at_run_time(family):
+    import tensorflow as tf
+
+    model, images = keras_cct.build_model(FAMILIES[family]), pixels(2, 12, 8, 3).astype("float32")
+    predict = tf.function(model, input_signature=[tf.TensorSpec((None, None, None, 3), "float32")])
+    np.testing.assert_allclose(predict(images), logits_of(model, images), atol=1e-5)
+    for shape in [(2, 8, 12, 3), (2, 24, 8, 3)]:
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            predict(np.zeros(shape, "float32"))
+
+
 def test_normalization_is_that_of_the_recipe():
     mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
     fields = {"input_shape": (8, 8, 3), "dim": 8, "num_heads": 2, "num_layers": 1}
