@@ -27,8 +27,8 @@ def is_library_layer(name: str) -> bool:
 class LibraryLayer:
     """An augmentation layer of Keras or KerasCV; made by `create_library_layer`.
 
-    The layer draws from its own generator, so that its random numbers depend on the batches before: resumed runs are
-    not bit-identical to uninterrupted ones.
+    The layer draws from its own generator, so that its random numbers depend on the order in which the threads of the
+    input pipeline call it: runs with a library layer are not reproducible.
 
     Args:
         name: "keras.NAME" or "keras_cv.NAME".
