@@ -1,8 +1,8 @@
 """The attention types and the manifolds on which each compares queries and keys.
 
 * "softmax": scaled dot products.
-* "all", "gm", "spd": one map per manifold (Euclidean inner products, covariance matrices, subspaces), combined by learned
-  weights, then a softmax.
+* "all", "gm", "spd": one map per manifold (Euclidean inner products, covariance matrices, subspaces), combined by
+  learned weights, then a softmax.
 * "grassmann": subspaces alone, without a softmax.
 """
 
