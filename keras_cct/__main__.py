@@ -1,4 +1,4 @@
-"""`python -m keras_cct`, which equals the command `keras_cct`."""
+"""Entry point of `python -m keras_cct`, equivalent to the `keras_cct` command."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Creates models by variant, by size and by family."""
+"""Model constructors: `create_model` for variants and sizes; `CCT`, `CVT` and `ViTLite` for families."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -62,26 +62,27 @@ def create_model(
     normalization: Normalization | str | None = "dataset",
     **overrides: Unpack[VariantFields],
 ) -> keras.Model:
-    """Returns a model by the name of its variant or size.
+    """Creates a model from the name of a published variant or of a size.
 
-    Arguments that are None or left out default to the published variant or, with the tag of a checkpoint, to the values
-    the checkpoint was trained with, its class names included.
+    Omitted arguments default to the values of the published variant. If `weights` is a checkpoint tag, they default to
+    the values that the checkpoint was trained with, including its class names.
 
     Args:
-        variant: A variant from `list_models()`, e.g. "cct_7_3x1_32", or a size, e.g. "cct_7".
+        variant: A variant from `list_models()`, e.g. "cct_7_3x1_32", or a size, e.g. "cct_7" (an architecture and a
+            number of encoder blocks, with any tokenizer and input shape).
         weights: None for random weights, or one of:
 
             * Tag of a checkpoint ("imagenet", "cifar10"); `keras_cct models --pretrained` lists them.
-            * Path or URL of a `.keras` file, or of a state dict with the names of the reference implementation
+            * Path or URL of a `.keras` file, or of a state dict with the reference implementation's keys
               (`.safetensors`, `.pth`, `.pt`, `.pth.tar`), of the same variant. Weights for another input shape or
               number of classes are adapted.
             * Path or URL of a `.weights.h5` file of a model with the same architecture.
         input_shape: (height, width, channels) of the images, which need not be square.
         num_classes: Number of logits.
         position_embedding: "learnable", "sine" or "none".
-        normalization: (mean, std) of the pixels in [0, 1], or None for inputs that are normalized already. "dataset"
-            selects the statistics of the dataset that the variant or checkpoint was trained on, averaged over the
-            channels unless there are three. Sizes have no dataset; they use (0.5, 0.5).
+        normalization: (mean, std) for pixels scaled to [0, 1], or None for inputs that are already normalized.
+            "dataset" selects the statistics of the dataset that the variant or checkpoint was trained on, averaged
+            over the channels if a variant's input does not have three. Sizes have no dataset; they use (0.5, 0.5).
         **overrides: Any other field of `ModelConfig`, e.g. `dropout_rate`, `attention_type`, `include_top`,
             `class_names`, or `name` for the name of the Keras model.
 
@@ -114,7 +115,7 @@ def CCT(*, kernel_size: int = 3, num_conv_layers: int = 1, **fields: Unpack[Fami
     """Returns a Compact Convolutional Transformer: convolutional tokenizer and sequence pooling.
 
     Args:
-        kernel_size: Side of the tokenizer's kernels in pixels.
+        kernel_size: Height and width of the tokenizer's convolution kernels, in pixels.
         num_conv_layers: Number of convolutions in the tokenizer.
         **fields: Other fields of `ModelConfig`; they default to CCT-7 for 32x32 images.
 
@@ -130,7 +131,7 @@ def CVT(*, patch_size: int = 4, **fields: Unpack[FamilyFields]) -> keras.Model:
     """Returns a Compact Vision Transformer: patch tokenizer and sequence pooling.
 
     Args:
-        patch_size: Side of a patch in pixels; must divide height and width.
+        patch_size: Height and width of a patch, in pixels; must divide the image height and width.
         **fields: Other fields of `ModelConfig`; they default to CVT-7 for 32x32 images.
 
     Raises:
@@ -145,7 +146,7 @@ def ViTLite(*, patch_size: int = 4, **fields: Unpack[FamilyFields]) -> keras.Mod
     """Returns a ViT-Lite: patch tokenizer and class token.
 
     Args:
-        patch_size: Side of a patch in pixels; must divide height and width.
+        patch_size: Height and width of a patch, in pixels; must divide the image height and width.
         **fields: Other fields of `ModelConfig`; they default to ViT-Lite-7 for 32x32 images.
 
     Raises:
@@ -163,14 +164,14 @@ def _create_family(default_name: str, **fields: Any) -> keras.Model:
 
 
 def model_function(name: str) -> Callable[..., keras.Model]:
-    """Returns a function that calls `create_model` with the name of a variant or size."""
+    """Returns a function that calls `create_model` for one variant or size."""
 
     def function(**arguments: Any) -> keras.Model:
         return create_model(name, **arguments)
 
     label = "size" if name in FAMILY_SIZES else "variant"
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"Returns a model of {label} {name!r}. Accepts the arguments of `create_model` except the name."
+    function.__doc__ = f"Creates the {label} {name!r}. Accepts the arguments of `create_model` except `variant`."
     parameters = list(inspect.signature(create_model).parameters.values())[1:]
     signature = inspect.Signature(parameters, return_annotation=keras.Model)
     function.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess] # read by `inspect.signature`

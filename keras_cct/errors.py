@@ -1,4 +1,4 @@
-"""The error for invalid user input, and checks of single values that raise it."""
+"""`InputError` and the argument checks that raise it."""
 
 import math
 import numbers
@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 
 
 class InputError(ValueError):
-    """A value, file or name from the user is invalid. The message names it and says what to do."""
+    """Raised for an invalid value, file or name from the user. The message quotes it and says what to do."""
 
 
 def is_number(value: object) -> TypeGuard[float]:
@@ -21,7 +21,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def check_count(name: str, value: object) -> int:
-    """Returns an integer of at least 1 as an `int`.
+    """Validates an integer of at least 1 and returns it as an `int`.
 
     Raises:
         InputError: The value is not an integer or is below 1.
@@ -34,7 +34,7 @@ def check_count(name: str, value: object) -> int:
 
 
 def check_rate(name: str, value: object) -> float:
-    """Returns a number in [0, 1) as a `float`.
+    """Validates a number in [0, 1) and returns it as a `float`.
 
     Raises:
         InputError: The value is not a number or is out of range.
@@ -45,16 +45,16 @@ def check_rate(name: str, value: object) -> float:
 
 
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
-    """Raises InputError unless a value is one of the choices; 1 is not True, and 0 is not False."""
+    """Raises InputError unless a value is one of the choices. 1 does not count as True, nor 0 as False."""
     if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
         raise InputError(f"{name}={value!r} is unknown. Choose one of {', '.join(map(str, choices))}.")
 
 
 def check_positive(name: str, value: object) -> float:
-    """Returns a finite number above 0 as a `float`.
+    """Validates a finite number above 0 and returns it as a `float`.
 
     Raises:
-        InputError: The value is anything else.
+        InputError: The value is not a finite number or not above 0.
     """
     if not is_number(value) or value <= 0:
         raise InputError(f"{name} must be a positive number, got {value!r}.")
@@ -62,24 +62,26 @@ def check_positive(name: str, value: object) -> float:
 
 
 def check_normalization(mean: Any, std: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Returns the mean and the standard deviation of the pixels as tuples with one number, or one per channel.
+    """Validates the pixel mean and standard deviation; returns each as a tuple with one number, or one per channel.
 
     Raises:
-        InputError: A value is not a number or a list of numbers in [0, 1], or a standard deviation is 0.
+        InputError: A value is neither a number nor a list of numbers, is outside [0, 1], or a standard deviation is 0.
     """
     pair = []
     for name, values in (("mean", mean), ("std", std)):
         try:
-            numbers_of_channels = (values,) if is_number(values) else tuple(values)
+            channel_values = (values,) if is_number(values) else tuple(values)
         except TypeError:
-            numbers_of_channels = ()
-        if not numbers_of_channels or not all(map(is_number, numbers_of_channels)):
+            channel_values = ()
+        if not channel_values or not all(map(is_number, channel_values)):
             raise InputError(f"normalization {name}={values!r} must be a number or a list with one per channel.")
-        if max(numbers_of_channels) > 1 or min(numbers_of_channels) < 0 or (name == "std" and 0 in numbers_of_channels):
+        if max(channel_values) > 1 or min(channel_values) < 0 or (name == "std" and 0 in channel_values):
+            allowed = "[0, 1]" if name == "mean" else "(0, 1]"
             raise InputError(
-                f"normalization {name}={values!r} is out of range. Scale it from pixels in [0, 255] to [0, 1]."
+                f"normalization {name}={values!r} is out of range. Use numbers in {allowed}; divide statistics of "
+                f"pixels in [0, 255] by 255."
             )
-        pair.append(tuple(map(float, numbers_of_channels)))
+        pair.append(tuple(map(float, channel_values)))
     return pair[0], pair[1]
 
 
@@ -90,7 +92,7 @@ def check_setting(name: str, value: object, is_valid: bool, allowed: str) -> Non
 
 
 def check_class_names(class_names: Sequence[str], num_classes: int) -> tuple[str, ...]:
-    """Returns the class names as a tuple.
+    """Validates class names and returns them as a tuple.
 
     Raises:
         InputError: They are not a list or tuple of single-line strings, or their number is not `num_classes`.

@@ -2,7 +2,7 @@
 
 * "softmax": scaled dot products.
 * "all", "gm", "spd": one map per manifold (Euclidean inner products, covariance matrices, subspaces), combined by
-  learned weights, then a softmax.
+  learned weights and followed by a softmax.
 * "grassmann": subspaces alone, without a softmax.
 """
 
@@ -13,13 +13,13 @@ MANIFOLDS_OF_TYPE = {
     "gm": ("euclidean", "grassmann"),
     "spd": ("euclidean", "spd"),
 }
-"""The types whose scores combine one map per manifold and pass a softmax (`ManifoldAttention`)."""
+"""The types that combine one map per manifold and apply a softmax (`ManifoldAttention`), with their manifolds."""
 
 ATTENTION_TYPES = ("softmax", *MANIFOLDS_OF_TYPE, "grassmann")
 """Every type. "grassmann" compares subspaces without a softmax (`GrassmannAttention`)."""
 
 SYNONYMS = {"riem": "spd"}
-"""Names that the manifold paper's code uses for a type."""
+"""Names of attention types in the manifold paper's code, each with the name used here."""
 
 
 def standard_attention_type(name: str) -> str:

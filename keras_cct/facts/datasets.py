@@ -52,10 +52,10 @@ def standard_name(dataset: str) -> str:
 
 
 def class_names(dataset: str) -> tuple[str, ...]:
-    """Returns the class names of a dataset in the order of the logits; all names are different.
+    """Returns the class names of a dataset in the order of the logits, without duplicates.
 
-    The ImageNet names are the first name of each synset. The synsets 134 and 517, 264 and 474, and 638 and 639 share
-    their first name and have distinct names instead.
+    An ImageNet class is named by the first lemma of its synset. The classes 134 and 517, 264 and 474, and 638 and 639
+    share theirs and therefore have other, distinct names.
 
     Args:
         dataset: A key of `DATASETS` or one of its synonyms, such as "oxford_flowers102", "imagenet1k", "imagenet2012".

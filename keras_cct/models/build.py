@@ -12,18 +12,18 @@ from keras_cct.models.config import ModelConfig
 def build_model(config: ModelConfig) -> keras.Model:
     """Returns a functional model with randomly initialized weights.
 
-    Its layers form a chain with the names in `keras_cct.models.names`. Optional layers are left out if the config
-    disables them.
+    Its layers form a chain with the names in `keras_cct.models.names`. Layers that the config disables are
+    omitted.
 
     Args:
         config: The architecture.
 
     Returns:
-        A model from images of shape (batch, height, width, channels), pixels in [0, 255], any dtype, to logits of shape
-        (batch, num_classes), or without the head to features of shape (batch, dim).
+        A model that maps images of shape (batch, height, width, channels), with pixels in [0, 255] of any dtype, to
+        logits of shape (batch, num_classes), or to pooled features of shape (batch, dim) if `include_top` is False.
 
     Raises:
-        InputError: The image size does not fit the tokenizer.
+        InputError: The tokenizer does not support the image size.
     """
     images = keras.Input(config.input_shape, name=names.IMAGES)
     x = images
@@ -33,7 +33,7 @@ def build_model(config: ModelConfig) -> keras.Model:
 
 
 def _make_layers(config: ModelConfig) -> list[keras.layers.Layer]:
-    # In mixed precision, pixels and logits keep the precision of the weights.
+    # In mixed precision, pixels and logits have the dtype of the weights.
     full_precision = keras.dtype_policies.get(config.dtype).variable_dtype
     chain = []
     if config.normalization is not None:
@@ -67,7 +67,7 @@ def _make_layers(config: ModelConfig) -> list[keras.layers.Layer]:
 def _make_tokenizer(config: ModelConfig) -> keras.layers.Layer:
     if config.patch_size is not None:
         return layers.PatchTokenizer(config.dim, config.patch_size, dtype=config.dtype, name=names.TOKENIZER)
-    # ModelConfig gives these two a value where it leaves patch_size None.
+    # `ModelConfig` guarantees that these two are set if patch_size is None.
     kernel_size, num_conv_layers = cast("int", config.kernel_size), cast("int", config.num_conv_layers)
     return layers.ConvTokenizer(config.dim, kernel_size, num_conv_layers, dtype=config.dtype, name=names.TOKENIZER)
 

@@ -31,24 +31,25 @@ class ModelConfig:
         input_shape: (height, width, channels) of the images.
         num_classes: Number of logits.
         num_layers: Number of encoder blocks.
-        num_heads: Attention heads per block; divides `dim`.
-        dim: Width of the tokens.
-        mlp_ratio: Hidden width of the MLP divided by `dim`.
-        kernel_size: Side of the convolution kernels in pixels (cct only).
+        num_heads: Attention heads per block; must divide `dim`.
+        dim: Embedding dimension of the tokens.
+        mlp_ratio: Hidden dimension of the MLP divided by `dim`, above 0.
+        kernel_size: Height and width of the convolution kernels, in pixels (cct only).
         num_conv_layers: Number of convolutions in the tokenizer (cct only).
-        patch_size: Side of a patch in pixels; divides height and width (cvt and vit only).
+        patch_size: Height and width of a patch, in pixels; must divide the image height and width (cvt and vit only).
         position_embedding: "learnable", "sine" or "none".
         attention_type: "softmax"; "all" (Euclidean, SPD and Grassmann manifolds), "gm" (Euclidean and Grassmann) or
-            "spd" (Euclidean and SPD; synonym "riem"); or "grassmann" (Grassmann manifold, without softmax).
+            "spd" (Euclidean and SPD; synonym "riem"); or "grassmann" (Grassmann manifold, without a softmax).
         map_normalization: Whether to normalize the similarity maps of "all", "gm" or "spd", which ties the weights to
-            one image size; None is as published: True for "all" and "gm", False for "spd".
-        observability: (num_signals, num_blocks) of an `ObservabilityTokens` layer after the tokenizer; None leaves the
-            layer out.
+            one image size. None selects the published setting: True for "all" and "gm", False for "spd".
+        observability: (num_signals, num_blocks) of an `ObservabilityTokens` layer after the tokenizer; None omits the
+            layer.
         dropout_rate: Dropout rate of embeddings, projections and MLP, in [0, 1).
         attention_dropout_rate: Dropout rate of the attention weights, in [0, 1).
-        stochastic_depth_rate: Rate of the last block, in [0, 1); the rates grow linearly from 0 in the first block.
-        normalization: (mean, std) of the pixels in [0, 1], each a number or a list with one per channel; None leaves
-            the layer out, for images that are already normalized.
+        stochastic_depth_rate: Stochastic depth rate of the last block, in [0, 1). The rates grow linearly from 0 in the
+            first block.
+        normalization: (mean, std) for pixels scaled to [0, 1], each a number or a list with one number per channel;
+            None omits the layer, for images that are already normalized.
         include_top: Whether the model ends in logits. If False, it ends in the pooled features.
         class_names: Names of the classes in the order of the logits; saved with the model.
         name: Name of the Keras model.
@@ -90,7 +91,7 @@ class ModelConfig:
         check_choice("include_top", self.include_top, (True, False))
         check_choice("dtype", self.dtype, (None, *DTYPES))
         if self.name is not None and (not isinstance(self.name, str) or not self.name or "/" in self.name):
-            raise InputError(f"name={self.name!r} is not a valid model name. Use a word without slashes.")
+            raise InputError(f"name={self.name!r} is not a valid model name. Use a non-empty string without slashes.")
         self._check_tokenizer()
         for field in ("num_classes", "num_layers", "num_heads", "dim"):
             self._set(field, check_count(field, getattr(self, field)))
@@ -156,11 +157,11 @@ class ModelConfig:
             num_signals, num_blocks = (check_count("size", size) for size in self.observability)
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"observability={self.observability!r} is not (num_signals, num_blocks). Give two positive integers."
+                f"observability={self.observability!r} is not (num_signals, num_blocks). Pass two positive integers."
             ) from error
         if self.dim % num_signals or num_blocks < 2:
             raise InputError(
-                f"observability={self.observability!r} does not fit dim={self.dim}. "
+                f"observability={self.observability!r} is not possible with dim={self.dim}. "
                 f"num_signals must divide dim, and num_blocks must be at least 2."
             )
         self._set("observability", (num_signals, num_blocks))
@@ -170,7 +171,7 @@ class ModelConfig:
             height, width, channels = (check_count("size", size) for size in self.input_shape)
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"input_shape={self.input_shape!r} is not (height, width, channels). Give three positive integers."
+                f"input_shape={self.input_shape!r} is not (height, width, channels). Pass three positive integers."
             ) from error
         self._set("input_shape", (height, width, channels))
 
@@ -178,10 +179,13 @@ class ModelConfig:
         if self.normalization is None:
             return
         if not isinstance(self.normalization, list | tuple) or len(self.normalization) != 2:
-            raise InputError(f"normalization={self.normalization!r} is not a pair (mean, std). Give the pair, or None.")
+            raise InputError(f"normalization={self.normalization!r} is not a pair (mean, std). Pass a pair or None.")
         normalization = check_normalization(*self.normalization)
         channels = self.input_shape[-1]
         if any(len(values) not in (1, channels) for values in normalization):
             allowed = "1 number" if channels == 1 else f"1 or {channels} numbers"
-            raise InputError(f"normalization={self.normalization!r} does not fit {channels} channels. Give {allowed}.")
+            raise InputError(
+                f"normalization={self.normalization!r} does not match {channels} channel{'s' * (channels > 1)}. "
+                f"Pass {allowed}."
+            )
         self._set("normalization", normalization)

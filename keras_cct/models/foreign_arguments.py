@@ -17,7 +17,7 @@ RENAMED = {
     "positional_embedding": "position_embedding",
     "stochastic_depth": "stochastic_depth_rate",
 }
-"""Arguments with the same values under another name."""
+"""Arguments that exist here under another name, with the same values."""
 
 
 def _input_shape_of_size(size: object) -> str:
@@ -33,7 +33,7 @@ def _weights_of_pretrained(pretrained: object) -> str:
     )
 
 
-_FIXED = "Leave it out: the tokenizer derives it from kernel_size."
+_DERIVED = "Leave it out: the tokenizer derives it from kernel_size."
 
 HINTS: dict[str, Callable[[object], str]] = {
     "arch": lambda name: f"Pass the name first: create_model({name!r}).",
@@ -42,16 +42,16 @@ HINTS: dict[str, Callable[[object], str]] = {
     "img_size": _input_shape_of_size,
     "in_chans": lambda channels: f"Use input_shape=(height, width, {channels}).",
     "n_input_channels": lambda channels: f"Use input_shape=(height, width, {channels}).",
-    "padding": lambda _: _FIXED,
+    "padding": lambda _: _DERIVED,
     "pooling_kernel_size": lambda _: "Leave it out: the tokenizer always pools 3x3 windows at stride 2.",
     "pooling_padding": lambda _: "Leave it out: the tokenizer always pools 3x3 windows at stride 2.",
     "pooling_stride": lambda _: "Leave it out: the tokenizer always pools 3x3 windows at stride 2.",
     "pretrained": _weights_of_pretrained,
     "progress": lambda _: "Leave it out: downloads always show their progress.",
     "seq_pool": lambda _: 'Choose the family instead: "cct" and "cvt" pool the sequence, "vit" has a class token.',
-    "stride": lambda _: _FIXED,
+    "stride": lambda _: _DERIVED,
 }
-"""Functions from the value of an argument to the sentence that says what to do."""
+"""For each other argument, a function from its value to a sentence that says what to do instead."""
 
 
 def foreign_argument_hint(name: str, value: object) -> str | None:

@@ -1,7 +1,9 @@
-"""The layer names of a model: a contract that features, weights, fine-tuning and learning rates rely on.
+"""The layer names of a model, which feature extraction, weight mapping, freezing and layer-wise decay rely on.
 
-images, normalization, tokenizer, [observability_tokens], [class_token], position_embedding, dropout,
-block_0, block_1, ..., norm, sequence_pool | class_token_pool, head
+In order, with optional layers in brackets:
+
+images, [normalization], tokenizer, [observability_tokens], [class_token], [position_embedding], dropout,
+block_0, block_1, ..., norm, sequence_pool | class_token_pool, [head]
 """
 
 IMAGES = "images"

@@ -1,7 +1,8 @@
 """The table of published variants: every name, its architecture, and the dataset it was published for.
 
-A name is ARCHITECTURE_L_PxC_S[_sine][_DATASET]: L blocks, patch or kernel size P, C convolutions (cct only), images of
-S x S pixels. "grassmanian" is the spelling of the manifold paper's code. Importing this needs no Keras.
+A name is ARCHITECTURE_L_KxC_S[_sine][_DATASET] for cct and ARCHITECTURE_L_P_S[_sine] for cvt and vit: L encoder
+blocks, C convolutions with K x K kernels or P x P patches, images of S x S pixels. "grassmanian" is the spelling of the
+manifold paper's code. Importing this module does not import Keras.
 """
 
 import dataclasses
@@ -44,7 +45,7 @@ SIZES_OF_ARCHITECTURE = {
     "grassmanian_cct": (2, 4, 6, 7, 14),
     "grassmanian_vit": (2, 4, 6, 7),
 }
-"""The sizes that are offered with any tokenizer and image size, e.g. "cct_14"."""
+"""Numbers of blocks for which a size exists, e.g. "cct_14", with any tokenizer and image size."""
 
 CONV_3X1 = {"kernel_size": 3, "num_conv_layers": 1}
 CONV_3X2 = {"kernel_size": 3, "num_conv_layers": 2}

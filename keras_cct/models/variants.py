@@ -1,4 +1,4 @@
-"""Lists the published variants and makes the config behind each name. Importing this needs no Keras."""
+"""Lists the published variants and returns the config of each. Importing this module does not import Keras."""
 
 import dataclasses
 import difflib
@@ -17,7 +17,7 @@ FAMILY_SIZES = {
     for architecture, sizes in SIZES_OF_ARCHITECTURE.items()
     for size in sizes
 }
-"""Names without a tokenizer and an image size, e.g. "cct_14", with their architecture and size."""
+"""Names of the sizes, e.g. "cct_14", with their architecture and number of blocks."""
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -48,12 +48,12 @@ def variant_dataset(name: str) -> str:
 
 
 def variant_config(name: str, /, **overrides: Any) -> ModelConfig:
-    """Returns the config of a variant.
+    """Returns the config of a variant or size.
 
     Args:
         name: Name of a published variant, e.g. "cct_7_3x1_32", or of a size, e.g. "cct_7".
-        **overrides: Fields of `ModelConfig` to replace. For images without three channels the mean and the standard
-            deviation are averaged over the channels, unless `normalization` is given.
+        **overrides: Fields of `ModelConfig` to replace. If the images do not have three channels, the dataset's mean
+            and standard deviation are averaged over the channels, unless `normalization` is given.
 
     Raises:
         InputError: The name or an argument is unknown, or a value is out of range.
@@ -102,7 +102,7 @@ def make_config(fields: dict[str, Any]) -> ModelConfig:
             continue
         hint = foreign_argument_hint(field, value)
         if hint is not None:
-            raise InputError(f"{field} is not an argument here. {hint}")
+            raise InputError(f"unknown argument {field!r}. {hint}")
         matches = difflib.get_close_matches(field, known, n=1)
         hint = f"Did you mean {matches[0]!r}?" if matches else f"Choose from {', '.join(known)}."
         raise InputError(f"unknown argument {field!r}. {hint}")

@@ -75,7 +75,7 @@ def test_names_describe_their_rows():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"img_size": 256}, "img_size is not an argument here. Use input_shape=(256, 256, 3)."),
+        ({"img_size": 256}, "unknown argument 'img_size'. Use input_shape=(256, 256, 3)."),
         ({"img_size": (256, 192)}, "Use input_shape=(256, 192, 3)."),
         ({"pretrained": True}, 'Use weights="imagenet"'),
         ({"pretrained": False}, "Leave it out"),
