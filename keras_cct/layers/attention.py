@@ -12,24 +12,24 @@ from keras_cct.layers.shapes import Shape, Tensor, check_token_shape, ops
 
 @keras.saving.register_keras_serializable("keras_cct")
 class SelfAttention(CompositeLayer):
-    """Multi-head self-attention with one projection, without bias, to queries, keys and values.
+    """Multi-head softmax self-attention with one bias-free projection to queries, keys and values.
 
     Args:
-        num_heads: Number of heads; divides the width of the tokens.
+        num_heads: Number of heads; must divide `dim`.
         attention_dropout_rate: Dropout rate of the attention weights, in [0, 1).
         dropout_rate: Dropout rate of the output, in [0, 1).
-        seed: Seed of the dropouts; None draws one.
+        seed: Seed of the dropout layers; None selects a random seed.
 
     Call arguments:
         tokens: Float tensor of shape (batch, tokens, dim).
         return_attention_weights: Whether to return the attention weights too.
 
     Returns:
-        Float tensor of shape (batch, tokens, dim). With `return_attention_weights` a pair of it and the attention
-        weights before dropout, of shape (batch, heads, tokens, tokens): one row per query, each row sums to 1.
+        Float tensor of shape (batch, tokens, dim). With `return_attention_weights`, a pair of that tensor and the
+        attention weights before dropout, of shape (batch, heads, tokens, tokens): one row per query, which sums to 1.
 
     Raises:
-        InputError: A value is out of range, or `num_heads` does not divide the width.
+        InputError: A value is out of range, or `num_heads` does not divide `dim`.
 
     Reference: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.
     """
@@ -53,7 +53,9 @@ class SelfAttention(CompositeLayer):
     def build(self, input_shape: Shape) -> None:
         dim = check_token_shape(input_shape)
         if dim % self.num_heads:
-            raise InputError(f"num_heads={self.num_heads} does not divide the width of the tokens, {dim}.")
+            raise InputError(
+                f"num_heads={self.num_heads} does not divide the token dimension {dim}. Use a divisor of it."
+            )
         self.query_key_value = self.make_dense(3 * dim, "query_key_value", use_bias=self.has_query_key_value_bias)
         self.projection = self.make_dense(dim, "projection")
         self.attention_dropout = keras.layers.Dropout(

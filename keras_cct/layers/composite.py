@@ -1,4 +1,4 @@
-"""The base of layers that create sub-layers in `build`: their precision, quantization and random seeds."""
+"""Base class of layers that create sub-layers in `build`: their dtype policies, quantization and random seeds."""
 
 import numbers
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from keras_cct.layers.initializers import normal
 class CompositeLayer(keras.layers.Layer):
     """A layer that creates sub-layers in `build`.
 
-    `keras.Model.quantize` quantizes the `Dense` layers inside a model one by one. Keras does not save that for
-    sub-layers, so a composite layer stores the quantization of each in its own config, by the name of the sub-layer.
+    `keras.Model.quantize` quantizes the `Dense` layers inside a model one by one. Keras does not save this for
+    sub-layers, so a composite layer stores their quantization in its own config, keyed by sub-layer name.
     """
 
     quantized_sublayers: Mapping[str, dict] = {}
@@ -59,7 +59,7 @@ class CompositeLayer(keras.layers.Layer):
 
 
 def check_seed(seed: object) -> int | None:
-    """Returns a seed.
+    """Validates a seed and returns it as an `int` or None.
 
     Raises:
         InputError: It is neither an integer nor None.
@@ -72,7 +72,7 @@ def check_seed(seed: object) -> int | None:
 
 
 def sublayer_seed(seed: int | None, index: int) -> int | None:
-    """Returns a different seed for each random sub-layer of a layer, or None if the layer has none.
+    """Returns a different seed for each random sub-layer of a layer, or None if the layer has no seed.
 
     Args:
         seed: Seed of the layer.

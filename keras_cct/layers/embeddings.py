@@ -43,8 +43,8 @@ class PositionEmbedding(keras.layers.Layer):
     """Adds one vector per position to the tokens.
 
     Args:
-        embedding_type: "learnable" (initialized with standard deviation 0.2) or "sine" (fixed; a weight that does not
-            train, so that it is saved and converted like the others).
+        embedding_type: "learnable" (initialized with standard deviation 0.2) or "sine" (fixed; stored as a
+            non-trainable weight, so that it is saved and converted like the learnable one).
 
     Call arguments:
         tokens: Float tensor of shape (batch, tokens, dim), with the number of tokens that the layer was built for.
@@ -53,7 +53,7 @@ class PositionEmbedding(keras.layers.Layer):
         Float tensor of shape (batch, tokens, dim).
 
     Raises:
-        InputError: The type is unknown, or the number of tokens is unknown or differs.
+        InputError: The type is unknown, or the number of tokens is unknown or differs from the one in `build`.
 
     Reference: Hassani et al. 2021, arXiv:2104.05704, section 3.3; for "sine" Vaswani et al. 2017,
     arXiv:1706.03762, section 3.5.

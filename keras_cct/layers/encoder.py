@@ -19,8 +19,8 @@ class StochasticDepth(keras.layers.Layer):
     """Drops whole samples of a residual branch during training and scales the others by 1 / (1 - rate).
 
     Args:
-        rate: Probability to drop a sample, in [0, 1).
-        seed: Seed of the draws; None draws one.
+        rate: Probability of dropping a sample, in [0, 1).
+        seed: Random seed; None selects one at random.
 
     Call arguments:
         inputs: Float tensor of shape (batch, ...).
@@ -64,27 +64,27 @@ class EncoderBlock(CompositeLayer):
         x = x + mlp(x)
 
     Args:
-        num_heads: Attention heads; divides the width of the tokens.
-        mlp_ratio: Hidden width of the MLP divided by the width of the tokens, above 0.
-        dropout_rate: Dropout rate of the projection and the MLP, in [0, 1).
+        num_heads: Number of attention heads; must divide `dim`.
+        mlp_ratio: Hidden dimension of the MLP divided by `dim`, above 0.
+        dropout_rate: Dropout rate of the attention output and of both MLP layers, in [0, 1).
         attention_dropout_rate: Dropout rate of the attention weights, in [0, 1).
-        stochastic_depth_rate: Probability to drop each of the two branches for a sample, in [0, 1).
+        stochastic_depth_rate: Probability of dropping each of the two residual branches for a sample, in [0, 1).
         attention_type: "softmax" (`SelfAttention`); "all", "gm" or "spd" (`ManifoldAttention` on all three manifolds,
             on the Euclidean and the Grassmann manifold, or on the Euclidean and the SPD manifold); or "grassmann"
             (`GrassmannAttention`).
-        map_normalization: Whether a `ManifoldAttention` normalizes its similarity maps.
-        seed: Seed of the dropouts and the stochastic depth; None draws one.
+        map_normalization: Whether `ManifoldAttention` normalizes its similarity maps; no effect with other types.
+        seed: Seed of dropout and stochastic depth; None selects a random seed.
 
     Call arguments:
         tokens: Float tensor of shape (batch, tokens, dim).
         return_attention_weights: Whether to return the attention weights too.
 
     Returns:
-        Float tensor of shape (batch, tokens, dim). With `return_attention_weights` a pair of that tensor and the
+        Float tensor of shape (batch, tokens, dim). With `return_attention_weights`, a pair of that tensor and the
         attention weights of shape (batch, heads, tokens, tokens).
 
     Raises:
-        InputError: A value is unknown or out of range, or does not fit the tokens.
+        InputError: A value is unknown or out of range, or not possible with this number or dimension of tokens.
 
     Reference: Hassani et al. 2021, arXiv:2104.05704, section 3.1, as the reference implementation computes it.
     """
@@ -117,7 +117,9 @@ class EncoderBlock(CompositeLayer):
         dim = check_token_shape(input_shape)
         hidden_dim = int(dim * self.mlp_ratio)
         if hidden_dim < 1:
-            raise InputError(f"mlp_ratio={self.mlp_ratio} leaves no hidden units for tokens of width {dim}.")
+            raise InputError(
+                f"mlp_ratio={self.mlp_ratio} leaves no hidden units for the token dimension {dim}. Increase it."
+            )
         dtype = self.dtype_policy
         self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=dtype, name="attention_norm")
         self.attention = self._make_attention()
@@ -189,5 +191,5 @@ class EncoderBlock(CompositeLayer):
 
 
 def gelu(x: Tensor) -> Tensor:
-    """Returns the exact GELU through `erf`, which all exporters support; Keras's `gelu` uses `erfc`."""
+    """Returns the exact GELU, computed with `erf`, which all exporters support; Keras's `gelu` uses `erfc`."""
     return 0.5 * x * (1 + ops.erf(x * math.sqrt(0.5)))

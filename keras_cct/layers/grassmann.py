@@ -19,24 +19,24 @@ class GrassmannAttention(SelfAttention):
 
     The score of tokens i and j is the sum of `(Q_q[i, c] Q_k[j, c]) ** 2` over the columns c of the two bases. The
     normalized scores are the attention weights, without a softmax. The normalization ties the layer to the number of
-    tokens it was built for. The projection to queries, keys and values has a bias here.
+    tokens it was built for. Unlike in `SelfAttention`, the query, key and value projection has a bias.
 
     Args:
-        num_heads: Number of heads; divides the width of the tokens.
+        num_heads: Number of heads; must divide `dim`.
         attention_dropout_rate: Dropout rate of the scores, in [0, 1).
         dropout_rate: Dropout rate of the output, in [0, 1).
-        seed: Seed of the dropouts; None draws one.
+        seed: Seed of the dropout layers; None selects a random seed.
 
     Call arguments:
         tokens: Float tensor of shape (batch, tokens, dim).
         return_attention_weights: Whether to return the attention weights too.
 
     Returns:
-        Float tensor of shape (batch, tokens, dim); with `return_attention_weights` a pair of it and the attention
-        weights, of shape (batch, heads, tokens, tokens), one row per query.
+        Float tensor of shape (batch, tokens, dim). With `return_attention_weights`, a pair of that tensor and the
+        attention weights, of shape (batch, heads, tokens, tokens), one row per query.
 
     Raises:
-        InputError: A value is out of range, `num_heads` does not divide the width, or the number of tokens differs from
+        InputError: A value is out of range, `num_heads` does not divide `dim`, or the number of tokens differs from
             the one that the layer was built for.
 
     Reference: Konstantinidis et al. 2023, IEEE Access 11:123433, arXiv:2207.08569, as its code computes it.
@@ -85,13 +85,13 @@ class GrassmannAttention(SelfAttention):
 class ObservabilityTokens(CompositeLayer):
     """Replaces each token by the projected observability matrix of a linear dynamical system fitted to it.
 
-    A normalized token of width D is read as `num_signals` signals with D / num_signals time steps, in reverse order of
-    time. C holds the principal directions of the centered signals, and A predicts their coordinates one time step
-    ahead. The observability matrix [C, CA, CA, (CA)^2, ...] has `num_blocks` blocks. Its powers are elementwise and CA
-    appears twice, as in the manifold paper's code.
+    A normalized token of dimension D is interpreted as `num_signals` signals of D / num_signals time steps each, in
+    reverse time order. C holds the principal directions of the centered signals, and A predicts their coordinates one
+    time step ahead. The observability matrix [C, CA, CA, (CA)^2, ...] has `num_blocks` blocks. Its powers are
+    elementwise and CA appears twice, as in the manifold paper's code.
 
     Args:
-        num_signals: Number of signals, at least 1; divides the width of the tokens.
+        num_signals: Number of signals, at least 1; must divide `dim`.
         num_blocks: Number of blocks of the observability matrix, at least 2.
 
     Call arguments:
@@ -101,7 +101,7 @@ class ObservabilityTokens(CompositeLayer):
         Float tensor of shape (batch, tokens, dim).
 
     Raises:
-        InputError: A value is out of range, or `num_signals` does not divide the width.
+        InputError: A value is out of range, or `num_signals` does not divide `dim`.
 
     Reference: Konstantinidis et al. 2023, IEEE Access 11:123433, arXiv:2207.08569, as its code computes it.
     """
@@ -118,7 +118,9 @@ class ObservabilityTokens(CompositeLayer):
     def build(self, input_shape: Shape) -> None:
         dim = check_token_shape(input_shape)
         if dim % self.num_signals:
-            raise InputError(f"num_signals={self.num_signals} does not divide the width of the tokens, {dim}.")
+            raise InputError(
+                f"num_signals={self.num_signals} does not divide the token dimension {dim}. Use a divisor of it."
+            )
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=self.dtype_policy, name="norm")
         self.projection = self.make_dense(dim, "projection")
         self.norm.build(input_shape)
@@ -128,7 +130,7 @@ class ObservabilityTokens(CompositeLayer):
         num_tokens, dim = tokens.shape[1:]
         x = in_full_precision(self.norm(tokens))
         x = reshape_samples(x, (num_tokens, dim // self.num_signals, self.num_signals))
-        signals = ops.flip(ops.swapaxes(x, -1, -2), -1)  # (batch, tokens, signals, times)
+        signals = ops.flip(ops.swapaxes(x, -1, -2), -1)  # (batch, tokens, signals, time steps)
         x = observability_matrix(signals, self.num_blocks)  # (batch, tokens, signals, blocks * signals)
         x = reshape_samples(x, (num_tokens, self.num_blocks * self.num_signals**2))
         return self.projection(ops.cast(x, self.compute_dtype))
@@ -143,12 +145,12 @@ class ObservabilityTokens(CompositeLayer):
 def observability_matrix(signals: Tensor, num_blocks: int) -> Tensor:
     """Returns [C, CA, (CA)^1, (CA)^2, ...] of the linear dynamical system fitted to signals, with elementwise powers.
 
-    C are the eigenvectors of `Y Y^T` for the centered signals Y. The manifold paper's code computes
-    `CA = C (Z2 Z1^T) pinv(Z1 Z1^T)` with `Z = C^T Y`. C is a rotation, so this equals the shorter
+    C holds the eigenvectors of `Y Y^T` for the centered signals Y. The manifold paper's code computes
+    `CA = C (Z2 Z1^T) pinv(Z1 Z1^T)` with `Z = C^T Y`. C is orthogonal, so this equals the shorter
     `(Y2 Y1^T) pinv(Y1 Y1^T) C`.
 
     Args:
-        signals: Float32 or float64 tensor of shape (..., signals, times).
+        signals: Float32 or float64 tensor of shape (..., signals, time steps).
         num_blocks: Number of blocks, at least 2.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Initial values of the weights, as in the reference implementation."""
+"""Weight initializers of the reference implementation."""
 
 import keras
 import numpy as np
@@ -7,15 +7,15 @@ from keras_cct.layers.shapes import Tensor, ops
 
 
 def kaiming_normal() -> keras.initializers.Initializer:
-    """Returns PyTorch's Kaiming normal distribution over the fan-in, not truncated as Keras's `HeNormal` is."""
+    """Returns the equivalent of PyTorch's `kaiming_normal_`, which is not truncated, unlike Keras's `HeNormal`."""
     return keras.initializers.VarianceScaling(2.0, mode="fan_in", distribution="untruncated_normal")
 
 
 def normal(stddev: float) -> keras.initializers.Initializer:
-    """Returns PyTorch's truncated normal distribution.
+    """Returns the equivalent of PyTorch's `trunc_normal_`: a normal distribution, in effect not truncated.
 
-    PyTorch truncates at -2 and 2, at least ten standard deviations away here, where Keras's `TruncatedNormal` truncates
-    at two standard deviations and thereby loses an eighth of the spread.
+    PyTorch truncates at the values -2 and 2, which are at least ten standard deviations away here. Keras's
+    `TruncatedNormal` truncates at two standard deviations, which reduces the standard deviation by an eighth.
     """
     return keras.initializers.RandomNormal(stddev=stddev)
 
@@ -25,7 +25,7 @@ def sine_embedding(num_tokens: int, dim: int) -> np.ndarray:
 
     Args:
         num_tokens: Number of positions, including that of a class token.
-        dim: Width of the tokens.
+        dim: Embedding dimension of the tokens.
 
     Returns:
         Float32 array of shape (1, num_tokens, dim).

@@ -16,10 +16,10 @@ _HUGE = 1e30
 _PANEL_WIDTH = 16
 
 SUPPORTS_JIT = keras.backend.backend() != "tensorflow"
-"""Whether to compile layers with factorizations: on TensorFlow, XLA would replace the kernels by slow loops."""
+"""Whether to compile layers with factorizations: on TensorFlow, XLA would replace the kernels with slow loops."""
 
 _FACTORIZES_BY_PANELS = keras.backend.backend() == "tensorflow"
-"""Whether to factorize few columns at a time: TensorFlow's QR kernel is slow, as it does not use matrix products."""
+"""Whether to use a blocked QR factorization: TensorFlow's QR kernel is slow, as it does not use matrix products."""
 
 
 @ops.custom_gradient
@@ -101,7 +101,7 @@ def pseudo_inverse(x: Tensor) -> Any:
 
 
 def warn_of_deadlock() -> None:
-    """Warns where a batched factorization may hang: with JAX 0.10 on a CPU with few cores.
+    """Warns that batched factorizations may deadlock: with JAX 0.10 or later on CPUs with few cores.
 
     The threads of such a factorization wait for tasks that need the same threads.
     """
@@ -127,7 +127,7 @@ def upstream_gradient(arguments: tuple[Tensor, ...], upstream: Tensor | None) ->
 
 
 def _basis_by_panels(x: Tensor) -> Tensor:
-    """Returns the orthonormal factor like `ops.qr`, from factorizations of few columns and matrix products.
+    """Returns the orthonormal factor of `ops.qr` by blocked Householder QR: narrow panels and matrix products.
 
     The reflections H of a panel follow from its basis Q alone: with W = Q - E, where E holds the first columns of the
     identity, and W1, the square top of W, H = I + W W1^-T W^T. Householder's choice of signs makes every pivot of W1 at

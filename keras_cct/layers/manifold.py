@@ -33,10 +33,11 @@ def euclidean_scores(query: Tensor, key: Tensor) -> Tensor:
 
 
 def spd_scores(query: Tensor, key: Tensor) -> Tensor:
-    """Returns the magnitudes of the product of the covariance matrices of queries and keys, points of the SPD manifold.
+    """Returns the entrywise magnitudes of the product of the queries' and the keys' covariance matrices.
 
-    The scores do not change when a constant is added to a token. The product goes through the small matrix in the
-    middle, of shape (head_dim, head_dim), so the covariance matrices are never computed.
+    Covariance matrices of the tokens are points on the SPD manifold. The scores do not change when a constant is added
+    to a token. The product is computed from its inner factor, of shape (head_dim, head_dim), so the covariance matrices
+    themselves, of shape (tokens, tokens), are never computed.
 
     Args:
         query: Float tensor of shape (..., tokens, head_dim).
@@ -52,7 +53,7 @@ def spd_scores(query: Tensor, key: Tensor) -> Tensor:
 
 
 def grassmann_scores(query: Tensor, key: Tensor) -> Tensor:
-    """Returns the squared inner products of the rows of two orthonormal bases, points of the Grassmann manifold.
+    """Returns the squared inner products of the rows of two orthonormal bases, points on the Grassmann manifold.
 
     Args:
         query: Float tensor of shape (..., tokens, head_dim).
@@ -85,14 +86,14 @@ def _transpose(x: Tensor) -> Tensor:
 def build_map_normalization(
     num_maps: int, num_tokens: int, dtype: keras.DTypePolicy
 ) -> keras.layers.LayerNormalization:
-    """Returns a built layer normalization over all entries of all similarity maps of a sample.
+    """Returns a built `LayerNormalization` over all entries of all similarity maps of a sample.
 
     Args:
         num_maps: Number of maps.
         num_tokens: Number of tokens, the rows and columns of a map.
         dtype: Dtype policy.
     """
-    axes: Any = (1, 2, 3)  # Keras infers one integer
+    axes: Any = (1, 2, 3)  # the type checker infers int from Keras's default
     layer = keras.layers.LayerNormalization(axis=axes, epsilon=1e-5, dtype=dtype, name="map_norm")
     layer.build((None, num_maps, num_tokens, num_tokens))
     return layer
@@ -117,28 +118,29 @@ class ManifoldAttention(SelfAttention):
     """Multi-head self-attention that compares queries and keys on several manifolds.
 
     Each manifold gives one similarity map per head, multiplied by a learned scale. The scores of a head are a learned
-    linear combination of all maps of all heads. The projection to queries, keys and values has a bias here.
+    linear combination of all maps of all heads. Unlike in `SelfAttention`, the query, key and value projection has a
+    bias.
 
     Args:
-        num_heads: Number of heads; divides the width of the tokens.
+        num_heads: Number of heads; must divide `dim`.
         manifolds: Which of "euclidean", "spd" and "grassmann" to use, at least one.
         map_normalization: Whether to apply one layer normalization to all maps before they are combined. Its weights,
             one gain and one bias per entry, tie the layer to the number of tokens it was built for.
-        attention_dropout_rate: Dropout rate of the attention weights, in [0, 1); with all three manifolds also of the
-            SPD map.
+        attention_dropout_rate: Dropout rate of the attention weights, in [0, 1). With all three manifolds, it applies
+            to the SPD map too.
         dropout_rate: Dropout rate of the output, in [0, 1).
-        seed: Seed of the dropouts; None draws one.
+        seed: Seed of the dropout layers; None selects a random seed.
 
     Call arguments:
         tokens: Float tensor of shape (batch, tokens, dim).
         return_attention_weights: Whether to return the attention weights too.
 
     Returns:
-        Float tensor of shape (batch, tokens, dim); with `return_attention_weights` a pair of it and the attention
-        weights before dropout, of shape (batch, heads, tokens, tokens): one row per query, each row sums to 1.
+        Float tensor of shape (batch, tokens, dim). With `return_attention_weights`, a pair of that tensor and the
+        attention weights before dropout, of shape (batch, heads, tokens, tokens): one row per query, which sums to 1.
 
     Raises:
-        InputError: A value is unknown or out of range, `num_heads` does not divide the width or leaves a head_dim of 1
+        InputError: A value is unknown or out of range, `num_heads` does not divide `dim` or leaves a head_dim of 1
             for the SPD map, or the number of tokens differs from that of the map normalization.
 
     Reference: Konstantinidis et al. 2023, IEEE Access 11:123433, arXiv:2207.08569, as its code computes it.
@@ -173,7 +175,7 @@ class ManifoldAttention(SelfAttention):
         dim = check_token_shape(input_shape)
         if "spd" in self.manifolds and dim == self.num_heads:
             raise InputError(
-                f"num_heads={self.num_heads} leaves a head_dim of 1 for tokens of width {dim}, which has no "
+                f"num_heads={self.num_heads} leaves a head_dim of 1 for the token dimension {dim}, which has no "
                 f"covariance. Use fewer heads."
             )
         num_maps = len(self.manifolds) * self.num_heads
@@ -210,7 +212,7 @@ class ManifoldAttention(SelfAttention):
             tokens: Float tensor of shape (batch, tokens, dim).
 
         Returns:
-            Names of manifolds to float tensors of shape (batch, heads, tokens, tokens).
+            Dictionary of float tensors of shape (batch, heads, tokens, tokens), by the name of the manifold.
         """
         query, key, _ = self.split_heads(tokens)
         maps = self._similarity_maps(query, key)
@@ -225,8 +227,8 @@ class ManifoldAttention(SelfAttention):
     def _combine_maps(self, maps: list[Tensor]) -> Tensor:
         """Scales, normalizes and combines maps of shape (batch, heads, tokens, tokens) to scores of that shape.
 
-        The maps are by far the largest tensors, so each is read as rarely as possible: the scales are multiplied into
-        the kernel, and mean and standard deviation are applied to the combination instead of the maps.
+        The maps are by far the largest tensors, so they are read as few times as possible: the scales are multiplied
+        into the kernel, and mean and standard deviation are applied to the combination instead of the maps.
         """
         if self.map_normalization:
             maps = [in_full_precision(m) for m in maps]
@@ -265,7 +267,7 @@ def _moments(maps: list[Tensor], scales: list[Tensor]) -> tuple[Any, Any]:
 
 @ops.custom_gradient
 def map_moments(x: Tensor) -> Any:
-    """Returns mean and variance of all axes but the first, with a gradient of one multiplication and one addition.
+    """Returns mean and variance over all axes but the first; the gradient is one multiplication and one addition.
 
     Args:
         x: Float tensor of shape (batch, heads, tokens, tokens).
@@ -273,7 +275,7 @@ def map_moments(x: Tensor) -> Any:
     Returns:
         Float tensor of shape (2, batch, 1, 1, 1).
     """
-    # Not `ops.moments`, which on PyTorch loses a variance that is small compared with the mean.
+    # Not `ops.moments`, which on PyTorch loses the precision of a variance that is small compared with the mean.
     mean = ops.mean(x, axis=(1, 2, 3), keepdims=True)
     variance = ops.mean(ops.square(x - mean), axis=(1, 2, 3), keepdims=True)
 

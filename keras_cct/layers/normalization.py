@@ -18,8 +18,8 @@ class PixelNormalization(keras.layers.Layer):
     of the graph. The layer accepts only images of the size that it was built for.
 
     Args:
-        mean: Mean of the pixels in [0, 1], a number or one number per channel.
-        std: Standard deviation of the pixels in (0, 1], a number or one number per channel.
+        mean: Mean of pixels scaled to [0, 1], a number or one number per channel.
+        std: Standard deviation of pixels scaled to [0, 1], above 0, a number or one number per channel.
 
     Call arguments:
         images: Tensor of shape (batch, height, width, channels), pixels in [0, 255], any dtype.
@@ -40,11 +40,11 @@ class PixelNormalization(keras.layers.Layer):
         channels = self.image_shape[-1]
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, channels):
-                raise InputError(f"{name} has {len(values)} numbers for {channels} channels. Give 1 or {channels}.")
+                raise InputError(f"{name} has {len(values)} numbers for {channels} channels. Pass 1 or {channels}.")
 
     def call(self, images: Tensor) -> Tensor:
         images = ensure_image_shape(images, self.image_shape)
-        # The float32 roundings are those of `keras.layers.Normalization`, which earlier models have.
+        # Rounds to float32 where `keras.layers.Normalization` does, which models saved by version 0.1.0 contain.
         mean = np.array([255.0 * value for value in self.mean], "float32")
         variance = np.array([(255.0 * value) ** 2 for value in self.std], "float32")
         std = ops.sqrt(ops.cast(variance, self.compute_dtype))

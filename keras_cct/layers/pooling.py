@@ -1,4 +1,4 @@
-"""From tokens to features, class scores and grids."""
+"""Layers that turn tokens into feature vectors, logits and token grids."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -122,11 +122,11 @@ class ClassifierHead(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_cct")
 class TokenGrid(keras.layers.Layer):
-    """Arranges tokens in the rows and columns of the image, without the class token.
+    """Reshapes tokens to the grid that they form in the image, without the class token.
 
     Args:
-        rows: Rows of tokens.
-        columns: Columns of tokens.
+        rows: Number of rows of tokens.
+        columns: Number of columns of tokens.
 
     Call arguments:
         tokens: Float tensor of shape (batch, rows * columns, dim), or one more token if the first is a class token.

@@ -1,4 +1,4 @@
-"""Shapes of tensors: an explicit batch dimension, and checks of what a layer is called on."""
+"""Shapes of tensors: reshapes that keep the batch dimension, and checks of the inputs of layers."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from keras_cct.errors import InputError
 
 ops: Any = keras.ops
 random: Any = keras.random
-"""Keras's operations, untyped: type checkers infer from their code that they may return None."""
+"""Keras's operations, untyped, because type checkers infer from their code that they may return None."""
 
 Tensor = keras.KerasTensor
 """Any backend's tensor. Its operators have the same problem, hence some variables of type Any."""
@@ -18,7 +18,7 @@ Shape = tuple[int | None, ...]
 def reshape_samples(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Reshapes each sample of a batch and keeps the batch size.
 
-    With -1 for the batch size, a wrong size would pass unnoticed: its surplus values would become samples.
+    With -1 for the batch size, a wrong size would pass unnoticed: the surplus values would become additional samples.
 
     Args:
         x: Tensor of shape (batch, ...).
@@ -31,10 +31,10 @@ def reshape_samples(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def check_token_shape(shape: Shape) -> int:
-    """Returns the dim of a shape (batch, tokens, dim).
+    """Returns `dim` of a shape (batch, tokens, dim).
 
     Raises:
-        InputError: The shape has another number of dimensions, or an unknown dim.
+        InputError: The shape has another number of dimensions, or `dim` is unknown.
     """
     if len(shape) != 3 or shape[-1] is None:
         raise InputError(f"tokens must have shape (batch, tokens, dim) with a known dim, got {tuple(shape)}.")
@@ -69,9 +69,9 @@ def check_image_shape(shape: Shape) -> tuple[int, int, int]:
 
 
 def ensure_image_shape(images: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
-    """Returns images after a check of their shape, which also runs inside compiled and exported TensorFlow functions.
+    """Checks the shape of images, also inside compiled and exported TensorFlow functions, and returns the images.
 
-    The signatures of a SavedModel accept any shape, so the operations themselves have to refuse a wrong one. JAX and
+    The signatures of a SavedModel accept any shape, so the operations themselves must reject a wrong one. JAX and
     PyTorch know every shape when a function is called.
 
     Args:

@@ -19,8 +19,8 @@ class ConvTokenizer(keras.layers.Layer):
     layer accepts only images of the size that it was built for.
 
     Args:
-        dim: Width of the tokens.
-        kernel_size: Side of the convolution kernels in pixels.
+        dim: Embedding dimension of the tokens.
+        kernel_size: Height and width of the convolution kernels, in pixels.
         num_conv_layers: Number of stages.
         hidden_dim: Channels of all stages except the last.
 
@@ -31,7 +31,7 @@ class ConvTokenizer(keras.layers.Layer):
         Float tensor of shape (batch, tokens, dim).
 
     Raises:
-        InputError: A value is out of range, or the images have an unknown size or another one than in `build`.
+        InputError: A value is out of range, or the size of the images is unknown or differs from that in `build`.
 
     Reference: Hassani et al. 2021, arXiv:2104.05704, section 3.3.
     """
@@ -69,7 +69,7 @@ class ConvTokenizer(keras.layers.Layer):
 
     @property
     def _same_padding_is_exact(self) -> bool:
-        """Whether "same" pads symmetrically, as it does at stride 1; it saves a copy of the images."""
+        """Whether "same" pads symmetrically, as it does at stride 1. It saves the copy that explicit padding makes."""
         return self.stride == 1 and self.kernel_size == 2 * self.padding + 1
 
     def call(self, images: Tensor) -> Tensor:
@@ -115,8 +115,8 @@ class PatchTokenizer(keras.layers.Layer):
     The layer accepts only images of the size that it was built for.
 
     Args:
-        dim: Width of the tokens.
-        patch_size: Side of a patch in pixels; divides height and width.
+        dim: Embedding dimension of the tokens.
+        patch_size: Height and width of a patch, in pixels; must divide the image height and width.
 
     Call arguments:
         images: Float tensor of shape (batch, height, width, channels).
@@ -125,8 +125,8 @@ class PatchTokenizer(keras.layers.Layer):
         Float tensor of shape (batch, tokens, dim).
 
     Raises:
-        InputError: A value is out of range, `patch_size` does not divide height and width, or the images have an
-            unknown size or another one than in `build`.
+        InputError: A value is out of range, `patch_size` does not divide height and width, or the size of the
+            images is unknown or differs from that in `build`.
 
     Reference: Dosovitskiy et al. 2020, arXiv:2010.11929, section 3.1.
     """
@@ -183,7 +183,7 @@ def _pooled_size(size: int) -> int:
 
 
 def _max_pool(x: Tensor) -> Tensor:
-    """Max-pools 3x3 windows at stride 2 with padding 1, without the padding that no window reaches."""
+    """Max-pools 3x3 windows at stride 2 with padding 1, omitting the padding that no window reaches."""
     height, width = x.shape[1:3]
     x = ops.pad(x, ((0, 0), (1, height % 2), (1, width % 2), (0, 0)))
     return ops.max_pool(x, 3, strides=2, padding="valid", data_format="channels_last")

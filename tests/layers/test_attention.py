@@ -57,7 +57,7 @@ def test_dropped_attention_keeps_its_mean():
 
 
 def test_heads_that_do_not_divide_the_width_are_refused():
-    with pytest.raises(InputError, match="num_heads=3 does not divide the width of the tokens, 8"):
+    with pytest.raises(InputError, match="num_heads=3 does not divide .* 8"):
         SelfAttention(num_heads=3)(tokens(1, 5, 8))
 
 

@@ -58,7 +58,7 @@ def test_half_precision_factorizes_in_float32():
 
 
 def test_sizes_that_do_not_fit_are_refused():
-    with pytest.raises(InputError, match="num_signals=5 does not divide the width of the tokens, 8."):
+    with pytest.raises(InputError, match="num_signals=5 does not divide .* 8"):
         ObservabilityTokens(5)(random(1, 3, 8))
     with pytest.raises(InputError, match="num_blocks must be at least 2, got 1"):
         ObservabilityTokens(4, 1)
