@@ -1,4 +1,4 @@
-"""Training recipes: the keys with their defaults and checks, and the YAML files that hold them. Needs no Keras."""
+"""Training recipes: the keys with their defaults and checks, and loading from YAML. Does not import Keras."""
 
 from keras_cct.recipe.loading import load_recipe
 from keras_cct.recipe.recipe import Recipe

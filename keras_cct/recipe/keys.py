@@ -12,14 +12,14 @@ _METADATA_KEY = "keras_cct"
 
 @dataclasses.dataclass(frozen=True)
 class KeyRule:
-    """What one recipe key accepts. Bounds hold for every number of a list.
+    """What one recipe key accepts. Bounds apply to every number of a list.
 
     Args:
         help: One sentence that explains the key.
-        at_least: Smallest value.
-        above: Largest number that is too small.
-        at_most: Largest value.
-        below: Smallest number that is too large.
+        at_least: Inclusive lower bound.
+        above: Exclusive lower bound.
+        at_most: Inclusive upper bound.
+        below: Exclusive upper bound.
         choices: Accepted strings; the empty string selects the default behavior.
         lengths: Accepted lengths of a list.
     """
@@ -44,15 +44,16 @@ class KeyRule:
         return " and ".join(f"{words} {bound}" for words, bound in named if bound is not None)
 
     def parse(self, key: str, value: object, value_type: Any) -> Any:
-        """Returns the value in the type of its key.
+        """Validates a value and returns it in the type of its key.
 
         Args:
             key: Name of the key or flag, for the error message.
-            value: The value, as YAML, a command line or Python code gives it.
+            value: The value from YAML, the command line or Python.
             value_type: A key of `TYPE_NAMES`.
 
         Raises:
-            InputError: The value has another type, is out of bounds, or is not one of the choices.
+            InputError: The value has another type, is out of bounds, is not one of the choices, or is a list of another
+                length.
         """
         try:
             parsed = parse_value(value, value_type)
@@ -84,7 +85,7 @@ def rule_metadata(help_text: str, **rule: Any) -> dict[str, KeyRule]:
 
 
 def recipe_key(default: object, help_text: str, **rule: Any) -> Any:
-    """Returns a dataclass field with a default and that metadata."""
+    """Returns a dataclass field with a default and the metadata of `rule_metadata`."""
     return dataclasses.field(default=default, metadata=rule_metadata(help_text, **rule))
 
 

@@ -15,7 +15,7 @@ _SCHEDULE = "the schedules are cosine and step, with one cycle and without noise
 _RATES = "each variant has fixed dropout and stochastic depth rates; `create_model` accepts others"
 _BATCH_NORM = "the models have no batch normalization"
 _SPLITS = "augmentation splits are not implemented"
-_LOADER = "tf.data feeds the devices"
+_LOADER = "tf.data prefetches the batches"
 
 UNSUPPORTED_KEYS = {
     **dict.fromkeys(("lr_noise", "lr_noise_pct", "lr_noise_std", "lr_cycle_mul", "lr_cycle_limit"), _SCHEDULE),
@@ -28,7 +28,7 @@ UNSUPPORTED_KEYS = {
     "input_size": "use img_size",
     "cutmix_minmax": "use cutmix",
     "epoch_repeats": "use epochs",
-    "start_epoch": "`--resume` continues a run where it stopped",
+    "start_epoch": "`--resume` continues an interrupted run",
     "no_resume_opt": "a resumed run restores its optimizer; initial_checkpoint starts a new run from a model",
     "model_ema_force_cpu": "the averaged weights are stored beside the weights",
     "log_interval": "the log has a line every 30 seconds",
@@ -49,7 +49,7 @@ def load_recipe(name_or_path: str | PathLike, default_model: str = "", **overrid
     Args:
         name_or_path: Path of a YAML file, or name of a shipped config, e.g. "cifar10". A path that does not exist
             selects the shipped config of the same file name, e.g. "configs/cifar10.yml".
-        default_model: Variant to use if neither the config nor `overrides` names one; empty to raise instead.
+        default_model: Variant to use if neither the config nor `overrides` names one; if empty, that is an error.
         **overrides: Keys of `Recipe` to replace.
 
     Raises:
@@ -83,7 +83,7 @@ def find_config(name_or_path: str | PathLike) -> Path:
     name = path.name.removesuffix(path.suffix if path.suffix in (".yml", ".yaml") else "")
     if name not in shipped:
         raise InputError(
-            f"no config {str(name_or_path)!r}. Give the path of a YAML file or one of {', '.join(shipped)}."
+            f"no config {str(name_or_path)!r}. Pass the path of a YAML file or one of {', '.join(shipped)}."
         )
     # "configs/NAME.yml" is how the reference implementation's README writes it.
     if len(path.parts) > 1 and path.parts[0] != "configs":
@@ -96,7 +96,7 @@ def _read_keys(path: Path) -> dict[str, Any]:
 
     values = read_yaml_file(path)
     if not isinstance(values, dict):
-        raise InputError(f"{str(path)!r} does not hold a recipe. Give a YAML file of `key: value` lines.")
+        raise InputError(f"{str(path)!r} does not contain a recipe. Pass a YAML file of `key: value` lines.")
     return values
 
 

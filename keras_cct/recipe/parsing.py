@@ -16,7 +16,7 @@ TYPE_NAMES = {
 
 FLOAT32_MAX = 3.4028234663852886e38
 SHOWN_CHARACTERS = 100
-"""Error messages stay readable when a value is a book."""
+"""Length to which error messages truncate a value."""
 
 _BOOLEANS = {True: True, False: False, "true": True, "false": False}
 
@@ -35,7 +35,7 @@ def parse_value(value: object, value_type: Any) -> Any:
 
 
 def shorten(value: object) -> str:
-    """Returns the representation of a value, cut after `SHOWN_CHARACTERS`."""
+    """Returns the `repr` of a value, truncated to `SHOWN_CHARACTERS`."""
     try:
         text = repr(value)
     except ValueError:  # Python prints at most 4300 digits.

@@ -17,11 +17,11 @@ FACTOR = {"above": 0, "at_most": 1}
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """Everything a training run depends on.
+    """The configuration of a training run.
 
-    Keys and defaults are those of the reference training script (timm 0.4.12), plus a few of our own. Each field
-    declares its help text, bounds and choices, and `keras_cct train --help` lists them. Values may be strings, as YAML
-    and command lines give them. A recipe never changes: use `dataclasses.replace`.
+    Keys and defaults are those of the reference training script (timm 0.4.12), plus a few additions. Each field
+    declares its help text, bounds and choices, and `keras_cct train --help` lists them. Values may be strings, as from
+    YAML or the command line. Recipes are immutable; `dataclasses.replace` returns a changed copy.
 
     Raises:
         InputError: A value has the wrong type or is out of bounds.
@@ -33,17 +33,19 @@ class Recipe:
 
     model: str = dataclasses.field(metadata=rule_metadata("Name of the variant; `keras_cct models` lists them."))
     dataset: str = dataclasses.field(
-        metadata=rule_metadata('"sample", "tfds/NAME", "keras/NAME", or any name together with data_dir.')
+        metadata=rule_metadata(
+            '"sample", "cifar10" or another published dataset, "tfds/NAME", "keras/NAME", or any name with data_dir.'
+        )
     )
     attention_type: str = recipe_key(
-        "", "Attention of every block; empty for the variant's own.", choices=("", *ATTENTION_TYPES, *SYNONYMS)
+        "", "Attention type of all blocks; empty for that of the variant.", choices=("", *ATTENTION_TYPES, *SYNONYMS)
     )
     num_classes: int = recipe_key(
-        0, "Number of classes, to check the dataset against; 0 for no check.", at_least=0, at_most=1_000_000
+        0, "Expected number of classes of the dataset; 0 disables the check.", at_least=0, at_most=1_000_000
     )
     img_size: int = recipe_key(
         0,
-        "Height and width of the model's input in pixels; 0 for the dataset's or variant's.",
+        "Height and width of the model's input in pixels; 0 for those of the dataset or variant.",
         at_least=0,
         at_most=4096,
     )
@@ -53,7 +55,9 @@ class Recipe:
     freeze_until: str = recipe_key(
         "", 'First layer to train, e.g. "block_5", with all layers after it; empty for all layers.'
     )
-    layer_decay: float = recipe_key(1.0, "Learning-rate factor from each block to the block before it.", **FACTOR)
+    layer_decay: float = recipe_key(
+        1.0, "Layer-wise learning-rate decay: factor from each block to the one before it.", **FACTOR
+    )
     data_dir: str = recipe_key(
         "", 'Folder of images, folder of IDX files, or .npz file; for "tfds/NAME" the folder of TensorFlow Datasets.'
     )
@@ -64,7 +68,7 @@ class Recipe:
     std: tuple[float, ...] = recipe_key(
         (0.229, 0.224, 0.225), "Standard deviation of each channel in [0, 1].", at_least=1e-6
     )
-    no_aug: bool = recipe_key(False, "Only resize and center-crop the training images.")
+    no_aug: bool = recipe_key(False, "Only resize and center-crop the training images; mixup and cutmix still apply.")
     scale: tuple[float, ...] = recipe_key(
         (0.08, 1.0), "Smallest and largest fraction of the image area in a random crop.", lengths=(2,), **FACTOR
     )
@@ -91,21 +95,25 @@ class Recipe:
     )
     mixup: float = recipe_key(0.0, "Alpha of Mixup's Beta distribution; 0 disables Mixup.", at_least=0)
     cutmix: float = recipe_key(0.0, "Alpha of CutMix's Beta distribution; 0 disables CutMix.", at_least=0)
-    mixup_prob: float = recipe_key(1.0, "Probability of Mixup or CutMix per batch, pair or image.", **RATE)
+    mixup_prob: float = recipe_key(
+        1.0, "Probability that Mixup or CutMix is applied to a batch, pair or image.", **RATE
+    )
     mixup_switch_prob: float = recipe_key(0.5, "Probability of CutMix instead of Mixup if both are on.", **RATE)
     mixup_mode: str = recipe_key(
-        "batch", "Mix per batch, per pair of images or per image.", choices=("batch", "pair", "elem")
+        "batch",
+        "Whether to draw the mixing ratio per batch, per pair of images or per image.",
+        choices=("batch", "pair", "elem"),
     )
     mixup_off_epoch: int = recipe_key(
-        0, "First epoch, from 0, without mixing; 0 to mix in all epochs.", at_least=0, at_most=MAX_EPOCHS
+        0, "First epoch without mixing, counted from 0; 0 to mix in all epochs.", at_least=0, at_most=MAX_EPOCHS
     )
     reprob: float = recipe_key(0.0, "Probability of RandomErasing.", **RATE)
     remode: str = recipe_key(
         "const", "Fill of erased boxes: the mean, one random color, or noise.", choices=("const", "rand", "pixel")
     )
     recount: int = recipe_key(1, "Largest number of boxes erased per image.", at_least=1, at_most=100)
-    smoothing: float = recipe_key(0.1, "Label smoothing.", **DECAY)
-    batch_size: int = recipe_key(32, "Images per step and device.", at_least=1, at_most=1_000_000)
+    smoothing: float = recipe_key(0.1, "Label smoothing factor.", **DECAY)
+    batch_size: int = recipe_key(32, "Batch size per device.", at_least=1, at_most=1_000_000)
     validation_batch_size_multiplier: int = recipe_key(
         1, "Evaluation batch size as a multiple of batch_size.", at_least=1, at_most=1000
     )
@@ -118,21 +126,21 @@ class Recipe:
     )
     weight_decay: float = recipe_key(1e-4, "Weight decay, not applied to biases and norms.", at_least=0)
     clip_grad: float = recipe_key(0.0, "Gradient clipping threshold; 0 for no clipping.", at_least=0)
-    clip_mode: str = recipe_key("norm", "Clip gradients by their global norm or each value.", choices=("norm", "value"))
+    clip_mode: str = recipe_key("norm", "Clip gradients by global norm or by value.", choices=("norm", "value"))
     grad_accum_steps: int = recipe_key(
-        1, "Steps whose gradients are averaged into one update.", at_least=1, at_most=1_000_000
+        1, "Number of steps whose gradients are averaged into one update.", at_least=1, at_most=1_000_000
     )
-    model_ema: bool = recipe_key(False, "Keep and evaluate an exponential moving average of the weights.")
+    model_ema: bool = recipe_key(False, "Maintain and evaluate an exponential moving average of the weights.")
     model_ema_decay: float = recipe_key(0.9998, "Decay of the moving average.", **DECAY)
     amp: bool = recipe_key(False, "Mixed precision (bfloat16 or float16) on devices where it is faster.")
     amp_dtype: str = recipe_key(
-        "", "Dtype of mixed precision; empty for the device's best.", choices=("", "float16", "bfloat16")
+        "", "Dtype of mixed precision; empty for bfloat16.", choices=("", "float16", "bfloat16")
     )
     sched: str = recipe_key("step", "Learning-rate schedule.", choices=("cosine", "step"))
     epochs: int = recipe_key(200, "Epochs of the schedule, warmup included.", at_least=1, at_most=MAX_EPOCHS)
     cooldown_epochs: int = recipe_key(10, "Epochs at min_lr after a cosine schedule.", at_least=0, at_most=MAX_EPOCHS)
     warmup_epochs: int = recipe_key(
-        3, "First epochs, in which the learning rate grows linearly from warmup_lr.", at_least=0, at_most=MAX_EPOCHS
+        3, "Warmup epochs, in which the learning rate grows linearly from warmup_lr.", at_least=0, at_most=MAX_EPOCHS
     )
     decay_epochs: int = recipe_key(30, "Epochs between two steps of a step schedule.", at_least=1, at_most=MAX_EPOCHS)
     decay_rate: float = recipe_key(0.1, "Learning-rate factor per step of a step schedule.", **FACTOR)
@@ -143,11 +151,11 @@ class Recipe:
         "top1", "Evaluation metric that selects the best epoch.", choices=("top1", "top5", "loss")
     )
     checkpoint_hist: int = recipe_key(
-        10, "Number of best epochs whose models are kept.", at_least=0, at_most=MAX_EPOCHS
+        10, "Number of best epochs whose models are saved.", at_least=0, at_most=MAX_EPOCHS
     )
     recovery_interval: int = recipe_key(
         0,
-        "Steps between states saved within an epoch; 0 to save at the end of epochs only.",
+        "Steps between saves of the resumable state within an epoch; 0 to save after each epoch only.",
         at_least=0,
         at_most=MAX_INT32,
     )
@@ -171,7 +179,7 @@ class Recipe:
 
     @property
     def total_epochs(self) -> int:
-        """Epochs of the schedule, and of the cooldown after a cosine schedule."""
+        """Epochs of the schedule, plus those of the cooldown after a cosine schedule."""
         return self.epochs + (self.cooldown_epochs if self.sched == "cosine" else 0)
 
     def learning_rates(self) -> list[float]:

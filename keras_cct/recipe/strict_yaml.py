@@ -1,7 +1,7 @@
-"""A YAML reader for small configuration files that nobody vouches for.
+"""A YAML reader for small, untrusted configuration files.
 
-Recipes need plain values only. Aliases ("billion laughs"), tags and repeated keys are refused, dates are strings, and
-every failure is one `InputError`.
+Recipes need plain values only. Aliases ("billion laughs"), tags and repeated keys are rejected, dates stay strings, and
+every failure raises `InputError`.
 """
 
 from pathlib import Path
@@ -51,10 +51,10 @@ def parse_yaml(text: str, name: str) -> Any:
 
     Args:
         text: The document.
-        name: What to call it in the error message.
+        name: Name of the document in error messages.
 
     Raises:
-        InputError: The text is not such a document.
+        InputError: The text is not valid YAML or uses an unsupported feature.
     """
     try:
         return yaml.load(text, Loader=_StrictLoader)
@@ -69,12 +69,12 @@ def read_yaml_file(path: Path) -> Any:
     """Returns the value of the YAML document in a file of at most `MAX_BYTES`, as `parse_yaml` does.
 
     Raises:
-        InputError: The file is too large, is not UTF-8, or does not hold such a document.
+        InputError: The file is too large, is not UTF-8, or is not valid YAML.
     """
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise InputError(f"{str(path)!r} has more than {MAX_BYTES} bytes. Give the YAML file of a recipe.")
+        raise InputError(f"{str(path)!r} has more than {MAX_BYTES} bytes. Pass the YAML file of a recipe.")
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
