@@ -1,4 +1,4 @@
-"""Callbacks of a training run: guard against NaN, evaluation of the averaged weights, metrics of every epoch."""
+"""Callbacks of a training run: NaN check, evaluation of the averaged weights, metrics of every epoch."""
 
 import contextlib
 import math
@@ -12,7 +12,7 @@ from keras_cct.errors import InputError
 from keras_cct.training.folder import RunFolder
 
 EpochMetrics = dict[str, float]
-"""A row of summary.csv. "epoch" counts from 1, as everywhere a person reads it; Keras's callbacks count from 0."""
+"""A row of summary.csv. "epoch" counts from 1, as in all user-facing output; Keras's callbacks count from 0."""
 
 
 class FiniteLossCheck(keras.callbacks.Callback):
@@ -39,17 +39,17 @@ class FiniteLossCheck(keras.callbacks.Callback):
         if not math.isfinite(loss):
             raise InputError(
                 f"the loss {where} is {loss}. Lower lr, raise warmup_epochs or set clip_grad; "
-                f"{str(self.folder.path)!r} keeps what was saved before."
+                f"the files saved before in {str(self.folder.path)!r} are intact."
             )
 
 
 class AverageEvaluation(keras.callbacks.Callback):
-    """Evaluates the moving average of the weights; its metrics replace those of the raw weights as `val_*`.
+    """Evaluates the moving average of the weights and logs its metrics as `val_*`.
 
-    The metrics of the raw weights stay in the logs as `raw_*`.
+    The metrics of the raw weights move to `raw_*`.
 
     Args:
-        batches: The evaluation images, as for `fit`.
+        batches: The evaluation batches, as for `fit`.
     """
 
     def __init__(self, batches: Any) -> None:
@@ -66,7 +66,7 @@ class AverageEvaluation(keras.callbacks.Callback):
 
 @contextlib.contextmanager
 def averaged_weights(model: keras.Model) -> Iterator[None]:
-    """Assigns the moving averages to a model's weights inside the block, and restores the weights after it."""
+    """Assigns the moving averages to a model's weights inside the block, and restores the raw weights after it."""
     averages = averages_of(model)
     raw = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
     for weight, average in zip(model.trainable_weights, averages, strict=True):

@@ -1,4 +1,4 @@
-"""The models that a run keeps: of the last epoch, of the best epoch, and of the `checkpoint_hist` best epochs."""
+"""Saves the models of the last epoch, of the best epoch, and of the `checkpoint_hist` best epochs."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from keras_cct.training.folder import RunFolder
 
 
 def best_epochs(rows: list[EpochMetrics], eval_metric: str) -> list[int]:
-    """Returns the epochs, from the best to the worst; the earlier one first if they are equal.
+    """Returns the epochs from best to worst; of equal epochs, the earlier one comes first.
 
     Args:
         rows: The rows of summary.csv.
@@ -23,7 +23,7 @@ def best_epochs(rows: list[EpochMetrics], eval_metric: str) -> list[int]:
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves the model after every epoch, and keeps the models of the best epochs.
+    """Saves the model after every epoch, and deletes those that are no longer among the best.
 
     Saved models have float32 weights and no optimizer. With `model_ema`, they have the averaged weights, and the raw
     weights are saved beside them, with "-raw" in the file name.
@@ -78,5 +78,5 @@ class Checkpoints(keras.callbacks.Callback):
 
 
 def raw_path(path: Path) -> Path:
-    """Returns where the raw weights are saved beside a model with averaged weights."""
+    """Returns the path of the raw weights that belong to a model with averaged weights."""
     return path.with_name(f"{path.stem}-raw{path.suffix}")

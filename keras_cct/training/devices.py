@@ -1,4 +1,4 @@
-"""The devices that a run trains on, and the precision that it computes in."""
+"""The devices and the precision of a training run."""
 
 import contextlib
 import dataclasses
@@ -13,7 +13,7 @@ from keras_cct.recipe.recipe import Recipe
 
 @dataclasses.dataclass(frozen=True)
 class Distribution:
-    """A way to train on several devices of one machine.
+    """How a run is distributed over the devices of one machine.
 
     Args:
         scope: Returns a context in which to create, compile and fit the model.
@@ -29,10 +29,10 @@ class Distribution:
 
 
 def local_distribution() -> Distribution:
-    """Returns how the backend trains on all accelerators of this machine, or on its CPU if it has none.
+    """Returns the distribution over the accelerators of this machine, or over its CPU if it has none.
 
     TensorFlow uses `tf.distribute.MirroredStrategy`, also for a single device; JAX uses
-    `keras.distribution.DataParallel` for several devices; PyTorch uses its default device.
+    `keras.distribution.DataParallel` if there are several devices; PyTorch uses one device.
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -62,7 +62,7 @@ def _mirrored() -> Distribution:
 
 
 def _hide_accelerators_from_tensorflow() -> None:
-    """Leaves the memory of the accelerators to the backend; TensorFlow only runs `tf.data`."""
+    """Leaves the memory of the accelerators to the Keras backend; TensorFlow only runs `tf.data`."""
     import tensorflow as tf
 
     tf.config.set_visible_devices([], "GPU")
@@ -107,8 +107,8 @@ class Precision:
     """A dtype policy and why it was chosen.
 
     Args:
-        policy: Keras's dtype policy, "float32" or mixed precision; weights are always float32.
-        reason: The reason, for the log; empty if the recipe does not ask for mixed precision.
+        policy: Keras dtype policy, "float32" or mixed precision; weights are always float32.
+        reason: The reason, for the log; empty if the recipe does not enable `amp`.
     """
 
     policy: str
@@ -116,7 +116,7 @@ class Precision:
 
 
 def choose_precision(recipe: Recipe, distribution: Distribution) -> Precision:
-    """Returns mixed precision if the recipe asks for it (`amp`) and it makes the devices faster.
+    """Returns mixed precision if the recipe enables it (`amp`) and the devices are faster with it.
 
     Accelerators compute in bfloat16, or in float16 with loss scaling if `amp_dtype` is "float16". CPUs compute in
     bfloat16 with TensorFlow only, and only if they have instructions for it.

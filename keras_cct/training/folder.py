@@ -1,4 +1,4 @@
-"""The folder that a training run writes."""
+"""The folder that a training run writes to."""
 
 import csv
 import dataclasses
@@ -12,7 +12,7 @@ from keras_cct.files import remove_partial, replacing
 
 @dataclasses.dataclass(frozen=True)
 class RunFolder:
-    """Names and writes the files of a run.
+    """Paths of the files of a run, and functions that write them.
 
     Args:
         path: The folder.
@@ -46,7 +46,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
-        """Returns the folder of a run that has started.
+        """Opens the folder of an existing run.
 
         Raises:
             InputError: It has no recipe.yml.
@@ -54,7 +54,7 @@ class RunFolder:
         folder = cls(path)
         if not folder.recipe.is_file():
             raise InputError(
-                f"{str(path)!r} is not a run folder: it has no recipe.yml. Give one that `keras_cct train` wrote."
+                f"{str(path)!r} is not a run folder: it has no recipe.yml. Pass a folder that `keras_cct train` wrote."
             )
         return folder
 
@@ -125,7 +125,7 @@ class RunFolder:
             writer.writerows(rows)
 
     def remove_results(self) -> None:
-        """Removes plots and SavedModel, which are made from all epochs, before more epochs are trained."""
+        """Removes the plots and the SavedModel, which describe all epochs, before more epochs are trained."""
         self.curves.unlink(missing_ok=True)
         if self.saved_model.exists():
             shutil.rmtree(self.saved_model)

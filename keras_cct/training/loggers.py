@@ -1,4 +1,4 @@
-"""Where the metrics of a run go: the log, TensorBoard, Weights & Biases and a plot."""
+"""Outputs for the metrics of a run: the log, TensorBoard, Weights & Biases and a plot."""
 
 import logging
 import time
@@ -26,7 +26,7 @@ class Progress(keras.callbacks.Callback):
         num_epochs: Epochs of the whole run.
         num_steps: Steps per epoch.
         batch_size: Images per step.
-        first_step: Completed steps of the first epoch, in a resumed run.
+        first_step: Steps of the first epoch that were completed before the run was resumed; 0 in a new run.
     """
 
     def __init__(self, num_epochs: int, num_steps: int, batch_size: int, first_step: int) -> None:
@@ -90,7 +90,8 @@ DATA_CLASS_SCALAR = 1
 def event_writer(folder: Path) -> Callable[[EpochMetrics], None]:
     """Returns a function that writes a row of summary.csv to TensorBoard's event files, one scalar per column.
 
-    TensorFlow writes them, under every backend: it no longer depends on the package `tensorboard`.
+    Uses `tf.summary.write` on every backend: `tf.summary.scalar` needs the package `tensorboard`, on which TensorFlow
+    no longer depends.
     """
     import tensorflow as tf
 
@@ -119,7 +120,7 @@ def check_wandb() -> None:
 
 
 def wandb_writer(folder: RunFolder, settings: dict[str, object]) -> Callable[[EpochMetrics], None]:
-    """Returns a function that logs a row of summary.csv to Weights & Biases; a resumed run continues its curves there.
+    """Returns a function that logs a row of summary.csv to Weights & Biases, where a resumed run continues its curves.
 
     Args:
         folder: The run folder; its name is used as the name of the run.

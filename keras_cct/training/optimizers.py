@@ -23,18 +23,18 @@ KERAS_OPTIMIZERS = {
 """Keras's optimizers by their names in lower case."""
 
 NEUTRAL_VALUES = {"clip_grad": 0.0, "grad_accum_steps": 1, "model_ema": False, "layer_decay": 1.0}
-"""Recipe keys that Keras's optimizers do not support, or compute in another way than timm."""
+"""Recipe keys that Keras's optimizers do not support or compute differently from timm, with their neutral values."""
 
 LARGEST_LOSS_SCALE = 2.0**16
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerPlan:
-    """The optimizer of a recipe, checked before there is a model.
+    """The validated optimizer settings of a recipe, from which `create` builds the optimizer of a model.
 
     Args:
         optimizer_class: Its class.
-        settings: Its arguments, `learning_rate_factors` excepted.
+        settings: Its arguments, except `learning_rate_factors`.
         layer_decay: Factor on the learning rate from each block to the one before it.
     """
 
@@ -66,7 +66,7 @@ class OptimizerPlan:
     def create(self, model: keras.Model) -> keras.optimizers.Optimizer:
         """Returns the optimizer, built for the trainable weights of a model.
 
-        Biases (those of attention maps included) and norms with one axis are excluded from weight decay.
+        Weight decay excludes one-dimensional weights (biases and most norms) and the biases of map normalizations.
 
         Args:
             model: The model; if it computes in float16, its loss is scaled.
@@ -88,8 +88,9 @@ class OptimizerPlan:
 def create_optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Optimizer:
     """Returns the optimizer of a recipe, built for the trainable weights of a model.
 
-    Weight decay excludes biases (those of attention maps included) and norms with one axis. With `layer_decay`, the
-    learning rate decreases by that factor from the head to the last block, and from each block to the one before it.
+    Weight decay excludes one-dimensional weights (biases and most norms) and the biases of map normalizations. With
+    `layer_decay`, the learning rate decreases by that factor from the head to the last block, and from each block to
+    the one before it.
 
     Args:
         recipe: The recipe.
@@ -134,7 +135,7 @@ def _check_is_neutral(recipe: Recipe) -> None:
 
 
 def _learning_rate_factors(model: keras.Model, layer_decay: float) -> list[float]:
-    """Returns a factor for each trainable weight, in their order."""
+    """Returns the learning-rate factor of each trainable weight, in their order."""
     num_blocks = sum(names.block_index(layer.name) is not None for layer in model.layers)
     factors, depth = {}, 0
     for layer in model.layers:

@@ -54,8 +54,8 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> Ru
         curves.png and saved_model.
 
     Raises:
-        InputError: The recipe or the folder cannot be used, and nothing has been written; or the loss became NaN or
-            infinite, or the disk is full, and `resume` continues from what was saved before.
+        InputError: The recipe or the folder cannot be used; nothing is written in this case. Or the loss became NaN or
+            infinite, or a file cannot be written; `resume` then continues from the last saved state.
     """
     if log_wandb:
         check_wandb()
@@ -68,9 +68,9 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> Ru
 
 
 def resume(path: str | PathLike, log_wandb: bool = False, **overrides: Any) -> RunFolder:
-    """Resumes an interrupted run from its last saved state, or from its start if it saved none.
+    """Resumes an interrupted run from its last saved state, or from its start if there is none.
 
-    On CPU the result is bit-identical to that of an uninterrupted run; with PyTorch, up to rounding.
+    On CPU the result is bit-identical to that of an uninterrupted run; with PyTorch, it is equal up to rounding.
 
     Args:
         path: The run folder.
@@ -82,8 +82,8 @@ def resume(path: str | PathLike, log_wandb: bool = False, **overrides: Any) -> R
         The run folder.
 
     Raises:
-        InputError: The folder is not that of a run, the run is finished or belongs to another model or other data, or
-            a key cannot be changed.
+        InputError: The folder is not a run folder, the run has finished, its state belongs to another model or to
+            other data, or a key cannot be changed.
     """
     if log_wandb:
         check_wandb()
@@ -92,7 +92,7 @@ def resume(path: str | PathLike, log_wandb: bool = False, **overrides: Any) -> R
     state = RunState.read(folder.state) if folder.state.exists() else None
     if state is not None and state.epoch >= recipe.total_epochs:
         if folder.saved_model.exists():
-            raise InputError(f"the run in {str(path)!r} has finished its {state.epoch} epochs. Give more epochs.")
+            raise InputError(f"the run in {str(path)!r} has finished its {state.epoch} epochs. Increase epochs.")
         folder.remove_partial_files()
         return _finish(recipe, state.rows, folder)
     folder.remove_partial_files()
@@ -128,7 +128,7 @@ def _finish(recipe: Recipe, rows: list[EpochMetrics], folder: RunFolder) -> RunF
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
-    """A run that is ready to train; nothing of it has been written yet.
+    """A run that is ready to train, before anything is written.
 
     Args:
         recipe: The recipe.
@@ -191,7 +191,7 @@ class _Run:
 
     @property
     def start(self) -> tuple[int, int]:
-        """The number of completed epochs, and of completed steps of the next one."""
+        """Number of completed epochs, and of completed steps in the next epoch."""
         return (0, 0) if self.state is None else (self.state.epoch, self.state.step)
 
     @property
@@ -199,11 +199,11 @@ class _Run:
         return len(self.train_data) // self.batch_size
 
     def training_batches(self, first_step: int) -> Any:
-        """Returns the batches of all epochs from a step on."""
+        """Returns the training batches of all epochs, starting at a step."""
         return training_batches(self.train_data, self.recipe, self.augmentation, first_step)
 
     def evaluation_batches(self) -> Any:
-        """Returns the batches of an evaluation."""
+        """Returns the evaluation batches."""
         batch_size = self.batch_size * self.recipe.validation_batch_size_multiplier
         return evaluation_batches(self.eval_data, self.recipe, self.augmentation.image_shape, batch_size)
 
@@ -304,6 +304,6 @@ def _explained_write_errors(folder: RunFolder) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f"cannot write {str(error.filename or folder.path)!r}: {error.strerror or error}. All files saved before "
-            f"are intact: free some space, then continue with --resume {folder.path}."
+            f"cannot write {str(error.filename or folder.path)!r}: {error.strerror or error}. Fix this, e.g. free disk "
+            f"space, then continue with --resume {folder.path}; all files saved before are intact."
         ) from error

@@ -1,4 +1,4 @@
-"""From a recipe to a compiled model: what a recipe resolves to, before and after its images are read."""
+"""Turns a recipe into a compiled model: first everything that needs no images, then the model for the images."""
 
 import dataclasses
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class TrainingPlan:
-    """A recipe, and what it resolves to without its images.
+    """A recipe with its weights, optimizer and augmentation, which are resolved before the images are read.
 
     Args:
         recipe: The recipe.
@@ -40,15 +40,17 @@ class TrainingPlan:
 
 
 def plan_training(recipe: Recipe, batch_size: int, loads_weights: bool = True) -> TrainingPlan:
-    """Returns what a recipe resolves to. Weights from a URL are downloaded.
+    """Resolves the weights, optimizer and augmentation of a recipe. Published weights and URLs are downloaded.
+
+    Runs before the images are read, which may take long, so that an invalid recipe fails early.
 
     Args:
         recipe: The recipe.
         batch_size: Images per step, over all devices.
-        loads_weights: Whether the run starts from the recipe's initial weights; not if it resumes from a saved state.
+        loads_weights: Whether to resolve the recipe's initial weights; False for a run that resumes from a saved state.
 
     Raises:
-        InputError: The recipe cannot be used, whatever the images are. Reading them may take long.
+        InputError: The recipe is invalid, whatever the images are, or its weights cannot be loaded.
     """
     variant_config(recipe.model)
     optimizer = OptimizerPlan.from_recipe(recipe)
@@ -71,7 +73,7 @@ def initial_weights(recipe: Recipe) -> str | None:
 
 
 def with_absolute_paths(recipe: Recipe) -> Recipe:
-    """Returns the recipe with absolute paths of existing files and folders, so that its run resumes from any folder."""
+    """Returns the recipe with existing paths made absolute, so that its run resumes in any working directory."""
     paths = {key: getattr(recipe, key) for key in ("data_dir", "class_map", "initial_checkpoint")}
     if is_tag(recipe.initial_checkpoint):
         del paths["initial_checkpoint"]
@@ -80,10 +82,10 @@ def with_absolute_paths(recipe: Recipe) -> Recipe:
 
 
 def limit_batch_size(batch_size: int, num_images: int, num_devices: int, mixes_images: bool) -> int:
-    """Returns the images per step: those asked for, or as many as there are.
+    """Returns the batch size over all devices, reduced if the training set is smaller than one batch.
 
     Args:
-        batch_size: Images per step, over all devices, that the recipe asks for.
+        batch_size: Images per step over all devices, as requested by the recipe.
         num_images: Number of training images.
         num_devices: Devices, each of which gets the same number of images.
         mixes_images: Whether images are mixed in pairs, which needs an even number of them.
@@ -96,7 +98,7 @@ def limit_batch_size(batch_size: int, num_images: int, num_devices: int, mixes_i
     multiple = math.lcm(num_devices, 2) if mixes_images else num_devices
     limited = num_images - num_images % multiple
     if limited == 0:
-        raise InputError(f"the training set has {num_images} images, a step needs at least {multiple}. Add images.")
+        raise InputError(f"the training set has {num_images} images, but a step needs at least {multiple}. Add images.")
     log.warning("batch of %d images reduced to %d: the training set has %d", batch_size, limited, num_images)
     return limited
 
@@ -123,7 +125,7 @@ def freeze_layers(recipe: Recipe, model: keras.Model) -> None:
 
 
 def input_shape(recipe: Recipe, data: ImageSet) -> tuple[int, int, int]:
-    """Returns (height, width, channels) of the images that the recipe's model takes.
+    """Returns the input shape (height, width, channels) of the recipe's model.
 
     Raises:
         InputError: The variant is unknown.
@@ -135,7 +137,7 @@ def create_training_model(plan: TrainingPlan, data: ImageSet) -> keras.Model:
     """Returns the recipe's model for these images, with its initial weights, compiled.
 
     Raises:
-        InputError: The variant does not fit the images, or the weights or `freeze_until` cannot be used.
+        InputError: The variant does not support the images, or the weights or `freeze_until` cannot be used.
     """
     model = create_recipe_model(plan.recipe, data, plan.weights)
     freeze_layers(plan.recipe, model)
@@ -161,7 +163,7 @@ def create_recipe_model(recipe: Recipe, data: ImageSet, weights: Path | None = N
         weights: File of the weights; None for random ones.
 
     Raises:
-        InputError: The variant is unknown or does not fit the images, or the weights cannot be used.
+        InputError: The variant is unknown or does not support the images, or the weights cannot be used.
     """
     overrides: VariantFields = {"class_names": data.class_names}
     if recipe.attention_type:

@@ -19,20 +19,20 @@ DataFingerprint = dict[str, object]
 """What must not change between the start of a run and its resumption: classes, number of images, images per step."""
 
 STATE_VERSION = 2
-"""Version 1, of keras_cct 0.1.0, had no number and counted epochs from 0."""
+"""Version of the file format. Version 1 (keras_cct 0.1.0) had no version number and counted epochs from 0."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RunState:
-    """All that a run needs to continue as if it had not been interrupted.
+    """Everything that a run needs to continue as if it had not been interrupted.
 
     Args:
         epoch: Number of completed epochs.
         step: Number of completed steps of the next epoch.
         rows: The rows of summary.csv.
         arrays: Weights, seed generators, optimizer variables, and the sums behind the running loss.
-        names: The paths of the variables behind `arrays`.
-        data: The data of the run.
+        names: Paths of the variables in `arrays`, in the same order.
+        data: Fingerprint of the data of the run.
         generator: State of PyTorch's global random generator, which Keras's dropout uses there; empty elsewhere.
     """
 
@@ -80,11 +80,13 @@ class RunState:
                 arrays = [file[f"array_{index}"] for index in range(len(facts["names"]))]
                 generator = file["generator"]
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{str(path)!r} is not a saved training state. Give the folder of another run.") from error
+            raise InputError(
+                f"{str(path)!r} is not a saved training state. Resume another run, or start a new one."
+            ) from error
         version = facts.pop("version", 1)
         if version != STATE_VERSION:
             raise InputError(
-                f"{str(path)!r} has format {version}, from another version of keras_cct; this one resumes format "
+                f"{str(path)!r} has format {version}, from another version of keras_cct; this version resumes format "
                 f"{STATE_VERSION}. Resume with that version, or start a new run with --initial-checkpoint last.keras."
             )
         return cls(arrays=arrays, generator=generator, **facts)
@@ -93,7 +95,7 @@ class RunState:
         """Checks that a run on this data with this model can continue from the state.
 
         Raises:
-            InputError: The data or the model differ; names both values.
+            InputError: The data or the model differ. The message contains both values.
         """
         for name, before in self.data.items():
             if data[name] != before:
@@ -111,7 +113,7 @@ class RunState:
             ),
             f"the state has {len(saved)} variables, the model has {len(expected)}",
         )
-        raise InputError(f"the saved state belongs to another model: {difference}. Give the folder of another run.")
+        raise InputError(f"the saved state belongs to another model: {difference}. Resume another run.")
 
     def restore(self, model: keras.Model) -> None:
         """Assigns all variables of a model that `check` accepts, and the state of PyTorch's global random generator."""
@@ -128,7 +130,7 @@ class StateRestorer(keras.callbacks.Callback):
     """Restores a state in the first epoch of a resumed run.
 
     `fit` resets the running loss when an epoch begins, and draws random numbers before its first step, so a state that
-    is restored earlier would be lost in part. This must be the first callback.
+    is restored earlier would be partly overwritten. This must be the first callback.
 
     Args:
         state: The state to resume from.
@@ -143,21 +145,22 @@ class StateRestorer(keras.callbacks.Callback):
         if self._state is not None:
             self._state.restore(model)
             if self._state.step == 0:
-                model.reset_metrics()  # The sums are those of the epoch before.
+                model.reset_metrics()  # The restored sums are those of the previous epoch.
             self._state = None
 
 
 class StateSaver(keras.callbacks.Callback):
     """Saves the state after every epoch, and after some steps within an epoch.
 
-    It must be the last callback: the files of the other callbacks belong to the epoch that the state calls complete.
+    It must be the last callback, so that the other callbacks have written their files before the state marks the epoch
+    as complete.
 
     Args:
         path: The file to write.
         summary: The callback with the rows of summary.csv.
         steps: The steps of an epoch after which to save.
-        data: The data of the run.
-        first_step: Completed steps of the first epoch, in a resumed run.
+        data: Fingerprint of the data of the run.
+        first_step: Steps of the first epoch that were completed before the run was resumed; 0 in a new run.
     """
 
     def __init__(self, path: Path, summary: Summary, steps: range, data: DataFingerprint, first_step: int) -> None:

@@ -1,4 +1,4 @@
-"""AdamW and SGD, computed as PyTorch does, with gradient accumulation and weight averaging for training runs."""
+"""AdamW and SGD with PyTorch's update rules, gradient accumulation and weight averaging."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ Tensor = Any  # of the backend: TensorFlow, JAX or PyTorch
 
 
 class _TorchOptimizer(keras.optimizers.Optimizer):
-    """What both optimizers do around their own update.
+    """Base class of both optimizers: clipping, gradient accumulation, weight averaging, learning-rate factors.
 
     Clipping and `grad_accum_steps` act on the sum of the gradients over the replicas of a `tf.distribute` strategy,
     as in PyTorch's `DistributedDataParallel`; Keras alone clips before it sums, and cannot accumulate under a strategy.
@@ -51,12 +51,12 @@ class _TorchOptimizer(keras.optimizers.Optimizer):
         if factors is not None and len(factors) != len(variables):
             raise InputError(
                 f"learning_rate_factors has {len(factors)} values for {len(variables)} trainable weights. "
-                f"Give one per weight."
+                f"Pass one per weight."
             )
         super().build(variables)
         self._add_slots(variables)
         if self.grad_accum_steps > 1:
-            # All replicas add the same sum, so the first one's is as good as any.
+            # All replicas add the same gradients, so the sums of the first replica are used.
             self._sums = [
                 self.add_variable(
                     weight.shape, dtype=_compute_dtype(weight), aggregation="only_first_replica", name="sum"
@@ -85,7 +85,7 @@ class _TorchOptimizer(keras.optimizers.Optimizer):
             trainable_variables = list(trainable_variables)
             self.build(trainable_variables)
         if self.clipnorm or self.clipvalue or self.global_clipnorm or self.grad_accum_steps > 1:
-            # Keras sums once more what is then equal on every replica; `update_step` divides.
+            # Keras sums these equal gradients over the replicas once more, so `update_step` divides by their number.
             grads, self._num_copies = sum_over_replicas(grads)
         if self.grad_accum_steps > 1:
             grads = self._accumulate(grads, trainable_variables)
@@ -112,12 +112,12 @@ class _TorchOptimizer(keras.optimizers.Optimizer):
         return _cast(ops.equal((steps + 1) % self.grad_accum_steps, 0), dtype)
 
     def _num_updates(self, dtype: str) -> Tensor:
-        """Returns the number of updates, this one included."""
+        """Returns the number of updates, including this one."""
         steps: Tensor = self.iterations
         return _cast(steps // self.grad_accum_steps + 1, dtype)
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
-        """Updates one weight, its slots and its average. Computes in float32 at least, whatever the weight's dtype."""
+        """Updates one weight, its slots and its average. Computes in at least float32, whatever the weight's dtype."""
         dtype, index = _compute_dtype(variable), self._get_variable_index(variable)
         gradient = _cast(gradient, dtype)
         if self._num_copies > 1:
@@ -140,7 +140,7 @@ class _TorchOptimizer(keras.optimizers.Optimizer):
         return bool(self.weight_decay) and self._use_weight_decay(variable)
 
     def _apply_weight_decay(self, variables: list[keras.Variable]) -> None:
-        """Does nothing: `_update_weight` decays, with the learning rate of the weight and in the steps that update."""
+        """Does nothing: `_update_weight` applies weight decay, with the learning rate of each weight."""
 
     def get_config(self) -> dict[str, Any]:
         factors = self.learning_rate_factors
@@ -161,33 +161,34 @@ def _compute_dtype(variable: Any) -> str:
 
 
 def _cast(values: Any, dtype: Any) -> Tensor:
-    """Casts as `ops.cast` does, whose inferred type includes None."""
+    """Returns `ops.cast`, typed without the None that type checkers infer."""
     return ops.cast(values, dtype)
 
 
 def _copy_of(weight: keras.Variable) -> Any:
-    """Returns an initializer. It copies, because JAX donates the memory of a weight to its update."""
+    """Returns an initializer that copies a weight, because JAX donates the memory of a weight to its update."""
     return lambda shape, dtype: ops.copy(ops.convert_to_tensor(weight))
 
 
 @keras.saving.register_keras_serializable("keras_cct", name="AdamW")
 class TorchAdamW(_TorchOptimizer):
-    """AdamW computed as PyTorch does: epsilon is added after the bias correction of the second moment.
+    """AdamW with PyTorch's update rule: epsilon is added after the bias correction of the second moment.
 
-    Keras adds it before, so gradients as small as epsilon move their weights differently in the first steps.
+    Keras adds it before the correction, so gradients as small as epsilon move their weights differently in the first
+    steps.
 
     Args:
         learning_rate: Learning rate, schedule or function.
         weight_decay: Decoupled weight decay, multiplied by the learning rate.
-        beta_1: Decay rate of the first moment, 0 to below 1.
-        beta_2: Decay rate of the second moment, 0 to below 1.
+        beta_1: Decay rate of the first moment, in [0, 1).
+        beta_2: Decay rate of the second moment, in [0, 1).
         epsilon: Added to the square root of the second moment.
         amsgrad: Whether to divide by the largest second moment so far.
         **kwargs: Other arguments of `keras.optimizers.Optimizer`, and
             `grad_accum_steps`, the steps whose gradients are averaged into one update (default 1; unlike Keras's
             `gradient_accumulation_steps`, also under `tf.distribute`);
             `ema_decay`, the decay of a moving average of the weights, which starts from their initial values and is
-            kept in `averages` (default None, no average);
+            stored in `averages` (default None, no average);
             `learning_rate_factors`, a factor on the learning rate for each trainable weight (default None).
 
     Raises:
@@ -242,20 +243,20 @@ class TorchAdamW(_TorchOptimizer):
 
 @keras.saving.register_keras_serializable("keras_cct", name="SGD")
 class TorchSGD(_TorchOptimizer):
-    """SGD with momentum computed as PyTorch does; with Nesterov's momentum it is the "sgd" of timm.
+    """SGD with PyTorch's momentum rule; with `nesterov=True`, the default, it is timm's "sgd".
 
-    The velocity accumulates gradients, not steps, so that a new learning rate takes effect at once; weight decay is
+    The velocity accumulates gradients, not steps, so that a new learning rate takes effect at once. Weight decay is
     added to the gradient (L2 regularization).
 
     Args:
         learning_rate: Learning rate, schedule or function.
-        momentum: Decay rate of the velocity, 0 to 1; 0 for none.
+        momentum: Decay rate of the velocity, in [0, 1]; 0 disables momentum.
         nesterov: Whether to use Nesterov's momentum.
-        weight_decay: Factor of the weight that is added to its gradient.
+        weight_decay: L2 coefficient: `weight_decay * weight` is added to the gradient.
         **kwargs: As for `keras_cct.AdamW`.
 
     Raises:
-        InputError: Momentum is out of range, two arguments conflict, or do not work under the current `tf.distribute`
+        InputError: Momentum is out of range, or two arguments conflict or do not work under the current `tf.distribute`
             strategy.
 
     Reference: Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning".
@@ -271,7 +272,7 @@ class TorchSGD(_TorchOptimizer):
     ) -> None:
         super().__init__(learning_rate, weight_decay=weight_decay, **kwargs)
         if not 0 <= momentum <= 1:
-            raise InputError(f"momentum must be from 0 to 1, got {momentum!r}.")
+            raise InputError(f"momentum must be in [0, 1], got {momentum!r}.")
         self.momentum = momentum
         self.nesterov = nesterov
 

@@ -70,7 +70,7 @@ def test_a_batch_is_limited_to_the_training_set(num_images, num_devices, mixes_i
 
 
 def test_too_few_images_for_a_step_are_refused():
-    with pytest.raises(keras_cct.InputError, match="has 1 images, a step needs at least 2"):
+    with pytest.raises(keras_cct.InputError, match="has 1 images, .* at least 2"):
         limit_batch_size(64, 1, 1, mixes_images=True)
 
 

@@ -70,5 +70,5 @@ def test_other_data_is_refused():
 def test_a_state_of_another_version_is_refused(tmp_path):
     facts = {"epoch": 1, "step": 0, "rows": [{"epoch": 0}], "names": [], "data": DATA}  # of version 0.1.0
     np.savez(tmp_path / "state.npz", facts=np.array(json.dumps(facts)), generator=np.empty(0, "uint8"))
-    with pytest.raises(keras_cct.InputError, match=r"has format 1, .* this one resumes format 2"):
+    with pytest.raises(keras_cct.InputError, match=r"has format 1, .* resumes format 2"):
         RunState.read(tmp_path / "state.npz")
