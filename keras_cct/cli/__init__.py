@@ -1,4 +1,4 @@
-"""The command line: `keras_cct COMMAND ...`. Parses arguments and prints; the other rooms do the work."""
+"""The command line: `keras_cct COMMAND ...`. Only parses arguments and prints."""
 
 import argparse
 import logging
@@ -23,10 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Args:
-        arguments: The words after `keras_cct`; those of the process by default.
+        arguments: The arguments after `keras_cct`; by default those of the process.
 
     Returns:
-        The exit code: 0 for success, 2 for unusable input or file system errors, 130 after Ctrl-C.
+        The exit code: 0 for success, 2 for invalid input or file system errors, 130 after Ctrl-C.
     """
     parser = _create_parser()
     options = parser.parse_args(arguments)
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         folder = getattr(options, "run_folder", None)
-        hint = f" Continue with `keras_cct train --resume {folder}`." if folder is not None and folder.exists() else ""
+        hint = f" Resume with `keras_cct train --resume {folder}`." if folder is not None and folder.exists() else ""
         print(f"keras_cct {options.command}: interrupted.{hint}", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0

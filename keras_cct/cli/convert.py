@@ -12,7 +12,7 @@ from keras_cct.weights.pretrained import CHECKPOINT_FOLDER_VARIABLE, is_tag
 
 
 def add_convert(commands: Any) -> None:
-    """Adds the command to what `ArgumentParser.add_subparsers` returned."""
+    """Adds the command to the subparsers of the main parser."""
     convert = commands.add_parser("convert", help="write weights in another file format")
     convert.add_argument(
         "source",
@@ -61,7 +61,8 @@ class _CheckpointDir(argparse.Action):
 def _convert(options: argparse.Namespace) -> None:
     size, mean, std = options.img_size, options.mean, options.std
     if (mean is None) != (std is None):
-        raise InputError("--mean and --std belong together. Pass both or neither.")
+        passed = "--std" if mean is None else "--mean"
+        raise InputError(f"--mean and --std must be passed together, got only {passed}. Pass both or neither.")
     load_frameworks()
     from keras_cct.weights.convert import convert_weights
 
@@ -76,5 +77,5 @@ def _convert(options: argparse.Namespace) -> None:
     )
     has_normalization = is_tag(options.source) or options.source.endswith(".keras")
     if options.target.endswith(".keras") and mean is None and not has_normalization:
-        print(f"pixels are normalized as for {options.model}; use --mean and --std for other values")
+        print(f"the model normalizes pixels like {options.model}; use --mean and --std for other values")
     print(f"wrote {options.target}, {Path(options.target).stat().st_size / 1e6:.1f} MB")

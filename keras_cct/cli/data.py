@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from keras_cct.data.images import ImageSet
 
 DEFAULT_VARIANT = "cct_14_7x2_224"
-"""Sets the image size if the config, the images and --model do not."""
+"""Determines the image size if the config, the images and --model do not."""
 
 SOURCE_HELP = "folder of images or of IDX files, .npz file, sample, tfds/NAME or keras/NAME"
 
 
 def add_data(commands: Any) -> None:
-    """Adds `data` and its commands to what `ArgumentParser.add_subparsers` returned."""
+    """Adds `data` and its commands to the subparsers of the main parser."""
     data = commands.add_parser("data", help="inspect images, or write them as PNG files")
     data_commands = data.add_subparsers(dest="data_command", required=True, metavar="COMMAND")
 
@@ -44,12 +44,12 @@ def add_data(commands: Any) -> None:
 
 
 def add_source(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    """Adds the arguments that name a source of images to a command; SOURCE is required unless it has a default."""
+    """Adds the arguments that name a source of images to a command; DATA is required unless it has a default."""
     if default is None:
-        parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
+        parser.add_argument("source", metavar="DATA", help=SOURCE_HELP)
     else:
         help_text = f"{SOURCE_HELP} (default: {default})"
-        parser.add_argument("source", nargs="?", default=default, metavar="SOURCE", help=help_text)
+        parser.add_argument("source", nargs="?", default=default, metavar="DATA", help=help_text)
     parser.add_argument("--data-dir", default="", metavar="DIR", help="folder of TensorFlow Datasets, for tfds/NAME")
     parser.add_argument(
         "--class-map", default="", metavar="FILE", help="text file with one folder name per line, in class order"
@@ -106,7 +106,7 @@ def _show(options: argparse.Namespace) -> None:
         raise InputError(f"--output must end in .png, got {options.output!r}.")
     if not Path(options.output).parent.is_dir():
         raise InputError(
-            f"the folder of --output {options.output!r} does not exist. Make {str(Path(options.output).parent)!r}."
+            f"the folder of --output {options.output!r} does not exist. Create {str(Path(options.output).parent)!r}."
         )
     overrides = {"model": options.model} if options.model else {}
     recipe = load_recipe(options.config, default_model=DEFAULT_VARIANT, **overrides)

@@ -13,7 +13,7 @@ MODEL_HELP = "run folder, .keras file or folder of a SavedModel"
 
 
 def add_inference(commands: Any) -> None:
-    """Adds the commands to what `ArgumentParser.add_subparsers` returned."""
+    """Adds the commands to the subparsers of the main parser."""
     interpolations = key_rules(Recipe)["interpolation"].choices
     evaluate = commands.add_parser("evaluate", help="report top-1 and top-5 accuracy on evaluation images")
     evaluate.add_argument("model", metavar="MODEL", help=MODEL_HELP)
@@ -26,7 +26,7 @@ def add_inference(commands: Any) -> None:
         help="fraction of the resized image's short side in the center crop (default: 1)",
     )
     evaluate.add_argument(
-        "--interpolation", choices=interpolations, default="bicubic", help="resampling (default: bicubic)"
+        "--interpolation", choices=interpolations, default="bicubic", help="resize interpolation (default: bicubic)"
     )
     evaluate.set_defaults(run=_evaluate)
 

@@ -10,7 +10,7 @@ from keras_cct.weights.pretrained import CHECKPOINTS
 
 
 def add_models(commands: Any) -> None:
-    """Adds the command to what `ArgumentParser.add_subparsers` returned."""
+    """Adds the command to the subparsers of the main parser."""
     models = commands.add_parser("models", help="list the variants and their pretrained weights")
     models.add_argument("pattern", nargs="?", default="*", metavar="PATTERN", help="wildcard, e.g. 'cct_*_sine'")
     models.add_argument("--pretrained", action="store_true", help="list the pretrained weights instead")

@@ -1,4 +1,4 @@
-"""The flags of `keras_cct train` that replace recipe keys, built from the rules of the keys."""
+"""The flags of `keras_cct train` that override recipe keys, generated from the rules of the keys."""
 
 import argparse
 import dataclasses
@@ -17,7 +17,7 @@ SHORT_FLAGS = {
     "workers": ["-j"],
     "amp": ["--native-amp", "--apex-amp"],
 }
-"""Other spellings of flags in the reference training script."""
+"""Other names of flags, from the reference training script."""
 
 METAVARS = {str: "TEXT", int: "INT", float: "FLOAT", tuple[float, ...]: "FLOAT", dict[str, object]: "NAME=VALUE"}
 
@@ -77,9 +77,9 @@ def _default_text(field: dataclasses.Field) -> str:
 
 
 class _ListThenData(argparse.Action):
-    """A list of values, and DATA if one more word follows, which argparse alone would add to the list.
+    """Stores a list of values, and one more word after it as DATA, which argparse would add to the list.
 
-    `const` is the function that recognizes the values of the list.
+    `const` is a function that returns whether a word is a value of the list.
     """
 
     def __call__(
@@ -96,7 +96,7 @@ class _ListThenData(argparse.Action):
 
 
 class _Refuse(argparse.Action):
-    """A flag of the reference training script that has no effect here; `const` is the reason."""
+    """Rejects a flag of the reference training script that has no effect here; `const` is the reason."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None

@@ -18,7 +18,7 @@ DEFAULT_CONFIG = "sample"
 
 
 def add_train(commands: Any) -> None:
-    """Adds the command to what `ArgumentParser.add_subparsers` returned."""
+    """Adds the command to the subparsers of the main parser."""
     train = commands.add_parser("train", help="train a model from a recipe")
     train.add_argument(
         "data_dir",
@@ -32,12 +32,12 @@ def add_train(commands: Any) -> None:
     )
     train.add_argument("--output", metavar="DIR", help="run folder, new or empty (default: runs/TIME-MODEL)")
     train.add_argument("--experiment", metavar="NAME", help="same as --output runs/NAME")
-    train.add_argument("--resume", metavar="RUN", help="run folder of an interrupted run to continue")
-    train.add_argument("--print-recipe", action="store_true", help="print the recipe in effect and exit")
+    train.add_argument("--resume", metavar="RUN", help="folder of an interrupted run to resume")
+    train.add_argument("--print-recipe", action="store_true", help="print the effective recipe and exit")
     train.add_argument("--log-wandb", action="store_true", help="send the metrics to Weights & Biases")
     train.add_argument("--gpu", metavar="LIST", help="indices of the GPUs to use, e.g. 0 or 0,1 (default: all)")
     add_checkpoint_dir(train)
-    add_recipe_flags(train.add_argument_group("recipe", "Each flag replaces a key of the config."))
+    add_recipe_flags(train.add_argument_group("recipe", "Each flag overrides a key of the config."))
     add_unsupported_flags(train)
     train.set_defaults(run=_train)
 
@@ -65,7 +65,7 @@ def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     for flag in ("config", "output", "experiment"):
         value = getattr(options, flag)
         if value is not None:
-            raise InputError(f"--{flag} {value!r} conflicts with --resume, which uses the run's own. Leave one out.")
+            raise InputError(f"--{flag} {value!r} conflicts with --resume, which uses that of the run. Leave one out.")
     if "data_dir" in overrides:
         overrides["data_dir"] = str(Path(overrides["data_dir"]).absolute())
     if options.print_recipe:

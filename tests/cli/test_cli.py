@@ -100,7 +100,10 @@ def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
         (["predict", "{model}", "{folder}/notes.txt"], "notes.txt'"),
         (["predict", "{model}", "a.png", "--top", "0"], "--top"),
         (["convert", "{model}", "{model}"], "exists already"),
-        (["convert", "{model}", "new.safetensors", "--mean", "0.5"], "--mean and --std belong together"),
+        (
+            ["convert", "{model}", "new.safetensors", "--mean", "0.5"],
+            "--mean and --std must be passed together, got only --mean",
+        ),
         (["convert", "{model}", "new.safetensors", "--img-size", "8", "8"], "img_size=[8, 8]"),
         (["convert", "none.safetensors", "new.keras"], "none.safetensors'"),
         (["convert", "resnet", "new.keras", "--model", "cvt_2_4_32"], "'resnet'"),

@@ -55,7 +55,7 @@ def test_show_writes_a_contact_sheet_of_the_config_or_of_another_source(source, 
         (["show", "-c", "nothing"], "no config 'nothing'"),
         (["show", "-c", "cifar10", "{folder}"], "train"),
         (["show", "--model", "cct_9"], "unknown variant 'cct_9'"),
-        (["show", "--output", "no/where.png"], "Make 'no'."),
+        (["show", "--output", "no/where.png"], "Create 'no'."),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path, capsys):
