@@ -1,4 +1,4 @@
-"""Contact sheet: training images before and after augmentation, as one PNG file."""
+"""Contact sheets: training images before and after augmentation, in one PNG file."""
 
 import itertools
 from os import PathLike
@@ -22,21 +22,21 @@ GAP = 2
 """White pixels between images."""
 WHITE = 255
 MIN_SIDE = 96
-"""Images with smaller sides are enlarged by the largest integer factor up to this many pixels."""
+"""Images are enlarged by the largest integer factor that keeps both sides within this many pixels."""
 
 
 def write_contact_sheet(
     data: ImageSet, recipe: Recipe, image_shape: tuple[int, int, int], path: str | PathLike
 ) -> Path:
-    """Writes a PNG file with one row per image: the center crop, then the augmented image in the first epochs.
+    """Writes a PNG file with one row per image: its center crop, then its augmentation in up to seven epochs.
 
-    Images are mixed with the images of other rows: the first with the last, and so on. Values outside [0, 255], which
-    erasing can produce, are clipped.
+    Mixup and CutMix mix the first row with the last, the second with the last but one, and so on. Values outside
+    [0, 255], which erasing can produce, are clipped.
 
     Args:
         data: Training images.
         recipe: Augmentation, seed and number of epochs.
-        image_shape: (height, width, channels) of the images that the model takes.
+        image_shape: Input shape (height, width, channels) of the model.
         path: File to write.
 
     Returns:

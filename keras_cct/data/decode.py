@@ -1,4 +1,4 @@
-"""Decoding and resizing of images, in TensorFlow graphs and eagerly."""
+"""Decoding and resizing of images with TensorFlow, eagerly and in graphs."""
 
 import dataclasses
 import math
@@ -32,8 +32,8 @@ def luma(images: tf.Tensor) -> tf.Tensor:
 def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
     """Decodes a PNG, a JPEG or the first frame of a GIF.
 
-    Images of 8 bits per channel decode to the same pixels as in Pillow; of 16 bits, the high byte is kept. The alpha
-    channel is dropped, and the EXIF orientation is ignored.
+    Images with 8 bits per channel decode to the same pixels as in Pillow; with 16 bits, only the high byte is used.
+    The alpha channel is dropped, and the EXIF orientation is ignored.
 
     Args:
         encoded: Scalar string tensor, the bytes of the file.
@@ -57,7 +57,7 @@ class ResizeAndCrop:
     Args:
         height: Rows of the output.
         width: Columns of the output.
-        crop_pct: Fraction of the short side of the resized image that the crop keeps, above 0 to 1.
+        crop_pct: Size of the crop as a fraction of the resized image's short side, in (0, 1].
         interpolation: "bicubic" or "bilinear", both antialiased.
     """
 
@@ -68,7 +68,7 @@ class ResizeAndCrop:
 
     @property
     def covered_sides(self) -> tuple[int, int]:
-        """Smallest rows and columns of the resized image, before the crop."""
+        """Rows and columns that the resized image must cover before the crop."""
         return math.floor(self.height / self.crop_pct), math.floor(self.width / self.crop_pct)
 
     def is_identity(self, image_shape: tf.TensorShape) -> bool:
@@ -76,7 +76,7 @@ class ResizeAndCrop:
         return tuple(image_shape[:2]) == self.covered_sides == (self.height, self.width)
 
     def resized_sides(self, rows: tf.Tensor, columns: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns rows and columns of the resized image for an image of `rows` and `columns`."""
+        """Returns the rows and columns of the resized image for an image of `rows` x `columns` pixels."""
         height, width = self.covered_sides
         is_wide = columns * height > rows * width
         new_rows = tf.where(is_wide, height, rows * width // columns)
@@ -95,11 +95,11 @@ def resize_and_crop(images: tf.Tensor, resize: ResizeAndCrop) -> tf.Tensor:
         resize: Output size, crop and interpolation.
 
     Returns:
-        Float32 tensor of shape (batch, height, width, channels), integers in [0, 255].
+        Float32 tensor of shape (batch, height, width, channels), integral values in [0, 255].
     """
     rows, columns = tf.unstack(tf.shape(images)[1:3])
     new_rows, new_columns = resize.resized_sides(rows, columns)
-    # Resized and cropped in one step: a very long image, resized as a whole, would not fit into memory.
+    # Resizes and crops in one step, because a very long image, resized as a whole, would not fit into memory.
     resized = tf.raw_ops.ScaleAndTranslate(
         images=tf.cast(images, tf.float32),
         size=(resize.height, resize.width),
@@ -145,7 +145,7 @@ def read_images(paths: Sequence[str | PathLike], image_shape: tuple[int, int, in
     """
     if image_shape[-1] not in DECODABLE_CHANNELS:
         raise InputError(
-            f"the model takes images with {image_shape[-1]} channels, image files have 1 or 3. Pass arrays instead."
+            f"the model needs images with {image_shape[-1]} channels, but image files have 1 or 3. Pass arrays instead."
         )
     images = []
     for path in paths:
@@ -155,7 +155,7 @@ def read_images(paths: Sequence[str | PathLike], image_shape: tuple[int, int, in
                 raise InputError(f"{str(path)!r} is not a PNG, JPEG or GIF image. Choose another file.")
             images.append(decode_batch(tf.constant([content]), image_shape).numpy())
         except OSError as error:
-            raise InputError(f"cannot read {str(path)!r}: {error.strerror}. Give the path of an image file.") from error
+            raise InputError(f"cannot read {str(path)!r}: {error.strerror}. Pass the path of an image file.") from error
         except tf.errors.OpError as error:
-            raise InputError(f"{str(path)!r} is a broken image. Choose another file.") from error
+            raise InputError(f"{str(path)!r} is a corrupt image. Choose another file.") from error
     return images

@@ -24,7 +24,8 @@ FORBIDDEN_CHARACTERS = ("/", "\\", "\0", "\n")
 def write_folder(train: ImageSet, evaluation: ImageSet, folder: str | PathLike) -> Path:
     """Writes FOLDER/train/CLASS/NUMBER.png, FOLDER/validation/CLASS/NUMBER.png and FOLDER/class_map.txt.
 
-    Opened with this file as `class_map`, the images have the same labels. The folder is written atomically.
+    With that file as `class_map`, the written images have the same labels as in the source. The folder is written
+    atomically.
 
     Args:
         train: Training images.
@@ -59,7 +60,7 @@ def _check_names(names: Sequence[str]) -> None:
             raise InputError(f"class name {name!r} is not a valid folder name. Rename the class.")
         if name.lower() in seen:
             raise InputError(
-                f"two classes are named {name!r} if case is ignored, and each needs its own folder. Rename one."
+                f"two classes are named {name!r} if case is ignored, but each needs its own folder. Rename one of them."
             )
         seen.add(name.lower())
 

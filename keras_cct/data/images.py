@@ -22,7 +22,7 @@ def _stateless_shuffle(values: tf.Tensor, seed: tf.Tensor | list) -> tf.Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class LabeledImages:
-    """One split of a dataset, decoded, in memory; all images have one size.
+    """One split of a dataset, decoded, in memory; all images have the same size.
 
     Args:
         images: uint8 array of shape (images, height, width, channels).
@@ -52,7 +52,7 @@ class EncodedImages:
     """One split of a dataset, encoded, with random access; images may have different sizes.
 
     Args:
-        names: Name of each image for messages; without `contents`, the path of its file.
+        names: Name of each image, for messages; the path of its file if `contents` is None.
         labels: Integer array of shape (images,), indices into `class_names`.
         class_names: Names of the classes.
         contents: The encoded images; None to read them from their files.
@@ -75,7 +75,7 @@ class EncodedImages:
 
     @functools.cached_property
     def unreadable(self) -> UnreadableImages:
-        """Record of the images that could not be read."""
+        """The images that could not be read so far."""
         return UnreadableImages(len(self), self.names.__getitem__)
 
     def in_order(self) -> tf.data.Dataset:
@@ -85,7 +85,7 @@ class EncodedImages:
     def shuffled(self, seed: int, epoch: tf.Tensor, num_skipped: tf.Tensor) -> tf.data.Dataset:
         """Returns the arguments of `read` for one epoch, in an order that is a pure function of (seed, epoch).
 
-        The first `num_skipped` images of the epoch are left out.
+        The first `num_skipped` images of the epoch are skipped.
         """
         return tf.data.Dataset.from_tensor_slices((shuffled_indices(len(self), seed, epoch)[num_skipped:],))
 
@@ -126,11 +126,11 @@ class RecordImages:
     """One split of a dataset, encoded, that can only be read sequentially and may not fit into memory.
 
     Args:
-        records: Dataset of pairs of an encoded image, a scalar string tensor, and its label, a scalar int64 tensor.
+        records: Dataset of pairs: an encoded image, a scalar string tensor, and its label, a scalar int64 tensor.
         count: Number of records.
-        mean_bytes: Mean size of an encoded image, bytes.
+        mean_bytes: Mean size of an encoded image in bytes.
         class_names: Names of the classes.
-        name: Name of the split for messages.
+        name: Name of the split, for messages.
         channels: Channels to decode to, 1 or 3.
     """
 
@@ -151,7 +151,7 @@ class RecordImages:
 
     @functools.cached_property
     def unreadable(self) -> UnreadableImages:
-        """Record of the images that could not be read."""
+        """The images that could not be read so far."""
         return UnreadableImages(self.count, lambda index: f"image {index} of {self.name}", has_replacements=False)
 
     def in_order(self) -> tf.data.Dataset:
@@ -163,7 +163,7 @@ class RecordImages:
         """Returns the arguments of `read` for one epoch, in an order that is a pure function of (seed, epoch).
 
         Consecutive windows of about 1 GiB are shuffled one by one. The first `num_skipped` images of the epoch are
-        left out: they are read, but not decoded.
+        skipped: they are read, but not decoded.
         """
         window = max(1, min(self.count, WINDOW_BYTES // max(1, self.mean_bytes)))
 
@@ -198,7 +198,7 @@ ImageSet = LabeledImages | EncodedImages | RecordImages
 def _note_failures(
     unreadable: UnreadableImages, index: tf.Tensor, num_failed: tf.Tensor, label: tf.Tensor
 ) -> tf.Tensor:
-    """Notes failed attempts and returns the label. Python is called only after a failure."""
+    """Records failed attempts and returns the label. Calls into Python only after a failure."""
 
     def note(index: tf.Tensor, num_failed: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
         unreadable.note(int(index), int(num_failed))

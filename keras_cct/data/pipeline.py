@@ -12,10 +12,11 @@ from keras_cct.recipe.recipe import Recipe
 
 
 def model_image_shape(recipe: Recipe, data: ImageSet, variant_size: tuple[int, int]) -> tuple[int, int, int]:
-    """Returns (height, width, channels) of the images that a recipe's model takes.
+    """Returns the input shape (height, width, channels) of a recipe's model.
 
     Args:
-        recipe: Its `img_size` decides. If it is 0, the size of the images does if they share one, else the variant's.
+        recipe: `img_size` is the height and width. If it is 0, they are those of the images if all have the same size,
+            otherwise `variant_size`.
         data: The images.
         variant_size: Height and width that the recipe's variant was published for.
     """
@@ -31,7 +32,7 @@ def training_batches(data: ImageSet, recipe: Recipe, plan: AugmentationPlan, fir
     """Returns the training batches of all epochs, one epoch after the other.
 
     The augmentation of an image and its position in the epoch are pure functions of (seed, epoch, sample index). Each
-    epoch leaves out the images that do not fill its last batch.
+    epoch drops an incomplete last batch.
 
     Args:
         data: The training images, at least one batch.
@@ -95,7 +96,7 @@ def _cropped_files(
     """Returns the same as `_cropped_arrays` for images that are decoded one by one."""
 
     def draw(indices: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        # Random numbers for a whole group take as long as for one image.
+        # Drawing random numbers for a whole group takes as long as for one image.
         return draw_crops(SampleKeys(seed, epoch, indices)), indices, *rest
 
     def crop(draws: tf.Tensor, index: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -110,13 +111,13 @@ def _cropped_files(
 def evaluation_batches(
     data: ImageSet, recipe: Recipe, image_shape: tuple[int, int, int], batch_size: int
 ) -> tf.data.Dataset:
-    """Returns every image once, in order, resized and center-cropped.
+    """Returns the evaluation batches: every image once, in order, resized and center-cropped.
 
     Args:
         data: The images.
         recipe: `crop_pct`, `interpolation` and the number of threads.
-        image_shape: (height, width, channels) of the images that the model takes.
-        batch_size: Images per step, over all devices; the last step may have fewer.
+        image_shape: Input shape (height, width, channels) of the model.
+        batch_size: Images per step, over all devices; the last batch may be smaller.
 
     Returns:
         Pairs of uint8 images of shape (batch, height, width, channels) and one-hot targets, float32 of shape
@@ -133,7 +134,7 @@ def evaluation_batches(
 
 
 def decoded_images(data: ImageSet, resize: ResizeAndCrop | None = None) -> tf.data.Dataset:
-    """Returns every image once, in order.
+    """Returns a dataset of the decoded images: every image once, in order.
 
     Args:
         data: The images.

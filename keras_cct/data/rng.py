@@ -45,7 +45,7 @@ class SampleKeys:
     """What the random numbers of a batch depend on, besides the stream.
 
     Args:
-        seed: Seed of the run, 0 to below 2**32.
+        seed: Seed of the run, in [0, 2**32).
         epoch: Scalar integer tensor, counted from 0.
         indices: Integer tensor of shape (batch,), the indices of the images in their dataset.
     """
@@ -87,7 +87,7 @@ def normal_draws(keys: SampleKeys, streams: tf.Tensor) -> tf.Tensor:
 
 @functools.cache
 def normal_quantiles() -> np.ndarray:
-    """Returns the quantiles of the standard normal distribution at the midpoints of 2**16 equal parts, float32."""
+    """Returns the quantiles of the standard normal distribution at the midpoints of 2**16 equal intervals, float32."""
     with tf.init_scope():  # eager values even while a graph is being traced
         midpoints = (tf.range(2**16, dtype=tf.float64) + 0.5) / 2**16
         return tf.cast(tf.math.ndtri(midpoints), tf.float32).numpy()
@@ -119,12 +119,12 @@ def draw_table(keys: SampleKeys, first_stream: int, num_draws: int) -> tf.Tensor
 
 
 def to_normal(draws: tf.Tensor) -> tf.Tensor:
-    """Turns uniform random numbers into standard normal ones through the inverse distribution function."""
+    """Turns uniform random numbers into standard normal ones with the inverse cumulative distribution function."""
     # In float32 the midpoint of the last step rounds to 1, whose quantile is infinite.
     return tf.math.ndtri(tf.minimum(draws + 2.0 ** -(DRAW_BITS + 1), 1.0 - 2.0**-DRAW_BITS))
 
 
 def to_integer(draws: tf.Tensor, bound: tf.Tensor | int) -> tf.Tensor:
-    """Turns uniform random numbers into int32 numbers from 0 to below `bound`, an integer that broadcasts."""
+    """Turns uniform random numbers into int32 numbers in [0, bound); `bound` is an integer that broadcasts."""
     scaled = tf.cast(draws, tf.float64) * tf.cast(bound, tf.float64)  # float32 could round up to the bound
     return tf.cast(scaled, tf.int32)

@@ -12,17 +12,17 @@ from keras_cct.errors import InputError
 log = logging.getLogger(__name__)
 
 MAX_CONSECUTIVE = 50
-"""Images tried in place of an unreadable one, as in timm."""
+"""Largest number of consecutive images that are tried before the run fails, as in timm."""
 
 TOLERATED_COUNT, TOLERATED_FRACTION = 10, 0.01
-"""How many images of a dataset may be unreadable: a number or a fraction, whichever is larger."""
+"""How many images of a dataset may be unreadable: this number or this fraction, whichever is larger."""
 
 
 class UnreadableImages:
-    """Record of the unreadable images of a dataset.
+    """Collects the unreadable images of a dataset and limits their number.
 
-    Each image is logged once, as a warning. More than ten images that are also more than 1 % of the dataset are an
-    error, and so are fifty consecutive images.
+    Each image is logged once, as a warning. It is an error if more than ten images and more than 1 % of the dataset are
+    unreadable, or fifty consecutive images.
 
     Args:
         count: Number of images in the dataset.
@@ -40,7 +40,7 @@ class UnreadableImages:
         self.failure: str | None = None
 
     def note(self, index: int, num_failed: int) -> None:
-        """Notes that `num_failed` consecutive images, starting at `index`, cannot be read.
+        """Records that `num_failed` consecutive images, starting at `index`, cannot be read.
 
         Raises:
             InputError: There are too many unreadable images.
@@ -64,7 +64,7 @@ class UnreadableImages:
         )
 
     def _fail(self, problem: str) -> None:
-        self.failure = self.failure or f"{problem} Repair or remove such files."
+        self.failure = self.failure or f"{problem} Repair or remove these files."
         raise InputError(self.failure)
 
 
@@ -72,8 +72,8 @@ def first_readable(read: Callable[[tf.Tensor], tuple], blank: tuple, attempts: i
     """Calls `read` until it does not fail, inside the TensorFlow graph.
 
     Args:
-        read: Function of the number of the attempt, a scalar int64 tensor. Returns tensors, or fails.
-        blank: Tensors of the same types, returned if all attempts fail.
+        read: Function of the index of the attempt, a scalar int64 tensor. Returns a tuple of tensors, or fails.
+        blank: Tensors of the same types, which are returned if all attempts fail.
         attempts: Largest number of attempts.
 
     Returns:
@@ -86,10 +86,10 @@ def first_readable(read: Callable[[tf.Tensor], tuple], blank: tuple, attempts: i
 
 @contextlib.contextmanager
 def raising_input_errors(*splits: object) -> Iterator[None]:
-    """Converts TensorFlow's error into an InputError of one line if too many images of a split cannot be read.
+    """Replaces TensorFlow's error with a one-line InputError if too many images of a split cannot be read.
 
     Args:
-        *splits: The splits that the block reads. `LabeledImages` are allowed, and never fail.
+        *splits: The splits that the block reads. `LabeledImages` are allowed and never fail.
 
     Raises:
         InputError: Too many images cannot be read.

@@ -1,1 +1,1 @@
-"""Augmentation of training images, pixel-exact with timm on Pillow."""
+"""Augmentation of training images, with the same pixels as timm on Pillow."""

@@ -1,4 +1,4 @@
-"""Affine transforms of images: rotation, shear and translation, computed as Pillow computes them.
+"""Affine transforms of images: rotation, shear and translation, with the same results as Pillow.
 
 A transform is a 2 x 3 matrix (a, b, c; d, e, f) from output to input coordinates: the output pixel at (x, y) is sampled
 at (a * x + b * y + c, d * x + e * y + f). Pixels are unit squares, so the center of the top left pixel is (0.5, 0.5).
@@ -21,7 +21,7 @@ TRUNCATION_SLACK = 2.0**-12
 """Added before truncation, so that float32 weights that sum to almost 1 do not turn a flat 200 into 199."""
 
 GROUP_PIXELS = 2**13
-"""Pixels of the images that one call of the compiled function transforms."""
+"""Number of pixels, over all images, that one call of the compiled function transforms."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _matrices(*elements: tf.Tensor | float) -> tf.Tensor:
 def affine_transform(images: tf.Tensor, matrices: tf.Tensor, resampling: Resampling, axes: str) -> tf.Tensor:
     """Applies an affine transform to each image.
 
-    Pixels sampled outside the image get the fill color. Inside, pixels beyond the edge repeat the pixel at the edge.
+    Pixels sampled outside the image get the fill color. Inside it, interpolation repeats the pixels at the edges.
     Values are truncated, not rounded.
 
     Args:
@@ -89,7 +89,7 @@ def affine_transform(images: tf.Tensor, matrices: tf.Tensor, resampling: Resampl
         Tensor of the shape and dtype of `images`.
     """
     height, width, channels = static_shape(images)[1:]
-    # XLA compiles one function per shape: groups of a fixed size serve batches of any size.
+    # XLA compiles one function per shape, so batches of any size are split into groups of a fixed size.
     group_size = max(1, GROUP_PIXELS // (height * width))
     count = tf.shape(images)[0]
     num_groups = -(-count // group_size)
@@ -108,7 +108,7 @@ def affine_transform(images: tf.Tensor, matrices: tf.Tensor, resampling: Resampl
     return tf.reshape(transformed, (-1, height, width, channels))[:count]
 
 
-# Compiled by XLA, the sixteen neighbors of a pixel are read, weighted and summed in registers: several times faster.
+# XLA reads, weights and sums the sixteen neighbors of a pixel in registers, which is several times faster.
 @tf.function(jit_compile=True)
 def _transform_group(
     images: tf.Tensor, matrices: tf.Tensor, is_bicubic: tf.Tensor, fill: tf.Tensor, axes: str

@@ -1,4 +1,4 @@
-"""RandomResizedCrop: a random box of every image, resized as Pillow resizes.
+"""RandomResizedCrop: a random box of every image, resized with the same results as Pillow.
 
 Reference: torchvision's RandomResizedCrop; Pillow's Resample.c.
 """
@@ -13,14 +13,14 @@ from keras_cct.data.rng import to_integer
 
 ATTEMPTS = 10
 BOX_DRAWS = 2 * ATTEMPTS + 2
-"""Uniform random numbers per box: area and aspect of every attempt, then two offsets."""
+"""Uniform random numbers per box: area and aspect ratio of every attempt, then two offsets."""
 
 
 def box_sides(areas: tf.Tensor, aspects: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the sides of boxes of given area and aspect, in whole pixels, rounded half to even.
+    """Returns the sides of boxes with a given area and aspect ratio, in whole pixels, rounded half to even.
 
     Args:
-        areas: Float64 tensor, pixels.
+        areas: Float64 tensor, in pixels.
         aspects: Float64 tensor of the same shape, first side / second side.
 
     Returns:
@@ -33,13 +33,13 @@ def box_sides(areas: tf.Tensor, aspects: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
 def draw_sides(
     draws: tf.Tensor, areas: tf.Tensor, area_range: Sequence[float], aspect_range: Sequence[float]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draws the sides of ten attempts at a box: uniform fraction of the area, log-uniform aspect.
+    """Draws the sides of ten attempts at a box: uniform fraction of the area, log-uniform aspect ratio.
 
     Args:
         draws: Float32 tensor of shape (batch, 22), uniform in [0, 1); the first 20 columns are used.
-        areas: Tensor of shape (batch,), pixels. The area of a box is a fraction of it.
+        areas: Tensor of shape (batch,), in pixels. The area of a box is a fraction of it.
         area_range: Smallest and largest fraction of the area.
-        aspect_range: Smallest and largest aspect, first side / second side.
+        aspect_range: Smallest and largest aspect ratio, first side / second side.
 
     Returns:
         Two int32 tensors of shape (batch, 10).
@@ -71,7 +71,7 @@ def first_valid(heights: tf.Tensor, widths: tf.Tensor, is_valid: tf.Tensor) -> t
 
 
 def random_offsets(draws: tf.Tensor, image_sides: tf.Tensor | int, sides: tf.Tensor) -> tf.Tensor:
-    """Returns random int32 offsets along one axis, at which boxes of these sides lie inside the images."""
+    """Returns random int32 offsets along one axis that keep boxes with these sides inside the images."""
     return to_integer(draws, image_sides - sides + 1)
 
 
@@ -110,8 +110,8 @@ def crop_boxes(
 
     Args:
         draws: Float32 tensor of shape (batch, 22), uniform in [0, 1).
-        heights: int32 tensor of shape (batch,), pixels.
-        widths: int32 tensor of shape (batch,), pixels.
+        heights: int32 tensor of shape (batch,), heights of the images in pixels.
+        widths: int32 tensor of shape (batch,), widths of the images in pixels.
         scale: Smallest and largest fraction of the image area.
         ratio: Smallest and largest width / height.
 
@@ -142,14 +142,14 @@ def resize_boxes(
 ) -> tf.Tensor:
     """Crops a box out of every image, resizes it with antialiasing, and flips it.
 
-    Resampling is linear in the pixels, so that one matrix per axis does the crop, the resize and the flip.
+    Resampling is linear in the pixels, so one matrix per axis applies the crop, the resize and the flip.
 
     Args:
         images: uint8 tensor of shape (batch, rows, columns, channels).
         boxes: int32 tensor of shape (batch, 4): top, left, height, width; inside the images.
         size: Height and width of the result.
         is_bicubic: Boolean tensor of shape (batch,): bicubic, otherwise bilinear.
-        flips: Boolean tensor of shape (batch, 2): whether to flip horizontally, and vertically.
+        flips: Boolean tensor of shape (batch, 2): whether to flip horizontally and whether to flip vertically.
 
     Returns:
         uint8 tensor of shape (batch, *size, channels).
@@ -180,7 +180,7 @@ def _resize_lines(
         starts: int32 tensor of shape (batch,), first source line.
         lengths: int32 tensor of shape (batch,), number of source lines.
         size: Lines of the result.
-        is_bicubic: Boolean tensor of shape (batch,).
+        is_bicubic: Boolean tensor of shape (batch,): bicubic, otherwise bilinear.
         flips: Boolean tensor of shape (batch,): whether to reverse the lines of the result.
 
     Returns:
@@ -211,7 +211,7 @@ def _bands(
     largest_step = tf.maximum(tf.cast(side, tf.float32) / size, 1.0)
     reach = tf.cast(tf.math.ceil(2 * largest_step), tf.int32)
     needed = tf.cast(tf.math.ceil(block_size * largest_step), tf.int32) + 2 * reach + 1
-    # Rounded up to few different sizes: the first matrix product of a new shape is slow.
+    # Rounded up, so that only a few different sizes occur: the first matrix product of a new shape is slow.
     band_size = tf.minimum(-(-needed // 8) * 8, side) if size > block_size else side
     first = tf.cast(tf.floor(tf.reduce_min(centers, axis=-1)), tf.int32) - reach  # (batch, blocks)
     return tf.clip_by_value(first, -starts[:, None], side - band_size - starts[:, None]), band_size
@@ -233,7 +233,7 @@ def resampling_weights(
         band_size: Source lines per block.
         lengths: int32 tensor of shape (batch,), source lines of the crop.
         stretch: Float32 tensor of shape (batch, 1), factor on the width of the kernel, at least 1.
-        is_bicubic: Boolean tensor of shape (batch,).
+        is_bicubic: Boolean tensor of shape (batch,): bicubic, otherwise bilinear.
 
     Returns:
         Float32 tensor of shape (batch, blocks, lines, band_size); every row sums to 1.

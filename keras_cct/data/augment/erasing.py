@@ -25,7 +25,7 @@ class Erasing:
 
     Args:
         reprob: Probability that an image is erased, in [0, 1].
-        remode: What fills a box: "const" (the mean), "rand" (one random color per box) or "pixel" (noise).
+        remode: Content of an erased box: "const" (the mean), "rand" (one random color per box) or "pixel" (noise).
         recount: Largest number of boxes per image. The number is uniform in [1, recount].
 
     Raises:
@@ -43,7 +43,7 @@ class Erasing:
 
     @property
     def num_draws(self) -> int:
-        """Uniform random numbers per image that `erased_boxes` uses."""
+        """Number of uniform random numbers per image that `erased_boxes` uses."""
         return 2 + BOX_DRAWS * self.recount
 
 
@@ -65,8 +65,8 @@ def erase(
         draws: Float32 tensor of shape (batch, erasing.num_draws), uniform in [0, 1).
         keys: Seed, epoch and indices of the images, for the noise.
         erasing: Settings.
-        mean: Mean of each channel, pixels in [0, 1].
-        std: Standard deviation of each channel, pixels in [0, 1].
+        mean: Mean of each channel, for pixels in [0, 1].
+        std: Standard deviation of each channel, for pixels in [0, 1].
 
     Returns:
         Float32 tensor of the shape of `images`.
@@ -99,7 +99,7 @@ def _positions(boxes: tf.Tensor, height: int, width: int) -> tf.Tensor:
 
 
 def _noise(keys: SampleKeys, cells: tf.Tensor, channels: int) -> tf.Tensor:
-    """Returns standard normal noise of shape (cells, channels); every cell of an image has its own streams."""
+    """Returns standard normal noise of shape (cells, channels); every cell of an image draws from its own streams."""
     num_streams = -(-channels // 4)
     streams = NOISE_STREAM + cells[:, None] * num_streams + tf.range(num_streams)  # (cells, streams)
     return normal_draws(keys, streams)[:, :channels]
@@ -117,7 +117,7 @@ def erased_boxes(draws: tf.Tensor, height: int, width: int, erasing: Erasing) ->
         erasing: Settings.
 
     Returns:
-        `erasing.recount` int32 tensors of shape (batch, 4): top, left, height, width. All zeros mean no box.
+        A list of `erasing.recount` int32 tensors of shape (batch, 4): top, left, height, width. All zeros mean no box.
     """
     num_boxes = tf.where(draws[:, 0] < erasing.reprob, 1 + to_integer(draws[:, 1], erasing.recount), 0)
     box_areas = tf.cast(height * width, tf.float64) / tf.cast(tf.maximum(num_boxes, 1), tf.float64)

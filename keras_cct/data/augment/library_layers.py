@@ -15,7 +15,7 @@ AUGMENTATION_PACKAGES = ("image_preprocessing", "keras_cv.src.layers.preprocessi
 """Parts of the names of the modules that define the augmentation layers of Keras and of KerasCV."""
 
 LAYER_ERRORS = (TypeError, ValueError, LookupError, AttributeError, tf.errors.OpError)
-"""What the layers raise for wrong arguments or images."""
+"""Exceptions that the layers raise for invalid arguments or images."""
 
 
 def is_library_layer(name: str) -> bool:
@@ -41,13 +41,13 @@ class LibraryLayer:
     layer: Callable[..., tf.Tensor]
 
     def for_images(self, image_shape: tuple[int, int, int]) -> Callable[[tf.Tensor], tf.Tensor]:
-        """Returns the layer as a function of batches, after a call with two black images.
+        """Returns the layer as a function of batches, after a trial call with two black images.
 
         Args:
             image_shape: (height, width, channels) of the images.
 
         Returns:
-            Function from a uint8 tensor of shape (batch, height, width, channels) to another.
+            Function from a uint8 tensor of shape (batch, height, width, channels) to another of the same shape.
 
         Raises:
             InputError: The layer does not accept such images, or changes their size.
@@ -58,7 +58,7 @@ class LibraryLayer:
         except LAYER_ERRORS as error:
             raise _layer_error(self.name, self.arguments, error, type(self.layer)) from error
         if shape != (2, *image_shape):
-            raise InputError(f"aa={self.name!r} changes the size of images, which img_size sets. Choose another layer.")
+            raise InputError(f"aa={self.name!r} changes the image size, which img_size sets. Choose another layer.")
 
         @tf.function  # inside Dataset.map inside Dataset.flat_map, AutoGraph converts KerasCV's conditions only here
         def augment(images: tf.Tensor) -> tf.Tensor:
@@ -74,7 +74,7 @@ def create_library_layer(name: str, arguments: Mapping[str, object], seed: int) 
     Args:
         name: "keras.NAME" or "keras_cv.NAME", e.g. "keras_cv.AugMix".
         arguments: Arguments of the layer. `value_range` and `seed` are filled in if the layer has them.
-        seed: Default of the layer's `seed`. Layers of KerasCV also depend on TensorFlow's global seed.
+        seed: Default of the layer's `seed`. Layers of KerasCV depend on TensorFlow's global seed too.
 
     Raises:
         InputError: The layer does not exist, does not accept the arguments, or Keras runs on a backend other than
@@ -100,7 +100,7 @@ def create_library_layer(name: str, arguments: Mapping[str, object], seed: int) 
 def _layer_error(name: str, arguments: Mapping[str, object], error: Exception, layer_class: type) -> InputError:
     reason = str(error).strip().splitlines()[0]
     parameters = ", ".join(inspect.signature(layer_class).parameters)
-    return InputError(f"aa={name!r} with aa_args={dict(arguments)!r} does not work: {reason} Arguments: {parameters}.")
+    return InputError(f"aa={name!r} with aa_args={dict(arguments)!r} failed: {reason} The layer accepts {parameters}.")
 
 
 def _find_layer_class(name: str) -> type:

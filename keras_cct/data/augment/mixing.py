@@ -26,11 +26,11 @@ class Mixing:
     """Settings of Mixup and CutMix, with timm's keys and defaults.
 
     Args:
-        mixup: Alpha of the Beta distribution of Mixup's ratio; 0 turns Mixup off.
-        cutmix: Alpha of the Beta distribution of CutMix's ratio; 0 turns CutMix off.
+        mixup: Alpha of the Beta distribution of Mixup's ratio; 0 disables Mixup.
+        cutmix: Alpha of the Beta distribution of CutMix's ratio; 0 disables CutMix.
         mixup_prob: Probability that a batch, pair or image is mixed, in [0, 1].
-        mixup_switch_prob: Probability of CutMix instead of Mixup if both are on, in [0, 1].
-        mixup_mode: What shares one random ratio: "batch", "pair" (an image and its partner) or "elem" (each image).
+        mixup_switch_prob: Probability of CutMix instead of Mixup if both are enabled, in [0, 1].
+        mixup_mode: Which images share one ratio: "batch", "pair" (an image and its partner) or "elem" (each image).
         mixup_off_epoch: First epoch without mixing, counted from 0; 0 to mix in every epoch.
 
     Raises:
@@ -53,7 +53,7 @@ class Mixing:
 
     @property
     def is_active(self) -> bool:
-        """Whether Mixup or CutMix is on."""
+        """Whether Mixup or CutMix is enabled."""
         return self.mixup > 0 or self.cutmix > 0
 
 
@@ -124,13 +124,13 @@ def mix(
     choices = tf.where(ratios < 1, tf.where(is_cut, 2, 1), 0)
     partner_rows = batch_size - 1 - tf.range(batch_size)
     if mixing.mixup_mode == "batch":
-        mixed = _mix_alike(images, choices[0], ratios, boxes)
+        mixed = _mix_batch(images, choices[0], ratios, boxes)
     else:
-        mixed = _mix_apart(images, partner_rows, choices, ratios, boxes)
+        mixed = _mix_individually(images, partner_rows, choices, ratios, boxes)
     return mixed, blend(targets, tf.gather(targets, partner_rows), ratios[:, None])
 
 
-def _mix_alike(images: tf.Tensor, choice: tf.Tensor, ratios: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+def _mix_batch(images: tf.Tensor, choice: tf.Tensor, ratios: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
     """Mixes all images of a batch in the same way; `choice` is 0 (no mixing), 1 (Mixup) or 2 (CutMix)."""
     partners = tf.reverse(images, [0])
 
@@ -150,7 +150,7 @@ def _mix_alike(images: tf.Tensor, choice: tf.Tensor, ratios: tf.Tensor, boxes: t
     return tf.switch_case(choice, [lambda: images, blend_all, lambda: paste_boxes(images, partners, boxes)])
 
 
-def _mix_apart(
+def _mix_individually(
     images: tf.Tensor, partner_rows: tf.Tensor, choices: tf.Tensor, ratios: tf.Tensor, boxes: tf.Tensor
 ) -> tf.Tensor:
     """Mixes each image in its own way; `choices` are 0 (no mixing), 1 (Mixup) or 2 (CutMix)."""
@@ -204,7 +204,7 @@ def symmetric_beta(draws: tf.Tensor, alphas: tf.Tensor) -> tf.Tensor:
 
 
 def cut_boxes(ratios: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Returns the boxes of CutMix, which cover a fraction 1 - ratio of the image before they are clipped at its edges.
+    """Returns the boxes of CutMix, which cover 1 - ratio of the image's area before they are clipped at its edges.
 
     Args:
         ratios: Float64 tensor of shape (batch,) in [0, 1].
@@ -233,7 +233,7 @@ def blend_pixels(images: tf.Tensor, partners: tf.Tensor, ratios: tf.Tensor) -> t
 
 
 def paste_boxes(images: tf.Tensor, partners: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
-    """Returns the images of CutMix: the partners inside the boxes, an int32 tensor of shape (batch, 4)."""
+    """Returns the images of CutMix: the partners' pixels inside `boxes`, an int32 tensor of shape (batch, 4)."""
     height, width, channels = static_shape(images)[1:]
     masks = box_masks(boxes * tf.constant([1, channels, 1, channels]), height, width * channels)
     differences = tf.bitwise.bitwise_xor(images, partners)  # bitwise operations are several times faster than tf.where

@@ -1,4 +1,4 @@
-"""The operations that RandAugment draws from, and how strong each is at a level in [0, 10]."""
+"""The operations of RandAugment, and how the strength of each depends on the level in [0, 10]."""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from keras_cct.data.augment.batches import BatchOperation, apply_by_choice, stat
 MAX_LEVEL = 10.0
 
 Argument = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""Function of strengths, level / 10, and of signs, 1 or -1: float64 tensors of shape (batch,)."""
+"""Function of strengths (level / 10) and signs (1 or -1), float64 tensors of shape (batch,)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class PixelOperation:
 
     Args:
         apply: Function of images and, if there is an `argument`, of its values. Returns images.
-        argument: How the argument follows from strength and sign; None for an operation without one.
+        argument: Computes the argument from strength and sign; None for an operation without an argument.
     """
 
     apply: Callable[..., tf.Tensor]
@@ -40,7 +40,7 @@ class AffineOperation:
 
     Args:
         matrices: Function of the argument, height and width. Returns matrices for `affine_transform`.
-        argument: How the argument follows from strength and sign.
+        argument: Computes the argument from strength and sign.
         axes: Axes along which pixels move: "x", "y" or "xy".
     """
 
@@ -93,7 +93,7 @@ OPERATIONS = {
     "TranslateXRel": AffineOperation(affine.translate_x, _fraction, "x"),
     "TranslateYRel": AffineOperation(affine.translate_y, _fraction, "y"),
 }
-"""Operations by timm's names, and "Identity". "Increasing": a higher level is a stronger effect."""
+"""Operations by timm's names, and "Identity". With "Increasing", a higher level has a stronger effect."""
 
 PLAIN_NAMES = tuple(name for name in OPERATIONS if name != "Identity" and not name.endswith("Increasing"))
 INCREASING_NAMES = tuple(f"{name}Increasing" if f"{name}Increasing" in OPERATIONS else name for name in PLAIN_NAMES)

@@ -1,4 +1,4 @@
-"""Operations on pixel values, computed as Pillow computes them.
+"""Operations on pixel values, with the same results as Pillow.
 
 Every function takes images, a uint8 tensor of shape (batch, height, width, channels), and most take one argument per
 image, a tensor of shape (batch,). All return a tensor of the shape and dtype of the images. Images of one channel are
@@ -53,7 +53,7 @@ def posterize(images: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
 def solarize(images: tf.Tensor, thresholds: tf.Tensor) -> tf.Tensor:
     """Inverts the values at and above a threshold in [0, 256]."""
     thresholds = tf.cast(thresholds, tf.int32)
-    # 256 does not fit into uint8, so values are compared with threshold - 1, and threshold 0 is a case of its own.
+    # 256 does not fit into uint8, so values are compared with threshold - 1, and threshold 0 is a separate case.
     is_bright = (images > per_image(tf.maximum(thresholds - 1, 0), tf.uint8)) | per_image(thresholds == 0, tf.bool)
     return tf.bitwise.bitwise_xor(images, 255 * tf.cast(is_bright, tf.uint8))
 
@@ -88,7 +88,7 @@ def sharpness(images: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
 
 
 def smooth(images: tf.Tensor) -> tf.Tensor:
-    """Averages 3 x 3 pixels, the center with weight 5. The outermost pixels do not change."""
+    """Averages 3 x 3 pixels, the center with weight 5. The pixels at the edges do not change."""
     height, width = static_shape(images)[1:3]
     if min(height, width) < 3:
         return images

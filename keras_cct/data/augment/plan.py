@@ -1,7 +1,7 @@
 """The augmentation of a recipe, parsed and checked once.
 
-`Augmentation.from_recipe` reads everything that a recipe says about augmentation, which needs no images. Its method
-`for_images` adds image shape and batch size, and returns the `AugmentationPlan` that the input pipeline applies.
+`Augmentation.from_recipe` reads the augmentation keys of a recipe, which needs no images. Its method `for_images` adds
+the image shape and the batch size, and returns the `AugmentationPlan` that the input pipeline applies.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from keras_cct.recipe.recipe import Recipe
 INTERPOLATIONS = ("random", "bilinear", "bicubic")
 
 GROUP_PIXELS = 1024 * 32 * 32
-"""Pixels per group of small images. Larger groups do not fit into the CPU's cache, smaller ones pay per operation."""
+"""Pixels per group of small images. Larger groups do not fit into the CPU's cache; smaller ones have more overhead."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Cropping:
     """Settings of RandomResizedCrop and of the flips, named by timm's keys.
 
     Args:
-        scale: Smallest and largest fraction of the image area to crop, above 0 to 1.
+        scale: Smallest and largest area of the crop as a fraction of the image area, in (0, 1].
         ratio: Smallest and largest width / height of the crop.
         hflip: Probability of a horizontal flip, in [0, 1].
         vflip: Probability of a vertical flip, in [0, 1].
@@ -61,9 +61,9 @@ class Augmentation:
     """The augmentation of a recipe, for images of any shape and batches of any size.
 
     Args:
-        mean: Mean of each channel, pixels in [0, 1]. Pixels from outside an image get this color.
-        std: Standard deviation of each channel, pixels in [0, 1].
-        no_aug: Whether images are only resized, center-cropped and mixed.
+        mean: Mean of each channel, for pixels in [0, 1]. Pixels from outside an image get this color.
+        std: Standard deviation of each channel, for pixels in [0, 1].
+        no_aug: Whether images are only resized, center-cropped and, if enabled, mixed.
         cropping: Settings of the random crop.
         policy: RandAugment or a library layer; None for color jitter.
         color_jitter: Strength of the jitter of brightness, contrast and saturation if there is no policy; 0 for none.
@@ -110,7 +110,7 @@ class Augmentation:
         )
 
     def check_batch_size(self, batch_size: int) -> None:
-        """Checks, before the images are known, that batches of this size can be mixed if Mixup or CutMix is on.
+        """Checks, before the images are known, that batches of this size can be mixed if Mixup or CutMix is enabled.
 
         Raises:
             InputError: The batch size is odd.
@@ -122,11 +122,11 @@ class Augmentation:
         """Returns the plan for images of one shape and batches of one size.
 
         Args:
-            image_shape: (height, width, channels) of the images that the model takes.
+            image_shape: Input shape (height, width, channels) of the model.
             batch_size: Images per step, over all devices.
 
         Raises:
-            InputError: Batches of this size cannot be mixed, mean or standard deviation have another number of
+            InputError: Batches of this size cannot be mixed, the mean or standard deviation has another number of
                 channels, or the library layer does not accept such images.
         """
         self.check_batch_size(batch_size)
@@ -161,7 +161,7 @@ class AugmentationPlan:
         augmentation: The parsed and checked keys of the recipe.
         image_shape: (height, width, channels) of the augmented images.
         batch_size: Images per step, over all devices.
-        layer: The library layer as a function of uint8 batches, if the policy is one.
+        layer: The library layer as a function of uint8 batches; None if the policy is not a library layer.
     """
 
     augmentation: Augmentation

@@ -29,7 +29,7 @@ class RandAugment:
         magnitude: Mean level of the operations, in [0, 10].
         magnitude_std: Standard deviation of the level, before it is clipped to [0, 10].
         num_layers: Operations drawn per image, with replacement, and applied in sequence.
-        is_increasing: Whether a higher level is a stronger effect in every operation.
+        is_increasing: Whether a higher level has a stronger effect in every operation.
     """
 
     magnitude: float = MAX_LEVEL
@@ -39,7 +39,7 @@ class RandAugment:
 
     @property
     def num_draws(self) -> int:
-        """Uniform random numbers per image that `rand_augment` uses."""
+        """Number of uniform random numbers per image that `rand_augment` uses."""
         return DRAWS_PER_LAYER * self.num_layers
 
     @property
@@ -51,15 +51,15 @@ class RandAugment:
 def parse_policy(policy: str) -> RandAugment:
     """Parses a policy string such as "rand-m9-mstd0.5-inc1".
 
-    Its parts, in any order: m (magnitude, default 10), mstd (its standard deviation, default 0), n (layers, default 2)
-    and inc (1: increasing operations, 0: plain ones; timm 0.4.12 treats 0 like 1).
+    Its parts, in any order: m (magnitude, default 10), mstd (its standard deviation, default 0), n (number of layers,
+    default 2) and inc (1 for increasing operations, 0 for plain ones; timm 0.4.12 treats 0 like 1).
 
     Raises:
         InputError: The string is not a RandAugment policy, or a part is unknown or out of range.
     """
     prefix, *parts = policy.split("-")
     if prefix != "rand":
-        raise InputError(f"unknown augmentation policy {policy!r}. Write one like 'rand-m9-mstd0.5-inc1'.")
+        raise InputError(f"unknown augmentation policy {policy!r}. Use one like 'rand-m9-mstd0.5-inc1'.")
     values = {}
     for part in parts:
         key = part.rstrip("0123456789.")

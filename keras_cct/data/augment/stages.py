@@ -1,4 +1,4 @@
-"""The stages of augmentation: crop and flip; RandAugment, color jitter or a library layer; then mixing and erasing.
+"""The stages of augmentation: crop and flip; RandAugment, color jitter or a library layer; mixing and erasing.
 
 Each stage draws from its own random streams, and is a pure function of (seed, epoch, sample index) except for library
 layers. The first two stages process each image on its own; the last one needs whole batches.
