@@ -106,7 +106,7 @@ def test_impossible_recipes_are_refused_before_anything_is_written(overrides, me
 
 def test_unknown_dataset_is_refused(monkeypatch):
     monkeypatch.undo()
-    with pytest.raises(keras_cct.InputError, match="dataset='frob'"):
+    with pytest.raises(keras_cct.InputError, match="unknown dataset 'frob'"):
         keras_cct.train(small_recipe(dataset="frob"), "never")
 
 
