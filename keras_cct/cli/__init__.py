@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from keras_cct.cli.benchmark import add_benchmark
 from keras_cct.cli.convert import add_convert
 from keras_cct.cli.data import add_data
 from keras_cct.cli.export import add_export
@@ -93,6 +94,7 @@ def _create_parser() -> argparse.ArgumentParser:
     add_data(commands)
     add_inference(commands)
     add_export(commands)
+    add_benchmark(commands)
     add_convert(commands)
     add_models(commands)
     return parser
