@@ -21,15 +21,18 @@ from .create import (
 from .data.sample import load_sample as load_sample
 from .data.sources.open import open_data as open_data
 from .errors import InputError as InputError
+from .export.model import export_model as export_model
+from .export.runtime import load_predictor as load_predictor
 from .export.saved_model import export_saved_model as export_saved_model
 from .facts.datasets import class_names as class_names
 from .inference.evaluation import evaluate as evaluate
-from .inference.prediction import predict_files as predict_files
-from .inference.predictors import (
-    KerasPredictor as KerasPredictor,
-    Predictor as Predictor,
-    load_predictor as load_predictor,
+from .inference.keras_model import KerasPredictor as KerasPredictor
+from .inference.prediction import (
+    Prediction as Prediction,
+    predict as predict,
+    predict_files as predict_files,
 )
+from .inference.predictor import Predictor as Predictor
 from .layers import (
     ClassifierHead as ClassifierHead,
     ClassToken as ClassToken,

@@ -43,8 +43,34 @@ ROOMS = {
     "models": ["names", "config", "variant_table", "foreign_arguments", "variants", "build", "features"],
     "weights": ["pretrained", "torch_file", "formats", "mapping", "adapt", "files", "download", "resolve", "convert"],
     "create": [],
-    "inference": ["artifacts", "saved_model", "predictors", "prediction", "evaluation"],
-    "export": ["saved_model"],
+    "inference": [
+        "artifacts",
+        "metadata",
+        "predictor",
+        "keras_model",
+        "saved_model",
+        "onnx",
+        "openvino",
+        "litert",
+        "predictors",
+        "benchmark",
+        "image_files",
+        "prediction",
+        "evaluation",
+    ],
+    "export": [
+        "tensorflow_process",
+        "saved_model",
+        "conversion",
+        "onnx",
+        "openvino",
+        "litert",
+        "images",
+        "settings",
+        "verification",
+        "model",
+        "runtime",
+    ],
     "training": [
         "folder",
         "devices",
@@ -57,7 +83,18 @@ ROOMS = {
         "loggers",
         "run",
     ],
-    "cli": ["frameworks", "models", "data", "inference", "convert", "recipe_flags", "train"],
+    "cli": [
+        "frameworks",
+        "models",
+        "data",
+        "prediction_formats",
+        "inference",
+        "export",
+        "benchmark",
+        "convert",
+        "recipe_flags",
+        "train",
+    ],
     "__main__": [],
 }
 SUBROOMS = {
@@ -85,12 +122,26 @@ ALONE = {"data": ("layers", "models", "weights"), "recipe": ("layers", "models",
 TENSORFLOW_HOMES = (
     "data.",
     "export.saved_model",
+    "export.conversion",
+    "export.litert",
+    "export.images",
     "inference.saved_model",
     "layers.shapes",
     "training.devices",
     "training.loggers",
     "cli.frameworks",
 )
+
+
+RUNTIME_HOMES = {
+    "onnx": ("export.onnx",),
+    "tf2onnx": ("export.onnx",),
+    "onnxruntime": ("export.onnx", "inference.onnx"),
+    "openvino": ("export.openvino", "inference.openvino"),
+    "nncf": ("export.openvino",),
+    "ai_edge_litert": ("inference.litert",),
+}
+"""Packages of the runtimes, and the modules that import them."""
 
 
 def modules() -> dict[str, Path]:
@@ -174,3 +225,10 @@ def test_tensorflow_and_torch_stay_in_their_places():
             package = name.split(".")[0]
             assert package != "tensorflow" or module.startswith(TENSORFLOW_HOMES), module
             assert package != "torch" or in_function, module
+
+
+def test_each_runtime_is_imported_in_the_files_of_its_format_only():
+    for module, path in MODULES.items():
+        for name, _ in imports_of(path):
+            homes = RUNTIME_HOMES.get(name.split(".")[0])
+            assert homes is None or module in homes, (module, name)

@@ -8,8 +8,10 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from keras_cct.cli.benchmark import add_benchmark
 from keras_cct.cli.convert import add_convert
 from keras_cct.cli.data import add_data
+from keras_cct.cli.export import add_export
 from keras_cct.cli.inference import add_inference
 from keras_cct.cli.models import add_models
 from keras_cct.cli.train import add_train
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _print_warning
-            options.run(options)
+            return options.run(options) or 0
     except BrokenPipeError:
         # The reader of the output, e.g. `head`, has exited; flushing stdout at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -91,6 +93,8 @@ def _create_parser() -> argparse.ArgumentParser:
     add_train(commands)
     add_data(commands)
     add_inference(commands)
+    add_export(commands)
+    add_benchmark(commands)
     add_convert(commands)
     add_models(commands)
     return parser

@@ -50,6 +50,11 @@ def add_source(parser: argparse.ArgumentParser, default: str | None = None) -> N
     else:
         help_text = f"{SOURCE_HELP} (default: {default})"
         parser.add_argument("source", nargs="?", default=default, metavar="DATA", help=help_text)
+    add_source_flags(parser)
+
+
+def add_source_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `add_source` to a command that names the source in another way."""
     parser.add_argument("--data-dir", default="", metavar="DIR", help="folder of TensorFlow Datasets, for tfds/NAME")
     parser.add_argument(
         "--class-map", default="", metavar="FILE", help="text file with one folder name per line, in class order"

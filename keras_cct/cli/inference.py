@@ -1,22 +1,42 @@
-"""The commands that use a trained model: evaluate, predict and export."""
+"""The commands that use a trained model: evaluate and predict."""
 
 import argparse
-from typing import Any
+import contextlib
+import glob
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 from keras_cct.cli.data import add_source, open_source_arguments
 from keras_cct.cli.frameworks import load_frameworks, silent_stderr
-from keras_cct.errors import check_count
+from keras_cct.errors import InputError, check_count
+from keras_cct.export.runtime import RUNTIMES, load_predictor
+from keras_cct.files import replacing
+from keras_cct.inference.artifacts import artifact_format, find_artifact
+from keras_cct.inference.predictors import COMPUTE_DTYPES
 from keras_cct.recipe.keys import key_rules
 from keras_cct.recipe.recipe import Recipe
 
-MODEL_HELP = "run folder, .keras file or folder of a SavedModel"
+if TYPE_CHECKING:
+    from keras_cct.inference.prediction import Prediction
+    from keras_cct.inference.predictor import Predictor
+
+MODEL_HELP = "run folder, .keras file or exported artifact"
+EXIT_UNREADABLE = 2
+OUTPUT_FORMATS = ("text", "json", "csv", "jsonl")
+
+_RUNTIMES_WITHOUT_TENSORFLOW = ("onnx", "openvino", "litert")
+_STDIN = "-"
+_SECONDS_PER_PROGRESS = 0.2
 
 
 def add_inference(commands: Any) -> None:
     """Adds the commands to the subparsers of the main parser."""
     interpolations = key_rules(Recipe)["interpolation"].choices
     evaluate = commands.add_parser("evaluate", help="report top-1 and top-5 accuracy on evaluation images")
-    evaluate.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    _add_model(evaluate)
     add_source(evaluate, default="sample")
     evaluate.add_argument(
         "--crop-pct",
@@ -30,50 +50,134 @@ def add_inference(commands: Any) -> None:
     )
     evaluate.set_defaults(run=_evaluate)
 
-    predict = commands.add_parser("predict", help="classify image files")
-    predict.add_argument("model", metavar="MODEL", help=MODEL_HELP)
-    predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG or GIF file of any size")
+    predict = commands.add_parser("predict", help="classify images")
+    _add_model(predict)
+    predict.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="PNG, JPEG or GIF file of any size, folder, glob pattern, or - to read an image or a list of paths",
+    )
     predict.add_argument("--top", type=int, default=5, metavar="INT", help="number of classes to print (default: 5)")
+    predict.add_argument("--probabilities", action="store_true", help="print all classes, regardless of --top")
+    predict.add_argument("--batch-size", type=int, default=64, metavar="INT", help="images per batch (default: 64)")
+    predict.add_argument("--format", choices=OUTPUT_FORMATS, default="text", help="output format (default: text)")
+    predict.add_argument("--output", metavar="FILE", help="write the predictions to a new file")
     predict.set_defaults(run=_predict)
 
-    export = commands.add_parser("export", help="write a SavedModel and verify it against Keras")
-    export.add_argument("model", metavar="MODEL", help="run folder or .keras file")
-    export.add_argument("folder", metavar="DIR", help="new folder for the SavedModel")
-    export.set_defaults(run=_export)
+
+def _add_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    command.add_argument(
+        "--runtime", choices=RUNTIMES, help="runtime to which a .keras file is exported (default: that of MODEL)"
+    )
+    command.add_argument(
+        "--compute-dtype",
+        choices=COMPUTE_DTYPES,
+        default="float32",
+        help="precision of the computation; bfloat16 requires OpenVINO (default: float32)",
+    )
+
+
+def _load(options: argparse.Namespace) -> "Predictor":
+    name = artifact_format(find_artifact(options.model))
+    if name not in _RUNTIMES_WITHOUT_TENSORFLOW:
+        load_frameworks()
+    with silent_stderr():  # runtimes and converters log their internals
+        return load_predictor(options.model, options.runtime, options.compute_dtype)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
     crop_pct = key_rules(Recipe)["crop_pct"].parse("--crop-pct", options.crop_pct, float)
+    predictor = _load(options)
     load_frameworks()
     from keras_cct.inference.evaluation import evaluate
-    from keras_cct.inference.predictors import load_predictor
 
-    predictor = load_predictor(options.model)
     _, data = open_source_arguments(options)
     accuracy = evaluate(predictor, data, crop_pct=crop_pct, interpolation=options.interpolation)
     print(f"{len(data)} images: top-1 {accuracy['top1']:.2f} %, top-5 {accuracy['top5']:.2f} %")
 
 
-def _predict(options: argparse.Namespace) -> None:
+def _predict(options: argparse.Namespace) -> int:
     check_count("--top", options.top)
-    load_frameworks()
-    from keras_cct.inference.prediction import predict_files
-    from keras_cct.inference.predictors import load_predictor
+    check_count("--batch-size", options.batch_size)
+    if options.output is not None and Path(options.output).exists():
+        raise InputError(f"--output {options.output!r} exists already. Remove it or choose another file.")
+    predictor = _load(options)
+    from keras_cct.cli.prediction_formats import WRITERS
+    from keras_cct.inference.prediction import predict
 
-    predictor = load_predictor(options.model)
-    with silent_stderr():  # TensorFlow's decoders log errors before they raise them.
-        predictions = list(predict_files(predictor, options.images, options.top))
-    for path, classes in zip(options.images, predictions, strict=True):
-        print(path)
-        for name, probability in classes:
-            print(f"  {100 * probability:6.2f} %  {name}")
+    predictions = predict(
+        predictor,
+        _list_images(options.images),
+        top=None if options.probabilities else options.top,
+        batch_size=options.batch_size,
+        skips_unreadable=True,
+    )
+    readable = _Readable(_showing_progress(predictions))
+    with _open_output(options.output) as stream:
+        WRITERS[options.format](readable, stream)
+    return EXIT_UNREADABLE if readable.num_unreadable else 0
 
 
-def _export(options: argparse.Namespace) -> None:
-    load_frameworks()
-    from keras_cct.export.saved_model import export_saved_model
-    from keras_cct.inference.artifacts import find_keras_file
-    from keras_cct.weights.formats import read_keras_file
+class _Readable:
+    """Iterates over the predictions of readable images, and reports the others on standard error.
 
-    export_saved_model(read_keras_file(find_keras_file(options.model)), options.folder)
-    print(f"wrote {options.folder}")
+    Args:
+        predictions: The predictions of all images.
+    """
+
+    def __init__(self, predictions: "Iterable[Prediction]") -> None:
+        self._predictions = predictions
+        self.num_unreadable = 0
+
+    def __iter__(self) -> "Iterator[Prediction]":
+        for prediction in self._predictions:
+            if prediction.error is None:
+                yield prediction
+            else:
+                self.num_unreadable += 1
+                print(f"keras_cct predict: {prediction.error}", file=sys.stderr)
+
+
+def _list_images(arguments: list[str]) -> Iterator[str | bytes]:
+    """Yields the paths that the arguments name, and the image or the paths from standard input."""
+    for argument in arguments:
+        if argument == _STDIN:
+            content = sys.stdin.buffer.read()
+            try:
+                yield from (line for line in content.decode().splitlines() if line)
+            except UnicodeDecodeError:  # no encoded image is text
+                yield content
+        elif glob.has_magic(argument) and not Path(argument).exists():
+            matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 # takes absolute patterns too
+            if not matches:
+                raise InputError(f"no file matches {argument!r}. Check the pattern.")
+            yield from matches
+        else:
+            yield argument
+
+
+def _showing_progress(predictions: "Iterable[Prediction]") -> "Iterator[Prediction]":
+    """Counts the images in one line of standard error, if it is a terminal and standard output is not."""
+    if not sys.stderr.isatty() or sys.stdout.isatty():
+        yield from predictions
+        return
+    start = shown = time.monotonic()
+    for count, prediction in enumerate(predictions, start=1):
+        yield prediction
+        now = time.monotonic()
+        if now - shown > _SECONDS_PER_PROGRESS:
+            shown = now
+            print(f"\r{count} images, {count / (now - start):.0f} images/s ", end="", file=sys.stderr, flush=True)
+    if shown != start:
+        print(file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _open_output(path: str | None) -> Iterator[TextIO]:
+    if path is None:
+        yield sys.stdout
+        return
+    with replacing(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        yield stream

@@ -1,8 +1,5 @@
 """Exports models as SavedModels, each verified against Keras after writing."""
 
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from os import PathLike
@@ -15,14 +12,15 @@ import tensorflow as tf
 
 from keras_cct.data.decode import DECODABLE_CHANNELS, decode_batch
 from keras_cct.errors import InputError, check_class_names
+from keras_cct.export.tensorflow_process import call_on_tensorflow
 from keras_cct.files import replacing
-from keras_cct.inference.prediction import finite_probabilities
-from keras_cct.inference.predictors import KerasPredictor, check_serves_pixels
-from keras_cct.inference.saved_model import SavedModel
-from keras_cct.weights.formats import read_keras_file
+from keras_cct.inference.keras_model import KerasPredictor, check_serves_pixels
+from keras_cct.inference.metadata import ArtifactMetadata
+from keras_cct.inference.predictor import finite_probabilities
+from keras_cct.inference.saved_model import SavedModelPredictor
 
 TOLERANCE = 1e-4
-"""Largest difference in a probability between an export and Keras."""
+"""Largest difference in a probability between an export in float32 and Keras."""
 
 
 def export_saved_model(model: keras.Model, path: str | PathLike, class_names: Sequence[str] | None = None) -> None:
@@ -36,7 +34,8 @@ def export_saved_model(model: keras.Model, path: str | PathLike, class_names: Se
     * `serve_encoded`: `encoded`, strings of shape (batch,), PNG or JPEG files of any size (models of 1 or 3 channels).
 
     The class names are in `assets/class_names.txt`, one per line; `tf.saved_model.load(path).class_names.asset_path`
-    is the path of that file. Under JAX and PyTorch, a subprocess with Keras on TensorFlow writes the SavedModel.
+    is the path of that file. `assets/metadata.json` describes the model. Under JAX and PyTorch, a subprocess with Keras
+    on TensorFlow writes the SavedModel.
 
     Args:
         model: A model of this package with its normalization and its head.
@@ -59,95 +58,94 @@ def export_saved_model(model: keras.Model, path: str | PathLike, class_names: Se
     except OSError as error:
         raise InputError(f"cannot write {str(path)!r}: {error.strerror}. Give another folder.") from error
     with replacing(path) as temporary:
-        if keras.backend.backend() == "tensorflow":
-            write_saved_model(model, temporary, names or ())
-        else:
-            _write_in_tensorflow_process(model, temporary, names or ())
-        _verify(temporary, images, expected)
+        metadata = ArtifactMetadata(model.name, tuple(model.input_shape[1:]), names)
+        call_on_tensorflow(write_saved_model, model, temporary, metadata=metadata.to_json())
+        verify_signatures(SavedModelPredictor(temporary), images, expected)
 
 
-def write_saved_model(model: keras.Model, path: Path, class_names: Sequence[str]) -> None:
+def write_saved_model(model: keras.Model, path: Path, metadata: str) -> None:
     """Writes the SavedModel that `export_saved_model` describes. Requires Keras on TensorFlow.
 
     Args:
         model: A model that returns logits.
         path: New folder.
-        class_names: Names of the classes; empty if they are unknown.
+        metadata: `ArtifactMetadata` as JSON. Its batch size, if any, becomes that of all signatures.
 
     Raises:
         InputError: The file system refuses.
     """
+    fields = ArtifactMetadata.from_json(metadata, path)
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "class_names.txt")
-        file.write_text("".join(f"{name}\n" for name in class_names))
+        names_file, metadata_file = Path(folder, "class_names.txt"), Path(folder, "metadata.json")
+        names_file.write_text("".join(f"{name}\n" for name in fields.class_names or ()), encoding="utf-8")
+        metadata_file.write_text(metadata, encoding="utf-8")
+        module = _ServedModule(model, names_file, metadata_file)
         try:
-            tf.saved_model.save(_ServedModule(model, file), str(path), signatures=_trace_signatures(model))
+            tf.saved_model.save(module, str(path), signatures=_trace_signatures(model, fields.batch_size))
         except tf.errors.OpError as error:
             raise InputError(f"cannot write the SavedModel: {error.message}. Give another folder.") from error
 
 
 class _ServedModule(tf.Module):
-    """What a SavedModel stores beside its signatures: the variables and the class names."""
+    """What a SavedModel stores beside its signatures: the variables, the class names and the metadata."""
 
-    def __init__(self, model: keras.Model, class_names_file: Path) -> None:
+    def __init__(self, model: keras.Model, class_names_file: Path, metadata_file: Path) -> None:
         super().__init__()
         self.variables_of_model = model.variables
         self.class_names = tf.saved_model.Asset(str(class_names_file))
+        self.metadata = tf.saved_model.Asset(str(metadata_file))
 
 
-def _trace_signatures(model: keras.Model) -> dict[str, Any]:
+def probabilities_of(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
+    """Returns the class probabilities of a model on TensorFlow, float32 of shape (batch, classes)."""
+    return tf.nn.softmax(tf.cast(model(images, training=False), tf.float32))
+
+
+def _trace_signatures(model: keras.Model, batch_size: int | None) -> dict[str, Any]:
     image_shape = model.input_shape[1:]
 
     def compute_probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
         # A signature alone does not check its inputs: the reshapes of the model would turn images of twice the height
         # into twice the rows. Graph optimization removes assertions on static shapes, but keeps EnsureShape.
-        images = tf.ensure_shape(images, (None, *image_shape), name="check_image_shape")
+        images = tf.ensure_shape(images, (batch_size, *image_shape), name="check_image_shape")
+        if batch_size is not None:
+            return {"probabilities": probabilities_of(model, images)}
         # TensorFlow's fused convolutions on CPUs fail on empty batches, so an empty batch becomes one black image.
-        batch_size = tf.shape(images)[0]
-        padding = tf.zeros((tf.cast(batch_size == 0, tf.int32), *image_shape), images.dtype)
-        logits = model(tf.concat([images, padding], axis=0), training=False)
-        return {"probabilities": tf.nn.softmax(tf.cast(logits, tf.float32))[:batch_size]}  # (batch, classes)
+        count = tf.shape(images)[0]
+        padding = tf.zeros((tf.cast(count == 0, tf.int32), *image_shape), images.dtype)
+        return {"probabilities": probabilities_of(model, tf.concat([images, padding], axis=0))[:count]}
 
     def decode_and_compute(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        encoded = tf.ensure_shape(encoded, (None,), name="check_encoded_shape")
+        encoded = tf.ensure_shape(encoded, (batch_size,), name="check_encoded_shape")
         return compute_probabilities(decode_batch(encoded, image_shape))
 
-    pixels = {dtype: tf.TensorSpec((None, *image_shape), dtype, name="images") for dtype in (tf.float32, tf.uint8)}
+    pixels = {dtype: tf.TensorSpec((batch_size, *image_shape), dtype, name="images") for dtype in ("float32", "uint8")}
     serve = tf.function(compute_probabilities)
     signatures = {
-        "serving_default": serve.get_concrete_function(pixels[tf.float32]),
-        "serve_uint8": serve.get_concrete_function(pixels[tf.uint8]),
+        "serving_default": serve.get_concrete_function(pixels["float32"]),
+        "serve_uint8": serve.get_concrete_function(pixels["uint8"]),
     }
     if image_shape[-1] in DECODABLE_CHANNELS:
-        encoded = tf.TensorSpec((None,), tf.string, name="encoded")
+        encoded = tf.TensorSpec((batch_size,), tf.string, name="encoded")
         signatures["serve_encoded"] = tf.function(decode_and_compute).get_concrete_function(encoded)
     return signatures
 
 
-def _verify(path: Path, images: np.ndarray, expected: np.ndarray) -> None:
-    for signature, probabilities in SavedModel(path).probabilities_by_signature(images).items():
+def verify_signatures(saved_model: SavedModelPredictor, images: np.ndarray, expected: np.ndarray) -> None:
+    """Compares every signature of a SavedModel with the probabilities of Keras.
+
+    Args:
+        saved_model: The SavedModel.
+        images: uint8 array of shape (batch, height, width, channels).
+        expected: Probabilities of Keras, of shape (batch, classes).
+
+    Raises:
+        RuntimeError: A probability differs by more than `TOLERANCE`.
+    """
+    for signature, probabilities in saved_model.probabilities_by_signature(images).items():
         difference = float(np.abs(probabilities - expected).max())
         if not difference <= TOLERANCE:
             raise RuntimeError(
                 f"signature {signature} of the SavedModel differs from Keras by {difference:.2g}, more than "
                 f"{TOLERANCE:g}; the SavedModel was removed. Export a model that computes in float32."
             )
-
-
-def _write_in_tensorflow_process(model: keras.Model, path: Path, class_names: Sequence[str]) -> None:
-    """Writes the SavedModel of a model on another backend than TensorFlow."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "model.keras")
-        model.save(file)
-        environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
-        command = [sys.executable, "-m", "keras_cct.export.saved_model", str(file), str(path), *class_names]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(
-                f"TensorFlow cannot write the SavedModel: {(done.stderr.strip() or 'no message').splitlines()[-1]}"
-            )
-
-
-if __name__ == "__main__":
-    model_file, folder, *names = sys.argv[1:]
-    write_saved_model(read_keras_file(model_file), Path(folder), names)

@@ -1,4 +1,4 @@
-"""Finds the model in a run folder, so that a run can be named instead of one of its files."""
+"""Finds the artifact that a path means, and its format."""
 
 from os import PathLike
 from pathlib import Path
@@ -7,6 +7,16 @@ from keras_cct.errors import InputError
 
 RECIPE, BEST_MODEL, SAVED_MODEL = "recipe.yml", "best.keras", "saved_model"
 """Files and folders of a run folder."""
+
+KERAS = "keras"
+FORMATS = ("savedmodel", "onnx", "openvino", "litert")
+"""Formats of exported artifacts. A format has the name of the runtime that loads it."""
+
+ARTIFACT_NAMES = {"savedmodel": SAVED_MODEL, "onnx": "model.onnx", "openvino": "openvino", "litert": "model.tflite"}
+"""Name of each artifact in a folder of several formats. Artifacts of ONNX and LiteRT are files, the others folders."""
+
+_FILE_ENDINGS = {".keras": KERAS, ".onnx": "onnx", ".xml": "openvino", ".tflite": "litert"}
+_FOLDER_CONTENTS = {"saved_model.pb": "savedmodel", "model.xml": "openvino"}
 
 
 def find_artifact(path: str | PathLike) -> Path:
@@ -34,3 +44,21 @@ def _find_in_run(path: Path, names: tuple[str, ...]) -> Path:
         if (path / name).exists():
             return path / name
     raise InputError(f"the run {str(path)!r} has no model yet. Train it with `keras_cct train --resume {path}`.")
+
+
+def artifact_format(path: Path) -> str:
+    """Returns the format of an artifact: "keras" for a `.keras` file, or one of `FORMATS`.
+
+    Raises:
+        InputError: There is nothing at the path, or it is none of these.
+    """
+    expected = "Give a run folder, a .keras file or what `keras_cct export` wrote."
+    if not path.exists():
+        raise InputError(f"no model at {str(path)!r}. {expected}")
+    if path.is_dir():
+        found = [name for file, name in _FOLDER_CONTENTS.items() if (path / file).is_file()]
+    else:
+        found = [name for ending, name in _FILE_ENDINGS.items() if path.name.endswith(ending)]
+    if not found:
+        raise InputError(f"{str(path)!r} is neither a .keras file nor an exported artifact. {expected}")
+    return found[0]

@@ -3,14 +3,15 @@
 import logging
 from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
 from keras_cct.errors import InputError, check_count
-from keras_cct.inference.prediction import finite_probabilities
-from keras_cct.inference.predictors import Predictor, as_predictor
+from keras_cct.inference.predictor import Predictor, finite_probabilities
+from keras_cct.inference.predictors import as_predictor
 
 if TYPE_CHECKING:
+    import keras
+
     from keras_cct.data.images import ImageSet
 
 log = logging.getLogger(__name__)
@@ -19,7 +20,7 @@ MAX_SHOWN_NAMES = 5
 
 
 def evaluate(
-    model: Predictor | keras.Model,
+    model: "Predictor | keras.Model",
     data: "ImageSet",
     batch_size: int = 128,
     crop_pct: float = 1.0,

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_cct.errors import InputError
+from keras_cct.inference.metadata import foreign_artifact
+from keras_cct.inference.predictor import check_images, predict_in_batches
 
 
-class SavedModel:
+class SavedModelPredictor:
     """Predicts with a SavedModel written by `export_saved_model`.
 
     Args:
@@ -22,19 +23,18 @@ class SavedModel:
     def __init__(self, path: Path) -> None:
         try:
             self._module = tf.saved_model.load(str(path))
-            spec = self._module.signatures["serving_default"].structured_input_signature[1]["images"]
+            specs = self._module.signatures["serving_default"].structured_input_signature[1]
+            shape = specs["images"].shape
             names = Path(self._module.class_names.asset_path.numpy().decode()).read_text().splitlines()
         except (OSError, ValueError, LookupError, AttributeError, tf.errors.OpError) as error:
-            raise InputError(
-                f"{str(path)!r} is not a complete SavedModel written by keras_cct. "
-                f"Give a run folder or a folder that `keras_cct export` wrote."
-            ) from error
-        self.image_shape = tuple(spec.shape[1:])
+            raise foreign_artifact(path) from error
+        self.image_shape: tuple[int, int, int] = tuple(shape[1:])
         self.class_names = tuple(names) or None
+        self._batch_size = shape[0]
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns class probabilities, as `Predictor` describes."""
-        return self._call_signature("serving_default", images=tf.cast(images, tf.float32))
+        return self._call_signature("serving_default", images, tf.float32)
 
     def probabilities_by_signature(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the probabilities that each signature computes for the same images.
@@ -44,13 +44,20 @@ class SavedModel:
         """
         probabilities = {
             "serving_default": self.probabilities(images),
-            "serve_uint8": self._call_signature("serve_uint8", images=images),
+            "serve_uint8": self._call_signature("serve_uint8", images, tf.uint8),
         }
         if "serve_encoded" in self._module.signatures:
-            encoded = tf.stack([tf.io.encode_png(image) for image in images])
-            probabilities["serve_encoded"] = self._call_signature("serve_encoded", encoded=encoded)
+            probabilities["serve_encoded"] = self._call_signature("serve_encoded", images, tf.string)
         return probabilities
 
-    def _call_signature(self, signature: str, **arrays: Any) -> np.ndarray:
-        tensors = {name: tf.convert_to_tensor(array) for name, array in arrays.items()}
-        return self._module.signatures[signature](**tensors)["probabilities"].numpy()
+    def _call_signature(self, signature: str, images: np.ndarray, dtype: tf.DType) -> np.ndarray:
+        def predict(pixels: np.ndarray) -> np.ndarray:
+            return self._module.signatures[signature](**_signature_input(pixels, dtype))["probabilities"].numpy()
+
+        return predict_in_batches(predict, check_images(images, self.image_shape), self._batch_size)
+
+
+def _signature_input(pixels: np.ndarray, dtype: tf.DType) -> dict[str, Any]:
+    if dtype != tf.string:
+        return {"images": tf.cast(pixels, dtype)}
+    return {"encoded": tf.stack([tf.io.encode_png(image) for image in tf.cast(pixels, tf.uint8)])}

@@ -95,7 +95,7 @@ def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
         (["models", "resnet*"], "no variant matches 'resnet*'"),
         (["evaluate", "none.keras"], "no model at 'none.keras'"),
         (["evaluate", "{model}", "--crop-pct", "0.01"], "--crop-pct must be at least 0.05 and at most 1, got 0.01"),
-        (["evaluate", "{folder}"], "is not a complete SavedModel"),
+        (["evaluate", "{folder}"], "is neither a .keras file nor an exported artifact"),
         (["predict", "{model}", "none.png"], "'none.png'"),
         (["predict", "{model}", "{folder}/notes.txt"], "notes.txt'"),
         (["predict", "{model}", "a.png", "--top", "0"], "--top"),
@@ -183,8 +183,9 @@ def test_a_broken_jpeg_is_one_line_of_the_whole_process(tmp_path):
     assert re.fullmatch(r"keras_cct predict: .*broken.jpg.*\n", done.stderr)
 
 
-def test_a_backend_that_is_not_there_is_one_line():
-    done = run_cli("evaluate", "model.keras", KERAS_BACKEND="theano")
+def test_a_backend_that_is_not_there_is_one_line(tmp_path):
+    (tmp_path / "model.keras").touch()
+    done = run_cli("evaluate", str(tmp_path / "model.keras"), KERAS_BACKEND="theano")
     assert done.returncode == 2
     assert done.stderr.startswith("keras_cct evaluate: cannot import the backend KERAS_BACKEND='theano': ")
     assert done.stderr.count("\n") == 1

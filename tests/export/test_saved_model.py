@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 import keras_cct
+from keras_cct.inference.keras_model import KerasPredictor
 from keras_cct.inference.prediction import predict_files
-from keras_cct.inference.predictors import KerasPredictor
 
 CLASS_NAMES = ["cat", "dog", "fish"]
 
@@ -156,14 +156,14 @@ def test_bad_exports_are_refused_and_leave_nothing(tmp_path):
 
 @pytest.mark.parametrize("signature", ["serving_default", "serve_uint8", "serve_encoded"])
 def test_an_export_that_differs_in_any_signature_is_removed(signature, tmp_path, monkeypatch):
-    from keras_cct.inference.saved_model import SavedModel
+    from keras_cct.inference.saved_model import SavedModelPredictor
 
-    call_signature = SavedModel._call_signature
+    call_signature = SavedModelPredictor._call_signature
 
-    def call_wrongly(self, name, **tensors):
-        return call_signature(self, name, **tensors) + (2e-4 if name == signature else 0)
+    def call_wrongly(self, name, *arguments):
+        return call_signature(self, name, *arguments) + (2e-4 if name == signature else 0)
 
-    monkeypatch.setattr(SavedModel, "_call_signature", call_wrongly)
+    monkeypatch.setattr(SavedModelPredictor, "_call_signature", call_wrongly)
     with pytest.raises(RuntimeError, match=f"signature {signature} of the SavedModel differs from Keras by 0.0002"):
         keras_cct.export_saved_model(model_for(3), tmp_path / "saved_model")
     assert list(tmp_path.iterdir()) == []

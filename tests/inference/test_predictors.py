@@ -1,10 +1,12 @@
+import sys
+
 import numpy as np
 import pytest
 
 import keras_cct
 from keras_cct.inference.artifacts import find_keras_file
 from keras_cct.inference.predictors import as_predictor
-from keras_cct.inference.saved_model import SavedModel
+from keras_cct.inference.saved_model import SavedModelPredictor
 from keras_cct.training.folder import RunFolder
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype="uint8")
@@ -36,7 +38,7 @@ def test_a_run_folder_is_its_saved_model_or_else_its_best_model(run, model):
     assert isinstance(keras_cct.load_predictor(run.path), keras_cct.KerasPredictor)
     keras_cct.export_saved_model(model, run.saved_model)
     predictor = keras_cct.load_predictor(str(run.path))
-    assert isinstance(predictor, SavedModel)
+    assert isinstance(predictor, SavedModelPredictor)
     assert predictor.class_names == ("cat", "dog")
     np.testing.assert_allclose(predictor.probabilities(IMAGES), expected, atol=1e-4)
     assert find_keras_file(run.path) == run.best_model
@@ -55,7 +57,7 @@ def test_predictors_are_used_as_they_are_and_models_wrapped(model):
 
 
 def test_broken_models_are_refused(tmp_path):
-    with pytest.raises(keras_cct.InputError, match="no model at .*none.keras.* run folder, a .keras file or"):
+    with pytest.raises(keras_cct.InputError, match="no model at .*none.keras"):
         keras_cct.load_predictor(tmp_path / "none.keras")
     keras_cct.create_model("cct_2_3x2_32").save(tmp_path / "model.keras")
     content = (tmp_path / "model.keras").read_bytes()
@@ -67,7 +69,7 @@ def test_broken_models_are_refused(tmp_path):
         with pytest.raises(keras_cct.InputError, match=name) as error:
             keras_cct.load_predictor(tmp_path / name)
         assert "\n" not in str(error.value)
-    with pytest.raises(keras_cct.InputError, match="is not a complete SavedModel written by keras_cct"):
+    with pytest.raises(keras_cct.InputError, match="is neither a .keras file nor an exported artifact"):
         keras_cct.load_predictor(tmp_path)
 
 
@@ -81,3 +83,40 @@ def test_models_without_logits_are_refused():
     model = keras_cct.create_model("cct_2_3x2_32", include_top=False)
     with pytest.raises(keras_cct.InputError, match="does not end in class logits"):
         keras_cct.KerasPredictor(model)
+
+
+def test_wrong_images_are_refused_by_every_predictor(model):
+    predictor = keras_cct.KerasPredictor(model)
+    for images in (np.zeros((2, 8, 9, 3)), np.zeros((8, 8, 3)), np.zeros((2, 16, 8, 3))):
+        with pytest.raises(keras_cct.InputError, match="images have shape .* takes \\(batch, 8, 8, 3\\)"):
+            predictor.probabilities(images)
+    with pytest.raises(keras_cct.InputError, match="NaN"):
+        predictor.probabilities(np.full((1, 8, 8, 3), np.nan))
+    assert predictor.probabilities(IMAGES[:0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("model.onnx", "onnxruntime"), ("model.tflite", "ai_edge_litert"), ("model.xml", "openvino")],
+)
+def test_broken_artifacts_are_one_line(name, package, tmp_path):
+    pytest.importorskip(package)
+    for content in (b"", b"no artifact", bytes(1000)):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(keras_cct.InputError, match=f"{name}' is not a complete artifact") as error:
+            keras_cct.load_predictor(tmp_path / name)
+        assert "\n" not in str(error.value)
+
+
+def test_a_broken_saved_model_is_one_line(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"no program")
+    with pytest.raises(keras_cct.InputError, match="is not a complete artifact") as error:
+        keras_cct.load_predictor(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_runtime_that_is_not_installed_is_named_with_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras_cct.inference.onnx", None)
+    (tmp_path / "model.onnx").touch()
+    with pytest.raises(keras_cct.InputError, match=r"onnx is not installed.* `pip install 'keras_cct\[onnx\]'`"):
+        keras_cct.load_predictor(tmp_path / "model.onnx")

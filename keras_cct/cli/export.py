@@ -1,0 +1,93 @@
+"""The command `keras_cct export`."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_cct.cli.data import SOURCE_HELP, add_source_flags, open_source_arguments
+from keras_cct.cli.frameworks import load_frameworks, silent_stderr
+from keras_cct.export.settings import DTYPES, ExportSettings
+from keras_cct.inference.artifacts import FORMATS, RECIPE, find_keras_file
+from keras_cct.recipe.loading import load_recipe
+
+if TYPE_CHECKING:
+    from keras_cct.data.images import ImageSet
+
+
+def add_export(commands: Any) -> None:
+    """Adds the command to what `ArgumentParser.add_subparsers` returned."""
+    export = commands.add_parser("export", help="write a model for another runtime and verify it against Keras")
+    export.add_argument("model", metavar="MODEL", help="run folder or .keras file")
+    export.add_argument(
+        "output",
+        metavar="OUT",
+        help="new folder (savedmodel, openvino, or several formats) or file (.onnx, .tflite)",
+    )
+    export.add_argument(
+        "--format",
+        nargs="+",
+        choices=FORMATS,
+        default=["savedmodel"],
+        help="one or more formats (default: savedmodel)",
+    )
+    export.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="float32",
+        help="precision: float16 stores the weights in half precision, int8 quantizes (default: float32)",
+    )
+    export.add_argument("--batch", type=int, metavar="INT", help="images per call (default: any number, with litert 1)")
+    export.add_argument(
+        "--data",
+        dest="source",
+        metavar="SOURCE",
+        help=f"images to compare and for int8 to calibrate on: {SOURCE_HELP} (default: those of the run, or sample)",
+    )
+    add_source_flags(export)
+    export.add_argument(
+        "--max-drop",
+        type=float,
+        default=1.0,
+        metavar="FLOAT",
+        help="largest loss of top-1 accuracy in int8, in percentage points (default: 1)",
+    )
+    export.add_argument("--overwrite", action="store_true", help="replace an existing artifact")
+    export.set_defaults(run=_export)
+
+
+def _export(options: argparse.Namespace) -> None:
+    formats = tuple(options.format)
+    settings = ExportSettings(
+        formats, options.dtype, options.batch, max_drop=options.max_drop, overwrite=options.overwrite
+    )
+    settings.check_output(Path(options.output))
+    settings.check_packages()
+    load_frameworks()
+    from keras_cct.export.model import export_model
+
+    data = _open_images(options)
+    with silent_stderr():  # the converters and quantizers log their internals
+        reports = export_model(
+            options.model,
+            options.output,
+            formats,
+            dtype=options.dtype,
+            batch_size=options.batch,
+            data=data,
+            max_drop=options.max_drop,
+            overwrite=options.overwrite,
+        )
+    for report in reports:
+        print(f"wrote {report}")
+
+
+def _open_images(options: argparse.Namespace) -> "tuple[ImageSet, ImageSet] | None":
+    """Returns the images that --data names; for int8 by default those that the run was trained on."""
+    if options.source is not None:
+        return open_source_arguments(options)
+    recipe = find_keras_file(options.model).parent / RECIPE
+    if options.dtype != "int8" or not recipe.is_file():
+        return None
+    from keras_cct.data.sources.open import open_data
+
+    return open_data(load_recipe(recipe))

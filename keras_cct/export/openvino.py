@@ -1,0 +1,41 @@
+"""Writes OpenVINO models: a folder with the graph and the weights."""
+
+import contextlib
+import io
+import logging
+from pathlib import Path
+
+import openvino
+
+from keras_cct.export.conversion import Conversion
+from keras_cct.inference.openvino import METADATA_PATH, MODEL_FILE
+
+
+def write_openvino(conversion: Conversion, path: Path) -> None:
+    """Writes `model.xml` and `model.bin`.
+
+    In float16 the weights are stored in half precision. In int8 NNCF quantizes weights and activations, with the
+    settings for transformers.
+
+    Args:
+        conversion: What to write.
+        path: New folder.
+    """
+    model = openvino.Core().read_model(conversion.saved_model)
+    metadata = conversion.metadata
+    if metadata.dtype == "int8":
+        model = _quantize(model, conversion)
+    model.set_rt_info(metadata.to_json(), METADATA_PATH)
+    path.mkdir()
+    openvino.save_model(model, path / MODEL_FILE, compress_to_fp16=metadata.dtype == "float16")
+
+
+def _quantize(model: openvino.Model, conversion: Conversion) -> openvino.Model:
+    import nncf
+
+    batches = list(conversion.calibration_batches())
+    nncf.set_log_level(logging.ERROR)
+    with contextlib.redirect_stdout(io.StringIO()):  # NNCF prints progress bars
+        return nncf.quantize(
+            model, nncf.Dataset(batches), subset_size=len(batches), model_type=nncf.ModelType.TRANSFORMER
+        )

@@ -1,0 +1,54 @@
+"""Opens a model with a chosen runtime, to which a `.keras` file is exported first."""
+
+import tempfile
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_cct.errors import InputError, check_setting
+from keras_cct.inference.artifacts import (
+    ARTIFACT_NAMES,
+    FORMATS,
+    KERAS,
+    artifact_format,
+    find_artifact,
+    find_keras_file,
+)
+from keras_cct.inference.predictors import open_artifact
+
+if TYPE_CHECKING:
+    from keras_cct.inference.predictor import Predictor
+
+RUNTIMES = (KERAS, *FORMATS)
+
+
+def load_predictor(path: str | PathLike, runtime: str | None = None, compute_dtype: str = "float32") -> "Predictor":
+    """Returns a predictor for a model on disk.
+
+    Args:
+        path: A run folder, a `.keras` file, or an artifact of `keras_cct export`: SavedModel, ONNX, OpenVINO or
+            LiteRT. Loading a SavedModel runs the program in it: use only those you trust.
+        runtime: "keras", "savedmodel", "onnx", "openvino" or "litert". A `.keras` file or the best model of a run is
+            exported to the runtime in a temporary folder; an artifact opens with its own runtime only. None selects the
+            runtime of the artifact, in a run folder that of its SavedModel.
+        compute_dtype: Precision of the computation, "float32", or "bfloat16" with OpenVINO.
+
+    Raises:
+        InputError: There is no model at the path, it is broken, its runtime is not installed, or the artifact belongs
+            to another runtime.
+    """
+    if runtime is None:
+        return open_artifact(path, compute_dtype)
+    check_setting("runtime", runtime, runtime in RUNTIMES, f"one of {', '.join(RUNTIMES)}")
+    artifact = find_artifact(path) if runtime == "savedmodel" else find_keras_file(path)
+    name = artifact_format(artifact)
+    if name == runtime:
+        return open_artifact(artifact, compute_dtype)
+    if name != KERAS:
+        raise InputError(f"{str(path)!r} is an artifact of {name}, not of {runtime}. Use a .keras file or no runtime.")
+    from keras_cct.export.model import export_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        exported = Path(folder, ARTIFACT_NAMES[runtime])
+        export_model(artifact, exported, runtime)
+        return open_artifact(exported, compute_dtype)

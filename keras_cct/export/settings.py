@@ -1,0 +1,102 @@
+"""The settings of an export, and the formats with what each requires."""
+
+import dataclasses
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_cct.errors import InputError, check_count, check_setting, is_number
+from keras_cct.inference.artifacts import ARTIFACT_NAMES, FORMATS
+
+if TYPE_CHECKING:
+    from keras_cct.data.images import ImageSet
+
+DTYPES = ("float32", "float16", "int8")
+
+_PACKAGES = {
+    "savedmodel": (),
+    "onnx": ("onnx", "onnxruntime", "tf2onnx"),
+    "openvino": ("openvino",),
+    "litert": ("ai_edge_litert",),
+}
+_INT8_PACKAGES = {"openvino": ("nncf",)}
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportSettings:
+    """What `export_model` writes.
+
+    Args:
+        formats: Names of formats, of `FORMATS`.
+        dtype: "float32"; "float16" stores the weights in half precision; "int8" quantizes weights and activations.
+        batch_size: Number of images per call; None for any number, with LiteRT 1.
+        class_names: Names of the classes; those saved with the model by default.
+        data: Training and evaluation images. The evaluation images are compared; int8 also calibrates on the training
+            images and measures its accuracy on all evaluation images. The bundled sample by default.
+        max_drop: Largest loss of top-1 accuracy in int8, in percentage points.
+        overwrite: Whether to replace an existing artifact.
+
+    Raises:
+        InputError: A value is unknown or out of range.
+    """
+
+    formats: tuple[str, ...] = ("savedmodel",)
+    dtype: str = "float32"
+    batch_size: int | None = None
+    class_names: Sequence[str] | None = None
+    data: "tuple[ImageSet, ImageSet] | None" = None
+    max_drop: float = 1.0
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        for name in self.formats:
+            check_setting("format", name, name in FORMATS, f"one of {', '.join(FORMATS)}")
+        if not self.formats or len(set(self.formats)) < len(self.formats):
+            raise InputError(f"format must name different formats, got {list(self.formats)}.")
+        check_setting("dtype", self.dtype, self.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
+        if self.dtype != "float32" and "savedmodel" in self.formats:
+            raise InputError(f"dtype={self.dtype!r} is not supported by savedmodel. Use onnx, openvino or litert.")
+        if self.batch_size is not None:
+            check_count("batch_size", self.batch_size)
+        check_setting(
+            "max_drop", self.max_drop, is_number(self.max_drop) and self.max_drop >= 0, "a number of at least 0"
+        )
+
+    def batch_size_of(self, name: str) -> int | None:
+        """Returns the number of images per call of a format; None for any number."""
+        return 1 if self.batch_size is None and name == "litert" else self.batch_size
+
+    def check_packages(self) -> None:
+        """Raises InputError if a package that a format requires is not installed."""
+        for name in self.formats:
+            packages = _PACKAGES[name] + (_INT8_PACKAGES.get(name, ()) if self.dtype == "int8" else ())
+            for package in packages:
+                if importlib.util.find_spec(package) is None:
+                    raise InputError(
+                        f"format {name!r} requires {package}, which is not installed. "
+                        f"Run `pip install 'keras_cct[{name}]'`."
+                    )
+
+    def check_output(self, path: Path) -> None:
+        """Raises InputError if the artifacts cannot be written to a path.
+
+        The path of one format is the artifact, that of several a folder with one artifact each. `overwrite` replaces
+        artifacts only, no other files.
+        """
+        if len(self.formats) == 1:
+            ending = Path(ARTIFACT_NAMES[self.formats[0]]).suffix
+            if ending and path.suffix != ending:
+                raise InputError(f"{str(path)!r} does not end in {ending}. Name the file of {self.formats[0]} so.")
+        if not path.exists():
+            return
+        if not self.overwrite:
+            raise InputError(f"{str(path)!r} exists already. Choose another path, or overwrite it with --overwrite.")
+        if path.is_dir() and not _contains_artifacts_only(path):
+            raise InputError(f"{str(path)!r} is a folder with other files, which is not overwritten. Remove it.")
+
+
+def _contains_artifacts_only(folder: Path) -> bool:
+    names = {file.name for file in folder.iterdir()}
+    is_artifact = {"saved_model.pb", "model.xml"} & names
+    return bool(is_artifact) or names <= set(ARTIFACT_NAMES.values())

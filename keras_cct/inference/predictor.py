@@ -1,0 +1,91 @@
+"""The interface of all predictors, and the checks of their input and output. Needs NumPy only."""
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from keras_cct.errors import InputError
+
+
+class Predictor(Protocol):
+    """Anything that turns images into class probabilities.
+
+    Args:
+        image_shape: (height, width, channels) of the input images.
+        class_names: Names in the order of the probabilities, or None if they are unknown.
+    """
+
+    image_shape: tuple[int, int, int]
+    class_names: tuple[str, ...] | None
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Returns class probabilities.
+
+        Args:
+            images: Array of shape (batch, height, width, channels), pixels in [0, 255], any dtype and batch size.
+
+        Returns:
+            Float32 array of shape (batch, classes).
+
+        Raises:
+            InputError: The images have another shape, or pixels that are NaN or infinite.
+        """
+        ...
+
+
+def check_images(images: np.ndarray, image_shape: tuple[int, int, int]) -> np.ndarray:
+    """Returns a batch of images as an array.
+
+    Args:
+        images: Array of shape (batch, height, width, channels).
+        image_shape: (height, width, channels) that the model takes.
+
+    Raises:
+        InputError: The shape is another one, or a pixel is not a finite number.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[1:] != tuple(image_shape):
+        raise InputError(
+            f"images have shape {images.shape}, but the model takes (batch, {', '.join(map(str, image_shape))}). "
+            f"Resize them, or use a model for that size."
+        )
+    if images.dtype.kind not in "uifb":
+        raise InputError(f"images must contain numbers, got dtype {images.dtype}.")
+    if images.dtype.kind == "f" and not np.isfinite(images).all():
+        raise InputError("images contain pixels that are NaN or infinite. Pixels must be in [0, 255].")
+    return images
+
+
+def predict_in_batches(
+    predict: Callable[[np.ndarray], np.ndarray], images: np.ndarray, batch_size: int | None
+) -> np.ndarray:
+    """Returns the probabilities of a runtime for any number of images.
+
+    Args:
+        predict: Function from float32 images to probabilities.
+        images: Array of shape (images, height, width, channels).
+        batch_size: The number of images that `predict` takes; None if it takes any number but none.
+
+    Returns:
+        Float32 array of shape (images, classes).
+    """
+    pixels = np.ascontiguousarray(images, "float32")
+    size = batch_size or max(len(pixels), 1)
+    missing = max(math.ceil(len(pixels) / size), 1) * size - len(pixels)
+    padded = np.concatenate([pixels, np.zeros((missing, *pixels.shape[1:]), "float32")]) if missing else pixels
+    batches = [predict(padded[start : start + size]) for start in range(0, len(padded), size)]
+    return np.concatenate(batches)[: len(pixels)] if len(batches) > 1 else batches[0][: len(pixels)]
+
+
+def finite_probabilities(predictor: Predictor, images: np.ndarray) -> np.ndarray:
+    """Returns the probabilities of a predictor.
+
+    Raises:
+        InputError: They are NaN.
+    """
+    probabilities = predictor.probabilities(images)
+    if not np.isfinite(probabilities).all():
+        raise InputError("the model predicts NaN: its weights are broken. Use an earlier checkpoint.")
+    return probabilities

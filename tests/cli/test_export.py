@@ -1,0 +1,67 @@
+import pytest
+
+import keras_cct
+from keras_cct.cli import main
+
+for package in ("tf2onnx", "onnxruntime", "openvino", "ai_edge_litert"):
+    pytest.importorskip(package, reason="the runtimes are extras")
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory):
+    file = tmp_path_factory.mktemp("model") / "model.keras"
+    keras_cct.create_model("cct_2_3x2_32", weights="fashion_mnist").save(file)
+    return file
+
+
+def test_export_prints_one_line_per_format(model_file, tmp_path, capfd):
+    output = tmp_path / "exported"
+    assert main(["export", str(model_file), str(output), "--format", "onnx", "litert", "--dtype", "float16"]) == 0
+    captured = capfd.readouterr()
+    lines = captured.out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        f"wrote {output / 'model.onnx'}",
+        f"wrote {output / 'model.tflite'}",
+    ]
+    assert all("top-1 agreement 100.0 %" in line for line in lines)
+    assert captured.err == ""
+    assert main(["export", str(model_file), str(output)]) == 2
+    assert "exists already" in capfd.readouterr().err
+    assert main(["export", str(model_file), str(output), "--overwrite"]) == 0
+    assert main(["evaluate", str(output)]) == 0
+    assert capfd.readouterr().out.splitlines()[-1] == "1000 images: top-1 89.20 %, top-5 99.70 %"
+
+
+def test_export_in_int8_reports_the_accuracy(model_file, tmp_path, capfd):
+    arguments = [
+        str(tmp_path / "model.onnx"),
+        "--format",
+        "onnx",
+        "--dtype",
+        "int8",
+        "--data",
+        "sample",
+        "--batch",
+        "1",
+    ]
+    assert main(["export", str(model_file), *arguments]) == 0
+    assert "(Keras 89.20 %)" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{model}", "{out}", "--format", "onnx"], "does not end in .onnx"),
+        (["{model}", "{out}", "--dtype", "int8"], "dtype='int8' is not supported by savedmodel"),
+        (["{model}", "{out}", "--batch", "0"], "batch_size must be at least 1, got 0"),
+        (["{model}", "{out}", "--data", "nowhere"], "unknown dataset 'nowhere'"),
+        (["{out}.keras", "{out}"], "does not exist"),
+    ],
+)
+def test_bad_exports_are_one_line(arguments, message, model_file, tmp_path, capfd):
+    paths = {"model": model_file, "out": tmp_path / "out"}
+    assert main(["export", *(argument.format(**paths) for argument in arguments)]) == 2
+    captured = capfd.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,29 @@
+import keras
+import numpy as np
+import pytest
+
+import keras_cct
+from keras_cct.inference.artifacts import ARTIFACT_NAMES, FORMATS
+from keras_cct.inference.keras_model import KerasPredictor
+
+
+def test_models_of_every_backend_are_exported_to_every_format(tmp_path):
+    for package in ("tf2onnx", "onnxruntime", "openvino", "ai_edge_litert"):
+        pytest.importorskip(package, reason="the runtimes are extras")
+    model = keras_cct.create_model("vit_2_4_32", input_shape=(8, 8, 3), num_classes=2, class_names=["cat", "dog"])
+    keras_cct.export_model(model, tmp_path / "exported", FORMATS)
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype="uint8")
+    expected = KerasPredictor(model).probabilities(images)
+    for file in ARTIFACT_NAMES.values():
+        predictor = keras_cct.load_predictor(tmp_path / "exported" / file)
+        np.testing.assert_allclose(predictor.probabilities(images), expected, atol=1e-4, err_msg=file)
+        assert predictor.class_names == ("cat", "dog")
+
+
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="needs no process")
+def test_errors_of_the_process_are_raised_here(tmp_path):
+    pytest.importorskip("tf2onnx")
+    model = keras_cct.create_model("manifold_cct_2_3x2_32", input_shape=(8, 8, 3))
+    with pytest.raises(keras_cct.InputError, match="^model 'manifold_cct_2_3x2_32' factorizes matrices"):
+        keras_cct.export_model(model, tmp_path / "model.onnx", "onnx")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,100 @@
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from fixtures.images import encoded, photo, photos_in
+from PIL import Image
+
+from keras_cct.data.decode import decode_batch
+from keras_cct.errors import InputError
+from keras_cct.inference.image_files import find_image_files, read_image, resize_and_crop
+
+ENCODED = {
+    "png": encoded(photo(), "PNG"),
+    "png of the model's size": encoded(photo(28, 20), "PNG"),
+    "jpeg": encoded(photo(300, 451), "JPEG"),
+    "progressive jpeg": encoded(photo(100, 80), "JPEG", progressive=True),
+    "gray jpeg": encoded(photo(mode="L"), "JPEG"),
+    "cmyk jpeg": encoded(photo(mode="CMYK"), "JPEG"),
+    "gray png": encoded(photo(mode="L"), "PNG"),
+    "palette png": encoded(photo(mode="P"), "PNG"),
+    "1-bit png": encoded(photo(mode="1"), "PNG"),
+    "transparent png": encoded(photo(mode="RGBA"), "PNG"),
+    "gray transparent png": encoded(photo(mode="LA"), "PNG"),
+    "16-bit png": encoded(Image.fromarray((np.arange(40 * 30).reshape(40, 30) * 50).astype("uint16")), "PNG"),
+    "gif": encoded(photo(), "GIF"),
+    "1x1 png": encoded(photo(1, 1), "PNG"),
+    "long png": encoded(photo(3, 2000), "PNG"),
+}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", ENCODED)
+def test_pixels_equal_those_that_tensorflow_decodes_and_resizes(name, channels):
+    shape = (28, 20, channels)
+    expected = decode_batch(tf.constant([ENCODED[name]]), shape)[0].numpy()
+    pixels = read_image(ENCODED[name], shape)
+    assert (pixels.shape, pixels.dtype) == (shape, np.uint8)
+    differences = np.abs(pixels - expected)
+    assert differences.max() <= 1  # float32 sums in another order may round differently
+    assert np.mean(differences > 0) < 0.005
+
+
+def test_large_images_are_resized_block_by_block():
+    pixels = np.random.default_rng(0).integers(0, 256, (1500, 40, 3), dtype="uint8")
+    expected = decode_batch(tf.constant([encoded(Image.fromarray(pixels), "PNG")]), (30, 20, 3))[0].numpy()
+    np.testing.assert_allclose(resize_and_crop(pixels, 30, 20), expected, atol=1)
+
+
+def png_header(width: int, height: int) -> bytes:
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(bytes(100))
+    chunks = [struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in (header, data, b"IEND")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (png_header(20_000, 20_000), "has 20000x20000 pixels, more than 100,000,000"),
+        (png_header(20, 20), "broken image"),
+        (ENCODED["jpeg"][:2000], "broken image"),
+        (ENCODED["png"][:-500], "broken image"),
+        (ENCODED["gif"][:50], "broken image"),
+        (b"\xff\xd8\xff\xe0" + bytes(100), "broken image"),
+        (b"\x89PNG\r\n\x1a\n", "broken image"),
+        (b"GIF89a", "broken image"),
+        (b"RIFF....WEBP", "not a PNG, JPEG or GIF"),
+        (b"", "not a PNG, JPEG or GIF"),
+    ],
+)
+def test_broken_and_huge_images_are_one_line(content, message, tmp_path):
+    (tmp_path / "image.png").write_bytes(content)
+    with pytest.raises(InputError, match="image.png") as error:
+        read_image(tmp_path / "image.png", (8, 8, 3))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_files_and_other_channels_are_refused(tmp_path):
+    with pytest.raises(InputError, match="none.png.*No such file"):
+        read_image(tmp_path / "none.png", (8, 8, 3))
+    with pytest.raises(InputError, match="takes 5 channels"):
+        read_image(ENCODED["png"], (8, 8, 5))
+
+
+def test_folders_are_searched_for_images_in_the_order_of_their_paths(tmp_path):
+    photos_in(tmp_path, ["b/1.png", "a/2.jpg", "c.JPEG"])
+    (tmp_path / "a" / "notes.txt").touch()
+    names = [str(path.relative_to(tmp_path)) for path in find_image_files(tmp_path)]
+    assert names == ["a/2.jpg", "b/1.png", "c.JPEG"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no images found in .*empty"):
+        list(find_image_files(tmp_path / "empty"))
+
+
+def test_bytes_and_files_give_the_same_pixels(tmp_path):
+    (tmp_path / "image").write_bytes(ENCODED["png"])
+    np.testing.assert_array_equal(read_image(tmp_path / "image", (8, 8, 3)), read_image(ENCODED["png"], (8, 8, 3)))
