@@ -19,10 +19,10 @@ MAX_SECONDS = 3600
 
 
 def add_benchmark(commands: Any) -> None:
-    """Adds the command to what `ArgumentParser.add_subparsers` returned."""
+    """Adds the command to the subparsers of the main parser."""
     benchmark = commands.add_parser("benchmark", help="measure latency, throughput and memory of models")
     benchmark.add_argument(
-        "models", nargs="+", metavar="MODEL", help="exported artifact, .keras file, run folder or variant"
+        "models", nargs="+", metavar="MODEL", help="exported artifacts, .keras files, run folders or variants"
     )
     benchmark.add_argument(
         "--runtime",
@@ -37,7 +37,7 @@ def add_benchmark(commands: Any) -> None:
         type=int,
         default=[1, 8, 32, 128],
         metavar="INT",
-        help="batch sizes for the throughput (default: 1 8 32 128)",
+        help="batch sizes for measuring throughput (default: 1 8 32 128)",
     )
     benchmark.add_argument(
         "--compute-dtype",
@@ -48,7 +48,7 @@ def add_benchmark(commands: Any) -> None:
     benchmark.add_argument(
         "--seconds", type=float, default=2.0, metavar="FLOAT", help="minimum time per batch size (default: 2)"
     )
-    benchmark.add_argument("--json", metavar="FILE", help="write the results to this new file, too")
+    benchmark.add_argument("--json", metavar="FILE", help="also write the results to a new JSON file")
     benchmark.set_defaults(run=_benchmark)
 
 
@@ -91,7 +91,7 @@ def _list_artifacts(options: argparse.Namespace, folder: Path) -> Iterator[tuple
         runtime = artifact_format(path)
         if runtime != KERAS:
             if options.runtime and runtime not in options.runtime:
-                raise InputError(f"{name!r} is an artifact of {runtime}. Use a .keras file, or no --runtime.")
+                raise InputError(f"{name!r} is an artifact of {runtime}. Use a .keras file, or omit --runtime.")
             yield name, runtime, path
             continue
         for chosen in options.runtime or [KERAS]:

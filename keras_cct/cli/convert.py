@@ -26,7 +26,9 @@ def add_convert(commands: Any) -> None:
     convert.add_argument(
         "--img-size", nargs="+", type=int, metavar="INT", help="image side, or height and width, in pixels"
     )
-    convert.add_argument("--attention-type", metavar="TYPE", help="e.g. all, gm or spd (default: that of the variant)")
+    convert.add_argument(
+        "--attention-type", metavar="TYPE", help="attention type, e.g. all, gm or spd (default: the variant's)"
+    )
     for name, description in (("mean", "mean"), ("std", "standard deviation")):
         convert.add_argument(
             f"--{name}",

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def add_export(commands: Any) -> None:
-    """Adds the command to what `ArgumentParser.add_subparsers` returned."""
-    export = commands.add_parser("export", help="write a model for another runtime and verify it against Keras")
+    """Adds the command to the subparsers of the main parser."""
+    export = commands.add_parser("export", help="export a model to another runtime and verify it against Keras")
     export.add_argument("model", metavar="MODEL", help="run folder or .keras file")
     export.add_argument(
         "output",
@@ -34,14 +34,16 @@ def add_export(commands: Any) -> None:
         "--dtype",
         choices=DTYPES,
         default="float32",
-        help="precision: float16 stores the weights in half precision, int8 quantizes (default: float32)",
+        help="precision; float16 stores half-precision weights, int8 quantizes the model (default: float32)",
     )
-    export.add_argument("--batch", type=int, metavar="INT", help="images per call (default: any number, with litert 1)")
+    export.add_argument(
+        "--batch", type=int, metavar="INT", help="fixed batch size (default: any batch size; 1 with litert)"
+    )
     export.add_argument(
         "--data",
         dest="source",
         metavar="SOURCE",
-        help=f"images to compare and for int8 to calibrate on: {SOURCE_HELP} (default: those of the run, or sample)",
+        help=f"images for verification and int8 calibration: {SOURCE_HELP} (default: sample, or the run's for int8)",
     )
     add_source_flags(export)
     export.add_argument(
@@ -49,7 +51,7 @@ def add_export(commands: Any) -> None:
         type=float,
         default=1.0,
         metavar="FLOAT",
-        help="largest loss of top-1 accuracy in int8, in percentage points (default: 1)",
+        help="maximum drop in top-1 accuracy with int8, in percentage points (default: 1)",
     )
     export.add_argument("--overwrite", action="store_true", help="replace an existing artifact")
     export.set_defaults(run=_export)
@@ -82,7 +84,7 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _open_images(options: argparse.Namespace) -> "tuple[ImageSet, ImageSet] | None":
-    """Returns the images that --data names; for int8 by default those that the run was trained on."""
+    """Returns the images named by --data; with int8, they default to the dataset of the run."""
     if options.source is not None:
         return open_source_arguments(options)
     recipe = find_keras_file(options.model).parent / RECIPE

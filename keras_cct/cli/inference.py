@@ -56,7 +56,7 @@ def add_inference(commands: Any) -> None:
         "images",
         nargs="+",
         metavar="IMAGE",
-        help="PNG, JPEG or GIF file of any size, folder, glob pattern, or - to read an image or a list of paths",
+        help="PNG, JPEG or GIF file, folder, glob pattern, or - for an image or paths on standard input",
     )
     predict.add_argument("--top", type=int, default=5, metavar="INT", help="number of classes to print (default: 5)")
     predict.add_argument("--probabilities", action="store_true", help="print all classes, regardless of --top")
@@ -69,7 +69,7 @@ def add_inference(commands: Any) -> None:
 def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     command.add_argument(
-        "--runtime", choices=RUNTIMES, help="runtime to which a .keras file is exported (default: that of MODEL)"
+        "--runtime", choices=RUNTIMES, help="runtime to which a .keras file is exported (default: the runtime of MODEL)"
     )
     command.add_argument(
         "--compute-dtype",
@@ -141,13 +141,13 @@ class _Readable:
 
 
 def _list_images(arguments: list[str]) -> Iterator[str | bytes]:
-    """Yields the paths that the arguments name, and the image or the paths from standard input."""
+    """Yields the paths in the arguments; for "-", the image or the paths on standard input."""
     for argument in arguments:
         if argument == _STDIN:
             content = sys.stdin.buffer.read()
             try:
                 yield from (line for line in content.decode().splitlines() if line)
-            except UnicodeDecodeError:  # no encoded image is text
+            except UnicodeDecodeError:  # an encoded image is never valid UTF-8
                 yield content
         elif glob.has_magic(argument) and not Path(argument).exists():
             matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 # takes absolute patterns too
@@ -159,7 +159,7 @@ def _list_images(arguments: list[str]) -> Iterator[str | bytes]:
 
 
 def _showing_progress(predictions: "Iterable[Prediction]") -> "Iterator[Prediction]":
-    """Counts the images in one line of standard error, if it is a terminal and standard output is not."""
+    """Reports progress on standard error if it is a terminal and standard output is not."""
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield from predictions
         return

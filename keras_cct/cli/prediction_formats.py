@@ -1,4 +1,4 @@
-"""Output formats of `keras_cct predict`, each written as the predictions arrive."""
+"""Output formats of `keras_cct predict`, all written incrementally."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ from keras_cct.inference.prediction import Prediction
 
 
 def write_text(predictions: Iterable[Prediction], stream: TextIO) -> None:
-    """Writes one line per image and one line per class."""
+    """Writes one line per image, followed by one line per class."""
     for prediction in predictions:
         stream.write(f"{prediction.path}\n")
         for name, probability in prediction.classes:
@@ -51,4 +51,4 @@ WRITERS: dict[str, Callable[[Iterable[Prediction], TextIO], None]] = {
     "csv": write_csv,
     "jsonl": write_json_lines,
 }
-"""The function that writes each format."""
+"""Writer function for each output format."""

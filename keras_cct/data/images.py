@@ -75,11 +75,11 @@ class EncodedImages:
 
     @functools.cached_property
     def unreadable(self) -> UnreadableImages:
-        """The images that could not be read so far."""
+        """Images that have failed to read so far."""
         return UnreadableImages(len(self), self.names.__getitem__)
 
     def in_order(self) -> tf.data.Dataset:
-        """Returns the arguments of `read` for every image in order: its index, int32."""
+        """Returns a dataset of the arguments of `read`, the int32 index of each image, in order."""
         return tf.data.Dataset.range(len(self), output_type=tf.int32).map(lambda index: (index,))
 
     def shuffled(self, seed: int, epoch: tf.Tensor, num_skipped: tf.Tensor) -> tf.data.Dataset:
@@ -151,7 +151,7 @@ class RecordImages:
 
     @functools.cached_property
     def unreadable(self) -> UnreadableImages:
-        """The images that could not be read so far."""
+        """Images that have failed to read so far."""
         return UnreadableImages(self.count, lambda index: f"image {index} of {self.name}", has_replacements=False)
 
     def in_order(self) -> tf.data.Dataset:

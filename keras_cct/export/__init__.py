@@ -1,1 +1,1 @@
-"""Exports for deployment, each verified against Keras after writing."""
+"""Exports for deployment, each verified against Keras."""

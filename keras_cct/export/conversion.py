@@ -1,4 +1,4 @@
-"""The intermediate SavedModel from which the converters of ONNX, OpenVINO and LiteRT start."""
+"""The intermediate SavedModel that the ONNX, OpenVINO and LiteRT converters read."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ FACTORIZATIONS = {"Qr", "SelfAdjointEigV2"}
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """What a converter needs to write an artifact.
+    """Input of a converter.
 
     Args:
         saved_model: Folder of the intermediate SavedModel.
         metadata: Description of the artifact; its dtype is the precision to write.
-        calibration: Float32 images of shape (images, height, width, channels) of the training set; used by int8.
+        calibration: Float32 training images of shape (images, height, width, channels), for int8 quantization.
     """
 
     saved_model: Path
@@ -48,7 +48,7 @@ def write_conversion_source(model: keras.Model, path: Path, batch_size: int | No
     Args:
         model: A model that returns logits.
         path: New folder.
-        batch_size: Images per call, or None.
+        batch_size: Images per call, or None for any number.
 
     Raises:
         InputError: The model factorizes matrices, which the other formats cannot express.
@@ -63,8 +63,8 @@ def write_conversion_source(model: keras.Model, path: Path, batch_size: int | No
         signatures[signature] = tf.function(compute_probabilities).get_concrete_function(spec)
     if FACTORIZATIONS & {operation.type for operation in signatures[DEFAULT_SIGNATURE].graph.get_operations()}:
         raise InputError(
-            f"model {model.name!r} factorizes matrices (attention on the Grassmann manifold), which only a SavedModel "
-            f"can express. Export it as savedmodel, or use attention_type 'softmax' or 'spd'."
+            f"model {model.name!r} factorizes matrices (attention on the Grassmann manifold), which is supported only "
+            f"by savedmodel. Export it as savedmodel, or use attention_type 'softmax' or 'spd'."
         )
     tf.saved_model.save(_Variables(model), str(path), signatures=signatures)
 

@@ -1,4 +1,4 @@
-"""Real images in the shape that a model takes, for calibration and verification."""
+"""Dataset images in a model's input shape, for calibration and verification."""
 
 import numpy as np
 import tensorflow as tf
@@ -9,12 +9,12 @@ from keras_cct.data.unreadable import raising_input_errors
 
 
 def select_images(data: ImageSet, image_shape: tuple[int, int, int], count: int) -> np.ndarray:
-    """Returns images from all parts of a dataset.
+    """Returns evenly spaced images of a dataset, resized to a shape.
 
     Args:
         data: Grayscale or RGB images of any size.
-        image_shape: (height, width, channels) of the result. Grayscale images become RGB and the reverse; for other
-            channels the result is random.
+        image_shape: (height, width, channels) of the result. Converts between grayscale and RGB; for other numbers
+            of channels the images are random.
         count: Number of images; fewer if the dataset has fewer.
 
     Returns:
@@ -41,7 +41,7 @@ def select_images(data: ImageSet, image_shape: tuple[int, int, int], count: int)
 
 
 def _spread(data: ImageSet, count: int) -> tf.data.Dataset:
-    """Returns images at equal distances, because datasets are often sorted by class."""
+    """Returns evenly spaced images, because datasets are often sorted by class."""
     if isinstance(data, LabeledImages):
         return tf.data.Dataset.from_tensor_slices(data.images[np.linspace(0, len(data) - 1, count).astype(int)])
     items = data.in_order().shard(max(len(data) // count, 1), 0).take(count)

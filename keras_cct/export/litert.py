@@ -10,17 +10,17 @@ from keras_cct.inference.litert import LABELS_FILE, METADATA_FILE
 
 
 def write_litert(conversion: Conversion, path: Path) -> None:
-    """Writes a LiteRT file, with the metadata in a ZIP archive at its end, which LiteRT ignores.
+    """Writes a LiteRT file, with its metadata in an appended ZIP archive, which LiteRT ignores.
 
     In float16 the weights are stored in half precision. In int8 weights and activations are quantized; input and output
     stay float32.
 
     Args:
-        conversion: What to write.
+        conversion: The model to convert and its settings.
         path: New file.
     """
     loaded = tf.saved_model.load(str(conversion.saved_model))
-    # From the function, not from the folder: then the weights become constants instead of LiteRT's resource variables.
+    # Converting the function, not the folder, turns the weights into constants instead of LiteRT's resource variables.
     converter = tf.lite.TFLiteConverter.from_concrete_functions([loaded.signatures[FIXED_BATCH_SIGNATURE]], loaded)
     metadata = conversion.metadata
     if metadata.dtype != "float32":

@@ -1,4 +1,4 @@
-"""Exports a model to one or more formats, each loaded by its runtime and compared with Keras before it is kept."""
+"""Exports a model to one or more formats, each verified against Keras in its own runtime."""
 
 import contextlib
 import dataclasses
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from keras_cct.data.images import ImageSet
 
 NUM_COMPARED, NUM_CALIBRATION = 64, 256
-"""Number of evaluation images that are compared, and of training images for the calibration of int8."""
+"""Number of evaluation images for verification, and of training images for int8 calibration."""
 
 
 class ExportFields(TypedDict, total=False):
@@ -55,12 +55,12 @@ def export_model(
     """Writes artifacts that predict without Keras, and verifies each against the model in its own runtime.
 
     Every artifact takes `images`, float32 pixels in [0, 255], and returns `probabilities`. Nothing is written if a
-    format fails. Under JAX and PyTorch, a subprocess with Keras on TensorFlow starts the conversion.
+    format fails. Under JAX and PyTorch, a subprocess with Keras on TensorFlow traces the model.
 
     Args:
         model: A model of this package with its normalization and its head, a run folder or a `.keras` file.
         path: The new artifact: a folder for "savedmodel" and "openvino", a file for "onnx" (`.onnx`) and "litert"
-            (`.tflite`). With several formats a folder that contains one artifact per format.
+            (`.tflite`). With several formats, a folder that contains one artifact per format.
         format: One or more of "savedmodel", "onnx", "openvino" and "litert".
         **settings: Fields of `ExportSettings`: `dtype`, `batch_size`, `class_names`, `data`, `max_drop`, `overwrite`.
 
@@ -70,7 +70,7 @@ def export_model(
     Raises:
         InputError: An argument is invalid, the output exists, a package is missing, the model cannot be expressed in a
             format, or int8 reduces the accuracy by more than `max_drop`.
-        RuntimeError: An artifact predicts something else than the model.
+        RuntimeError: The probabilities of an artifact differ from those of the model.
 
     Example:
         >>> export_model(model, "model.onnx", "onnx", dtype="float16")
@@ -122,7 +122,9 @@ class _Export:
         self.model, self.metadata, self.settings = model, metadata, settings
         self.is_int8 = settings.dtype == "int8"
         if self.is_int8 and settings.data is None and metadata.class_names != load_sample("test").class_names:
-            raise InputError("dtype='int8' requires training and evaluation images of the model's classes. Pass data.")
+            raise InputError(
+                "dtype='int8' requires training and evaluation images of the model's classes. Pass `data` or `--data`."
+            )
         train, self.evaluation = settings.data or (load_sample("train"), load_sample("test"))
         batch_size = settings.batch_size or 1
         keras_predictor = KerasPredictor(model)

@@ -20,7 +20,7 @@ QUANTIZED_OPERATORS = ["Conv", "MatMul"]
 """Operators computed in int8. Quantizing the others as well makes the model slower and less accurate."""
 
 MIN_HALVED_SIZE = 16
-"""Constants of fewer numbers, such as shapes and epsilons, are not stored in float16."""
+"""Smaller constants, such as shapes and epsilons, are not stored in float16."""
 
 
 def write_onnx(conversion: Conversion, path: Path) -> None:
@@ -30,7 +30,7 @@ def write_onnx(conversion: Conversion, path: Path) -> None:
     and matrix products compute in int8, with one scale per channel of their weights.
 
     Args:
-        conversion: What to write.
+        conversion: The model to convert and its settings.
         path: New file.
     """
     model = _convert(conversion)
@@ -106,7 +106,7 @@ def _quantize(model: onnx.ModelProto, conversion: Conversion, path: Path) -> onn
 
 @contextlib.contextmanager
 def _logging_errors_only() -> Iterator[None]:
-    """Hides the warnings of tf2onnx and of the quantizer, which log about their internals to the root logger."""
+    """Hides the warnings about internals that tf2onnx and the quantizer write to the root logger."""
     logging.disable(logging.WARNING)
     try:
         yield

@@ -14,11 +14,11 @@ from keras_cct.inference.openvino import METADATA_PATH, MODEL_FILE
 def write_openvino(conversion: Conversion, path: Path) -> None:
     """Writes `model.xml` and `model.bin`.
 
-    In float16 the weights are stored in half precision. In int8 NNCF quantizes weights and activations, with the
-    settings for transformers.
+    In float16 the weights are stored in half precision. In int8 NNCF quantizes weights and activations, with its
+    preset for transformers.
 
     Args:
-        conversion: What to write.
+        conversion: The model to convert and its settings.
         path: New folder.
     """
     model = openvino.Core().read_model(conversion.saved_model)

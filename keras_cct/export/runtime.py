@@ -1,4 +1,4 @@
-"""Opens a model with a chosen runtime, to which a `.keras` file is exported first."""
+"""Opens a model with a chosen runtime, exporting `.keras` files to it first."""
 
 import tempfile
 from os import PathLike
@@ -27,15 +27,15 @@ def load_predictor(path: str | PathLike, runtime: str | None = None, compute_dty
 
     Args:
         path: A run folder, a `.keras` file, or an artifact of `keras_cct export`: SavedModel, ONNX, OpenVINO or
-            LiteRT. Loading a SavedModel runs the program in it: use only those you trust.
+            LiteRT. Loading a SavedModel executes its program: load only files you trust.
         runtime: "keras", "savedmodel", "onnx", "openvino" or "litert". A `.keras` file or the best model of a run is
-            exported to the runtime in a temporary folder; an artifact opens with its own runtime only. None selects the
-            runtime of the artifact, in a run folder that of its SavedModel.
+            exported to the runtime in a temporary folder; an artifact opens only with its own runtime. None selects the
+            runtime of the artifact; for a run folder, the runtime of its SavedModel.
         compute_dtype: Precision of the computation, "float32", or "bfloat16" with OpenVINO.
 
     Raises:
-        InputError: There is no model at the path, it is broken, its runtime is not installed, or the artifact belongs
-            to another runtime.
+        InputError: There is no model at the path, it is corrupted, its runtime is not installed, or the artifact
+            belongs to another runtime.
     """
     if runtime is None:
         return open_artifact(path, compute_dtype)
@@ -45,7 +45,9 @@ def load_predictor(path: str | PathLike, runtime: str | None = None, compute_dty
     if name == runtime:
         return open_artifact(artifact, compute_dtype)
     if name != KERAS:
-        raise InputError(f"{str(path)!r} is an artifact of {name}, not of {runtime}. Use a .keras file or no runtime.")
+        raise InputError(
+            f"{str(path)!r} is an artifact of {name}, not of {runtime}. Use a .keras file, or omit the runtime."
+        )
     from keras_cct.export.model import export_model
 
     with tempfile.TemporaryDirectory() as folder:

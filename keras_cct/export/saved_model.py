@@ -1,4 +1,4 @@
-"""Exports models as SavedModels, each verified against Keras after writing."""
+"""Exports a model as a SavedModel and verifies it against Keras."""
 
 import tempfile
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ from keras_cct.inference.predictor import finite_probabilities
 from keras_cct.inference.saved_model import SavedModelPredictor
 
 TOLERANCE = 1e-4
-"""Largest difference in a probability between an export in float32 and Keras."""
+"""Maximum difference in a probability between a float32 export and Keras."""
 
 
 def export_saved_model(model: keras.Model, path: str | PathLike, class_names: Sequence[str] | None = None) -> None:
     """Writes a SavedModel that TensorFlow serves without Keras, then loads it and verifies it against the model.
 
     Every signature returns `probabilities`, float32 of shape (batch, classes), also for an empty batch, and fails on
-    inputs of another shape:
+    inputs of any other shape:
 
     * `serving_default`: `images`, float32 of shape (batch, height, width, channels), pixels in [0, 255].
     * `serve_uint8`: `images`, the same as uint8.
@@ -45,18 +45,18 @@ def export_saved_model(model: keras.Model, path: str | PathLike, class_names: Se
     Raises:
         InputError: The folder exists or cannot be written, the model takes normalized images or has no head, or there
             is not one name per class.
-        RuntimeError: The SavedModel predicts something else than the model; it is removed.
+        RuntimeError: The probabilities of the SavedModel differ from those of the model; the SavedModel is removed.
     """
     path, head = Path(path), check_serves_pixels(model)
     names = head.class_names if class_names is None else check_class_names(class_names, head.num_classes)
     if path.exists():
-        raise InputError(f"{str(path)!r} exists already. Remove it or give another folder.")
+        raise InputError(f"{str(path)!r} exists already. Remove it or choose another folder.")
     images = np.random.default_rng(0).integers(0, 256, (4, *model.input_shape[1:]), dtype="uint8")
     expected = finite_probabilities(KerasPredictor(model), images)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot write {str(path)!r}: {error.strerror}. Give another folder.") from error
+        raise InputError(f"cannot write {str(path)!r}: {error.strerror}. Choose another folder.") from error
     with replacing(path) as temporary:
         metadata = ArtifactMetadata(model.name, tuple(model.input_shape[1:]), names)
         call_on_tensorflow(write_saved_model, model, temporary, metadata=metadata.to_json())
@@ -72,7 +72,7 @@ def write_saved_model(model: keras.Model, path: Path, metadata: str) -> None:
         metadata: `ArtifactMetadata` as JSON. Its batch size, if any, becomes that of all signatures.
 
     Raises:
-        InputError: The file system refuses.
+        InputError: The folder cannot be written.
     """
     fields = ArtifactMetadata.from_json(metadata, path)
     with tempfile.TemporaryDirectory() as folder:
@@ -83,11 +83,11 @@ def write_saved_model(model: keras.Model, path: Path, metadata: str) -> None:
         try:
             tf.saved_model.save(module, str(path), signatures=_trace_signatures(model, fields.batch_size))
         except tf.errors.OpError as error:
-            raise InputError(f"cannot write the SavedModel: {error.message}. Give another folder.") from error
+            raise InputError(f"cannot write the SavedModel: {error.message}. Choose another folder.") from error
 
 
 class _ServedModule(tf.Module):
-    """What a SavedModel stores beside its signatures: the variables, the class names and the metadata."""
+    """What a SavedModel stores besides its signatures: the variables, the class names and the metadata."""
 
     def __init__(self, model: keras.Model, class_names_file: Path, metadata_file: Path) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The settings of an export, and the formats with what each requires."""
+"""Export settings, and the packages that each format requires."""
 
 import dataclasses
 import importlib.util
@@ -25,16 +25,16 @@ _INT8_PACKAGES = {"openvino": ("nncf",)}
 
 @dataclasses.dataclass(frozen=True)
 class ExportSettings:
-    """What `export_model` writes.
+    """Settings of `export_model`.
 
     Args:
-        formats: Names of formats, of `FORMATS`.
+        formats: One or more of `FORMATS`.
         dtype: "float32"; "float16" stores the weights in half precision; "int8" quantizes weights and activations.
-        batch_size: Number of images per call; None for any number, with LiteRT 1.
+        batch_size: Number of images per call; None for any number, or 1 with LiteRT.
         class_names: Names of the classes; those saved with the model by default.
-        data: Training and evaluation images. The evaluation images are compared; int8 also calibrates on the training
-            images and measures its accuracy on all evaluation images. The bundled sample by default.
-        max_drop: Largest loss of top-1 accuracy in int8, in percentage points.
+        data: Training and evaluation images; the bundled sample by default. Artifacts are verified on evaluation
+            images. int8 also calibrates on training images and measures the accuracy on all evaluation images.
+        max_drop: Maximum drop in top-1 accuracy with int8, in percentage points.
         overwrite: Whether to replace an existing artifact.
 
     Raises:
@@ -53,7 +53,9 @@ class ExportSettings:
         for name in self.formats:
             check_setting("format", name, name in FORMATS, f"one of {', '.join(FORMATS)}")
         if not self.formats or len(set(self.formats)) < len(self.formats):
-            raise InputError(f"format must name different formats, got {list(self.formats)}.")
+            raise InputError(
+                f"format must be one or more different formats, got {list(self.formats)}. List each format once."
+            )
         check_setting("dtype", self.dtype, self.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
         if self.dtype != "float32" and "savedmodel" in self.formats:
             raise InputError(f"dtype={self.dtype!r} is not supported by savedmodel. Use onnx, openvino or litert.")
@@ -64,7 +66,7 @@ class ExportSettings:
         )
 
     def batch_size_of(self, name: str) -> int | None:
-        """Returns the number of images per call of a format; None for any number."""
+        """Returns the number of images per call for a format, or None for any number."""
         return 1 if self.batch_size is None and name == "litert" else self.batch_size
 
     def check_packages(self) -> None:
@@ -81,19 +83,25 @@ class ExportSettings:
     def check_output(self, path: Path) -> None:
         """Raises InputError if the artifacts cannot be written to a path.
 
-        The path of one format is the artifact, that of several a folder with one artifact each. `overwrite` replaces
-        artifacts only, no other files.
+        With one format the path is the artifact; with several it is a folder with one artifact per format. `overwrite`
+        replaces only artifacts.
         """
         if len(self.formats) == 1:
             ending = Path(ARTIFACT_NAMES[self.formats[0]]).suffix
             if ending and path.suffix != ending:
-                raise InputError(f"{str(path)!r} does not end in {ending}. Name the file of {self.formats[0]} so.")
+                raise InputError(
+                    f"{str(path)!r} does not end in {ending}. Use a file name with this ending for {self.formats[0]}."
+                )
         if not path.exists():
             return
         if not self.overwrite:
-            raise InputError(f"{str(path)!r} exists already. Choose another path, or overwrite it with --overwrite.")
+            raise InputError(
+                f"{str(path)!r} exists already. Choose another path, or pass overwrite=True or --overwrite."
+            )
         if path.is_dir() and not _contains_artifacts_only(path):
-            raise InputError(f"{str(path)!r} is a folder with other files, which is not overwritten. Remove it.")
+            raise InputError(
+                f"{str(path)!r} contains files other than artifacts and is not overwritten. Choose another path."
+            )
 
 
 def _contains_artifacts_only(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Runs the functions that need Keras on TensorFlow, in a subprocess if Keras runs on JAX or PyTorch."""
+"""Runs functions that need Keras on TensorFlow, in a subprocess if this process uses JAX or PyTorch."""
 
 import importlib
 import json
@@ -16,17 +16,17 @@ from keras_cct.errors import InputError
 from keras_cct.weights.formats import read_keras_file
 
 _INPUT_ERROR = f"{InputError.__module__}.{InputError.__qualname__}: "
-"""Start of the last line of a process that ends with an InputError."""
+"""Prefix of the last line on standard error of a process that raised InputError."""
 
 
 def call_on_tensorflow(function: Callable[..., None], model: keras.Model, path: Path, **arguments: Any) -> None:
     """Calls `function(model, path, **arguments)` with Keras on TensorFlow.
 
     Args:
-        function: A function of a module, which writes to the path.
+        function: A module-level function that writes to the path.
         model: A model on any backend.
         path: The file or folder to write.
-        **arguments: Values that JSON can express.
+        **arguments: JSON-serializable keyword arguments.
 
     Raises:
         InputError: The function raised it.

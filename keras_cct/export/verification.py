@@ -11,13 +11,13 @@ from keras_cct.errors import InputError
 from keras_cct.inference.predictor import Predictor, finite_probabilities
 
 TOLERANCES = {"float32": 1e-4, "float16": 5e-3}
-"""Largest difference in a probability between an artifact and Keras, by dtype. int8 is judged by its accuracy."""
+"""Maximum difference in a probability between an artifact and Keras, by dtype. int8 is checked by its accuracy."""
 
 LATENCY_ROUNDS = 10
 
 
 class Baseline:
-    """Images with the probabilities and the latency of Keras for them.
+    """Probabilities and latency of Keras on a set of images.
 
     Args:
         predictor: The Keras model.
@@ -25,7 +25,7 @@ class Baseline:
         batch_size: Number of images per call for the latency.
 
     Raises:
-        InputError: The model predicts NaN.
+        InputError: The model predicts NaN or infinity.
     """
 
     def __init__(self, predictor: Predictor, images: np.ndarray, batch_size: int = 1) -> None:
@@ -37,18 +37,18 @@ class Baseline:
 
 @dataclasses.dataclass(frozen=True)
 class ExportReport:
-    """What an export wrote, and how it compares with Keras.
+    """Size of an exported artifact, and its comparison with Keras.
 
     Args:
         format: Format of the artifact.
         path: The artifact.
         num_bytes: Size of the artifact.
         largest_difference: Largest difference in a probability.
-        agreement: How often the most probable class is the same, in percent.
+        agreement: Percentage of images with the same most probable class.
         num_images: Number of images that were compared.
         latency: Seconds per call.
         keras_latency: Seconds per call in Keras.
-        top1: Accuracy on the evaluation images in percent; measured in int8 only.
+        top1: Accuracy on the evaluation images in percent; measured only with int8.
         keras_top1: Accuracy of Keras on the same images.
     """
 
@@ -76,17 +76,17 @@ class ExportReport:
 
 
 def compare(predictor: Predictor, baseline: Baseline, format: str, path: Path, dtype: str) -> ExportReport:  # noqa: A002
-    """Returns how an artifact compares with Keras.
+    """Compares an artifact with Keras.
 
     Args:
         predictor: The artifact.
-        baseline: Images and what Keras computes for them.
+        baseline: Images, and the probabilities and latency of Keras on them.
         format: Format of the artifact.
         path: The artifact.
         dtype: Precision of the artifact.
 
     Raises:
-        InputError: The artifact predicts NaN.
+        InputError: The artifact predicts NaN or infinity.
         RuntimeError: A probability differs from Keras by more than the tolerance of the dtype.
     """
     probabilities = finite_probabilities(predictor, baseline.images)
@@ -110,16 +110,16 @@ def compare(predictor: Predictor, baseline: Baseline, format: str, path: Path, d
 
 
 def check_accuracy_drop(format: str, top1: float, keras_top1: float, max_drop: float) -> None:  # noqa: A002
-    """Refuses an artifact that is much less accurate than Keras.
+    """Rejects an artifact that is much less accurate than Keras.
 
     Raises:
-        InputError: The accuracy is lower by more than `max_drop` points.
+        InputError: The accuracy is lower by more than `max_drop` percentage points.
     """
     if keras_top1 - top1 > max_drop:
         raise InputError(
             f"int8 reduces the top-1 accuracy of {format} from {keras_top1:.2f} % to {top1:.2f} %, by more than "
-            f"max_drop={max_drop:g} points; nothing was written. Use float16, other calibration images or a larger "
-            f"max_drop."
+            f"max_drop={max_drop:g} percentage points; nothing was written. Use float16, other calibration images "
+            f"or a larger max_drop."
         )
 
 

@@ -1,4 +1,4 @@
-"""Finds the artifact that a path means, and its format."""
+"""Locates the artifact at a path and detects its format."""
 
 from os import PathLike
 from pathlib import Path
@@ -10,10 +10,10 @@ RECIPE, BEST_MODEL, SAVED_MODEL = "recipe.yml", "best.keras", "saved_model"
 
 KERAS = "keras"
 FORMATS = ("savedmodel", "onnx", "openvino", "litert")
-"""Formats of exported artifacts. A format has the name of the runtime that loads it."""
+"""Formats of exported artifacts. Each is named after the runtime that loads it."""
 
 ARTIFACT_NAMES = {"savedmodel": SAVED_MODEL, "onnx": "model.onnx", "openvino": "openvino", "litert": "model.tflite"}
-"""Name of each artifact in a folder of several formats. Artifacts of ONNX and LiteRT are files, the others folders."""
+"""Name of each artifact in a folder with several formats. ONNX and LiteRT artifacts are files, others folders."""
 
 _FILE_ENDINGS = {".keras": KERAS, ".onnx": "onnx", ".xml": "openvino", ".tflite": "litert"}
 _FOLDER_CONTENTS = {"saved_model.pb": "savedmodel", "model.xml": "openvino"}
@@ -50,9 +50,9 @@ def artifact_format(path: Path) -> str:
     """Returns the format of an artifact: "keras" for a `.keras` file, or one of `FORMATS`.
 
     Raises:
-        InputError: There is nothing at the path, or it is none of these.
+        InputError: The path does not exist, or its format is unknown.
     """
-    expected = "Give a run folder, a .keras file or what `keras_cct export` wrote."
+    expected = "Pass a run folder, a .keras file or an artifact written by `keras_cct export`."
     if not path.exists():
         raise InputError(f"no model at {str(path)!r}. {expected}")
     if path.is_dir():

@@ -1,4 +1,4 @@
-"""Measures latency, throughput and memory of an artifact in a process of its own."""
+"""Measures latency, throughput and memory of an artifact in a separate process."""
 
 import dataclasses
 import multiprocessing
@@ -24,9 +24,9 @@ class Measurement:
 
     Args:
         latency_ms: Median time in milliseconds for one image.
-        latency_p95_ms: 95th percentile of the same.
-        throughput: Batch sizes to images per second, from the median time of a batch.
-        memory_mb: Peak memory of the process in megabytes, with Python and the runtime.
+        latency_p95_ms: 95th percentile of the time in milliseconds for one image.
+        throughput: Images per second for each batch size, from the median time of a batch.
+        memory_mb: Peak memory of the process in megabytes, including Python and the runtime.
     """
 
     latency_ms: float
@@ -41,7 +41,7 @@ def measure_artifact(
     """Measures an artifact, in a new process that loads only its runtime.
 
     Args:
-        path: What `open_artifact` opens.
+        path: A run folder, `.keras` file or exported artifact, as for `open_artifact`.
         batch_sizes: Batch sizes for the throughput.
         seconds: Minimum time for each batch size.
         compute_dtype: Precision of the computation.

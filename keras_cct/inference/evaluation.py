@@ -28,21 +28,22 @@ def evaluate(
 ) -> dict[str, float]:
     """Returns the accuracy on labeled images.
 
-    Labels are matched to the model's classes by name. If either side has no names (only the indices "0", "1", ...), or
-    if no name occurs on both sides, they are matched by index.
+    Labels are matched to the model's classes by name. If either the model or the dataset has no names (only the indices
+    "0", "1", ...), or if they have no name in common, labels are matched by index.
 
     Args:
         model: A predictor from `load_predictor`, or a Keras model.
         data: Images of any size with the model's channels, or RGB images for a grayscale model.
         batch_size: Images per batch.
         crop_pct: Fraction of the resized image's short side in the center crop, above 0 and at most 1.
-        interpolation: Resampling of images of another size, "bilinear" or "bicubic".
+        interpolation: Interpolation for resizing, "bilinear" or "bicubic".
 
     Returns:
         `top1` and `top5`: how often, in percent, the label is the most probable class or among the five most probable.
 
     Raises:
-        InputError: The channels or classes of the images differ from the model's, or the model predicts NaN.
+        InputError: The channels or classes of the images differ from the model's, or the model predicts NaN or
+            infinity.
     """
     from keras_cct.data.augment.pixels import luma
     from keras_cct.data.decode import ResizeAndCrop
@@ -76,7 +77,7 @@ def _match_classes(model_names: tuple[str, ...] | None, data_names: tuple[str, .
     """Returns the index of each class of the data among the classes of the model.
 
     Raises:
-        InputError: The number of classes differs, or only some names occur on both sides.
+        InputError: The number of classes differs, or only some of the names match.
     """
     by_index = np.arange(len(data_names))
     if model_names is None:
@@ -91,7 +92,7 @@ def _match_classes(model_names: tuple[str, ...] | None, data_names: tuple[str, .
         )
     if not _are_indices(data_names) and not _are_indices(model_names):
         log.warning(
-            "no class name of the dataset (%s, ...) is known to the model (%s, ...): matching classes by index",
+            "the dataset (%s, ...) and the model (%s, ...) have no class name in common; matching classes by index",
             data_names[0],
             model_names[0],
         )

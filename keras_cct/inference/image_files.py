@@ -1,7 +1,7 @@
-"""Reads image files for prediction, with Pillow and NumPy: an artifact that needs no TensorFlow starts without it.
+"""Reads image files for prediction, with Pillow and NumPy, so that most artifacts run without TensorFlow.
 
-The pixels equal those of `keras_cct.data.decode`, which the training and `serve_encoded` use: the decoded pixels
-exactly, resized pixels up to a rounding of 1.
+Decoded pixels are identical to those of `keras_cct.data.decode`, which training and `serve_encoded` use; resized pixels
+differ by at most 1, due to rounding.
 """
 
 import io
@@ -18,7 +18,7 @@ from keras_cct.errors import InputError
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".gif")
 MAX_PIXELS = 100_000_000
-"""Largest image that is decoded. It takes about 300 MB of memory."""
+"""Maximum number of pixels of an image, about 300 MB of memory in RGB."""
 
 _READERS = {
     b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
@@ -48,8 +48,8 @@ def find_image_files(path: str | PathLike) -> Iterator[Path]:
 def read_image(source: bytes | str | PathLike, image_shape: tuple[int, int, int]) -> np.ndarray:
     """Reads, decodes, resizes and center-crops an image.
 
-    The smaller relative side is resized to its target, with antialiased bicubic interpolation. Transparency is dropped,
-    the EXIF orientation is ignored, and of a GIF the first frame is used.
+    The image is resized with antialiased bicubic interpolation until it just covers the target size, keeping its aspect
+    ratio. Alpha channels are dropped, EXIF orientation is ignored, and only the first frame of a GIF is used.
 
     Args:
         source: Path or content of a PNG, JPEG or GIF file.
@@ -59,20 +59,21 @@ def read_image(source: bytes | str | PathLike, image_shape: tuple[int, int, int]
         uint8 array of shape (height, width, channels).
 
     Raises:
-        InputError: The file is missing, broken or too large, is not such an image, or no image has that many channels.
+        InputError: The file is missing, corrupted, too large or of another format, or `image_shape` has neither 1 nor
+            3 channels.
     """
     if image_shape[-1] not in _MODES:
         raise InputError(
-            f"the model takes {image_shape[-1]} channels; image files have 1 or 3. Predict arrays instead."
+            f"the model takes {image_shape[-1]} channels; image files have 1 or 3. Pass arrays to `predict` instead."
         )
     name = "the image" if isinstance(source, bytes) else repr(str(source))
     try:
         content = source if isinstance(source, bytes) else Path(source).read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read {name}: {error.strerror}. Give the path of an image.") from error
+        raise InputError(f"cannot read {name}: {error.strerror}. Pass the path of an image file.") from error
     readers = [reader for signature, reader in _READERS.items() if content.startswith(signature)]
     if not readers:
-        raise InputError(f"{name} is not a PNG, JPEG or GIF image. Give another file.")
+        raise InputError(f"{name} is not a PNG, JPEG or GIF image. Convert it to one of these formats.")
     try:
         with readers[0](io.BytesIO(content)) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -81,12 +82,12 @@ def read_image(source: bytes | str | PathLike, image_shape: tuple[int, int, int]
                 )
             pixels = _decode(image, _MODES[image_shape[-1]])
     except (OSError, SyntaxError, EOFError, struct.error, zlib.error, IndexError, TypeError) as error:
-        raise InputError(f"{name} is a broken image. Give another file.") from error
+        raise InputError(f"{name} is a corrupted image. Replace or remove it.") from error
     return resize_and_crop(pixels, *image_shape[:2])
 
 
 def _decode(image: Image.Image, mode: str) -> np.ndarray:
-    if image.mode.startswith("I"):  # 16 bits of gray, of which the upper 8 are kept
+    if image.mode.startswith("I"):  # 16-bit grayscale; keep the upper 8 bits
         gray = (np.asarray(image) >> 8).astype("uint8")
         return np.repeat(gray[..., None], 3 if mode == "RGB" else 1, axis=-1)
     pixels = np.asarray(image.convert(mode))
@@ -113,7 +114,7 @@ def resize_and_crop(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     row_weights = _resampling_weights(rows, new_rows, height)
     column_weights = _resampling_weights(columns, new_columns, width)
     resized = np.zeros((height, columns * channels), "float32")
-    for start in range(0, rows, _ROWS_PER_BLOCK):  # a large image as a whole would need 4 times its size as float32
+    for start in range(0, rows, _ROWS_PER_BLOCK):  # converting a large image at once would need 4 times its size
         block = pixels[start : start + _ROWS_PER_BLOCK].astype("float32")
         resized += row_weights[:, start : start + len(block)] @ block.reshape(len(block), -1)
     resized = np.einsum("wc,hck->hwk", column_weights, resized.reshape(height, columns, channels), optimize=True)
@@ -132,7 +133,7 @@ def _resampling_weights(size: int, resized_size: int, cropped_size: int) -> np.n
 
 
 def _keys_cubic(x: np.ndarray) -> np.ndarray:
-    """The bicubic kernel of Pillow and TensorFlow, Keys' with a = -0.5."""
+    """The bicubic kernel of Pillow and TensorFlow: the Keys kernel with a = -0.5."""
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))

@@ -1,4 +1,4 @@
-"""Predicts with a LiteRT (TensorFlow Lite) file written by `export_model`, on LiteRT and NumPy alone."""
+"""Predicts with a LiteRT (TensorFlow Lite) file written by `export_model`; needs only LiteRT and NumPy."""
 
 import os
 import zipfile
@@ -11,7 +11,7 @@ from keras_cct.inference.metadata import ArtifactMetadata, foreign_artifact
 from keras_cct.inference.predictor import check_images, predict_in_batches
 
 METADATA_FILE, LABELS_FILE = "metadata.json", "labels.txt"
-"""Files in the ZIP archive at the end of every artifact, as TensorFlow Lite's metadata stores associated files."""
+"""Files in the ZIP archive at the end of every artifact, like the associated files of TensorFlow Lite metadata."""
 
 
 class LiteRtPredictor:
@@ -21,7 +21,7 @@ class LiteRtPredictor:
         path: The file.
 
     Raises:
-        InputError: The file is broken, or keras_cct did not write it.
+        InputError: The file is corrupted, or was not written by keras_cct.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What every exported artifact says about itself, stored in the metadata of its format."""
+"""Description of an exported artifact, stored in the metadata of its format."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ class ArtifactMetadata:
         image_shape: (height, width, channels) of the input images, with pixels in `PIXEL_RANGE`.
         class_names: Names of the classes in the order of the probabilities, or None if they are unknown.
         dtype: Precision of the weights, "float32", "float16" or "int8".
-        batch_size: Number of images per call, or None if every number is allowed.
+        batch_size: Number of images per call, or None if any number is allowed.
         recipe: YAML text of the training recipe, or None if it is unknown.
     """
 
@@ -33,7 +33,7 @@ class ArtifactMetadata:
     recipe: str | None = None
 
     def to_json(self) -> str:
-        """Returns the fields and the pixel range as one JSON object, in one line."""
+        """Returns the fields and the pixel range as one line of JSON."""
         return json.dumps({**dataclasses.asdict(self), "pixel_range": PIXEL_RANGE})
 
     @classmethod
@@ -58,8 +58,8 @@ class ArtifactMetadata:
 
 
 def foreign_artifact(path: str | PathLike) -> InputError:
-    """Returns the error for a file or folder that is broken or that keras_cct did not write."""
+    """Returns the error for a file or folder that is corrupted or was not written by keras_cct."""
     return InputError(
         f"{str(path)!r} is not a complete artifact written by keras_cct. "
-        f"Give a run folder, a .keras file or what `keras_cct export` wrote."
+        f"Pass a run folder, a .keras file or an artifact written by `keras_cct export`."
     )

@@ -1,4 +1,4 @@
-"""Predicts with an ONNX file written by `export_model`, on ONNX Runtime and NumPy alone."""
+"""Predicts with an ONNX file written by `export_model`; needs only ONNX Runtime and NumPy."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from keras_cct.inference.metadata import INPUT_NAME, OUTPUT_NAME, ArtifactMetada
 from keras_cct.inference.predictor import check_images, predict_in_batches
 
 METADATA_KEY = "keras_cct"
-"""Key of the metadata among the model's metadata properties."""
+"""Key of the artifact's metadata in the ONNX model's metadata properties."""
 
 LOADING_ERRORS = (
     errors.Fail,
@@ -21,7 +21,7 @@ LOADING_ERRORS = (
 )
 
 ERROR_LEVEL = 3
-"""ONNX Runtime's log level that hides warnings."""
+"""Log level of ONNX Runtime that hides warnings."""
 
 
 class OnnxPredictor:
@@ -31,7 +31,7 @@ class OnnxPredictor:
         path: The file.
 
     Raises:
-        InputError: The file is broken, or keras_cct did not write it.
+        InputError: The file is corrupted, or was not written by keras_cct.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Predicts with an OpenVINO model written by `export_model`, on OpenVINO and NumPy alone."""
+"""Predicts with an OpenVINO model written by `export_model`; needs only OpenVINO and NumPy."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from keras_cct.inference.metadata import ArtifactMetadata, foreign_artifact
 from keras_cct.inference.predictor import check_images, predict_in_batches
 
 MODEL_FILE = "model.xml"
-"""The file of the graph in the folder of an artifact; the weights are beside it in `model.bin`."""
+"""File of the graph in an artifact folder; the weights are next to it in `model.bin`."""
 
 METADATA_PATH = ["keras_cct", "metadata"]
 """Path of the metadata in the model's runtime information."""
@@ -26,7 +26,7 @@ class OpenVinoPredictor:
             changes probabilities by about 1e-2.
 
     Raises:
-        InputError: The artifact is broken, or keras_cct did not write it.
+        InputError: The artifact is corrupted, or was not written by keras_cct.
     """
 
     def __init__(self, path: Path, compute_dtype: str = "float32") -> None:

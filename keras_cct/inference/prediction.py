@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import keras
 
 Image = np.ndarray | bytes | str | PathLike
-"""An array of shape (height, width, channels), an encoded image, or the path of a file or folder."""
+"""An array of shape (height, width, channels), the bytes of an image file, or the path of a file or folder."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Prediction:
         path: Path of the file; empty for an array or an encoded image.
         classes: Pairs of class name (its index if the names are unknown) and probability, in descending order of
             probability.
-        error: Why the image cannot be read; then there are no classes.
+        error: Why the image cannot be read, with `classes` empty; None if it was read.
     """
 
     path: str
@@ -50,13 +50,13 @@ def predict(
         model: A predictor from `load_predictor`, or a Keras model.
         images: One or more images: arrays of the model's image shape with pixels in [0, 255] (a 4-dimensional array is
             a batch of them), the bytes of PNG, JPEG or GIF files of any size, paths of such files, or folders, which
-            are searched with their subfolders.
+            are searched recursively.
         top: Number of classes per image; None for all.
         batch_size: Images per batch.
         skips_unreadable: Whether an unreadable image becomes a `Prediction` with an error instead of raising.
 
     Raises:
-        InputError: A file is missing or is not an image, a folder contains no images, or an array has another shape.
+        InputError: A file is missing or is not an image, a folder contains no images, or an array has the wrong shape.
     """
     if top is not None:
         check_count("top", top)

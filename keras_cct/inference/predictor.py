@@ -1,4 +1,4 @@
-"""The interface of all predictors, and the checks of their input and output. Needs NumPy only."""
+"""The interface of all predictors, and checks of their inputs and outputs. Imports only NumPy."""
 
 import math
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class Predictor(Protocol):
             Float32 array of shape (batch, classes).
 
         Raises:
-            InputError: The images have another shape, or pixels that are NaN or infinite.
+            InputError: The images have the wrong shape, or contain pixels that are NaN or infinite.
         """
         ...
 
@@ -40,33 +40,33 @@ def check_images(images: np.ndarray, image_shape: tuple[int, int, int]) -> np.nd
 
     Args:
         images: Array of shape (batch, height, width, channels).
-        image_shape: (height, width, channels) that the model takes.
+        image_shape: (height, width, channels) of the model input.
 
     Raises:
-        InputError: The shape is another one, or a pixel is not a finite number.
+        InputError: The shape or dtype is wrong, or a pixel is NaN or infinite.
     """
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[1:] != tuple(image_shape):
         raise InputError(
             f"images have shape {images.shape}, but the model takes (batch, {', '.join(map(str, image_shape))}). "
-            f"Resize them, or use a model for that size."
+            f"Resize or convert them, or use a model for that shape."
         )
     if images.dtype.kind not in "uifb":
-        raise InputError(f"images must contain numbers, got dtype {images.dtype}.")
+        raise InputError(f"images must contain numbers, got dtype {images.dtype}. Convert them to uint8 or float32.")
     if images.dtype.kind == "f" and not np.isfinite(images).all():
-        raise InputError("images contain pixels that are NaN or infinite. Pixels must be in [0, 255].")
+        raise InputError("images contain pixels that are NaN or infinite. Pass pixels in [0, 255].")
     return images
 
 
 def predict_in_batches(
     predict: Callable[[np.ndarray], np.ndarray], images: np.ndarray, batch_size: int | None
 ) -> np.ndarray:
-    """Returns the probabilities of a runtime for any number of images.
+    """Predicts any number of images with a runtime, in padded batches if its batch size is fixed.
 
     Args:
         predict: Function from float32 images to probabilities.
         images: Array of shape (images, height, width, channels).
-        batch_size: The number of images that `predict` takes; None if it takes any number but none.
+        batch_size: Batch size that `predict` requires; None for any batch size except 0.
 
     Returns:
         Float32 array of shape (images, classes).
@@ -80,12 +80,14 @@ def predict_in_batches(
 
 
 def finite_probabilities(predictor: Predictor, images: np.ndarray) -> np.ndarray:
-    """Returns the probabilities of a predictor.
+    """Returns the probabilities of a predictor, checked to be finite.
 
     Raises:
-        InputError: They are NaN.
+        InputError: A probability is NaN or infinite.
     """
     probabilities = predictor.probabilities(images)
     if not np.isfinite(probabilities).all():
-        raise InputError("the model predicts NaN: its weights are broken. Use an earlier checkpoint.")
+        raise InputError(
+            "the model predicts NaN or infinity. Its training may have diverged; use an earlier checkpoint."
+        )
     return probabilities

@@ -1,4 +1,4 @@
-"""Opens artifacts of every format with one interface. Imports only the runtime of the artifact."""
+"""Opens artifacts of every format as predictors. Imports only the runtime that the artifact needs."""
 
 import importlib
 from os import PathLike
@@ -27,11 +27,11 @@ def open_artifact(path: str | PathLike, compute_dtype: str = "float32") -> "Pred
 
     Args:
         path: A run folder, a `.keras` file, or an artifact of `keras_cct export`: SavedModel, ONNX, OpenVINO or
-            LiteRT. Loading a SavedModel runs the program in it: use only those you trust.
+            LiteRT. Loading a SavedModel executes its program: load only files you trust.
         compute_dtype: Precision of the computation, "float32", or "bfloat16" with OpenVINO.
 
     Raises:
-        InputError: There is no model at the path, it is broken, or its runtime is not installed.
+        InputError: There is no model at the path, it is corrupted, or its runtime is not installed.
     """
     check_setting("compute_dtype", compute_dtype, compute_dtype in COMPUTE_DTYPES, " or ".join(COMPUTE_DTYPES))
     artifact = find_artifact(path)
@@ -52,7 +52,7 @@ def open_artifact(path: str | PathLike, compute_dtype: str = "float32") -> "Pred
 
 
 def as_predictor(model: "Predictor | keras.Model") -> "Predictor":
-    """Returns a Keras model as a predictor; predictors unchanged.
+    """Wraps a Keras model as a predictor; returns predictors unchanged.
 
     Raises:
         InputError: The Keras model takes normalized images, or has no head.

@@ -1,4 +1,4 @@
-"""Predicts with a SavedModel written by `export_saved_model`, on TensorFlow alone."""
+"""Predicts with a SavedModel written by `export_saved_model`; needs only TensorFlow."""
 
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ class SavedModelPredictor:
     """Predicts with a SavedModel written by `export_saved_model`.
 
     Args:
-        path: Its folder.
+        path: Folder of the SavedModel.
 
     Raises:
-        InputError: The folder does not contain such a SavedModel.
+        InputError: The folder does not contain a SavedModel written by keras_cct.
     """
 
     def __init__(self, path: Path) -> None:

@@ -175,8 +175,8 @@ class ManifoldAttention(SelfAttention):
         dim = check_token_shape(input_shape)
         if "spd" in self.manifolds and dim == self.num_heads:
             raise InputError(
-                f"num_heads={self.num_heads} leaves a head_dim of 1 for the token dimension {dim}, which has no "
-                f"covariance. Use fewer heads."
+                f"num_heads={self.num_heads} gives head_dim=1 for dim={dim}, but a covariance needs at least 2 "
+                f"dimensions per head. Use fewer heads."
             )
         num_maps = len(self.manifolds) * self.num_heads
         initial_scale = keras.initializers.Constant(1 / math.sqrt(dim // self.num_heads))

@@ -34,7 +34,7 @@ def check_token_shape(shape: Shape) -> int:
     """Returns `dim` of a shape (batch, tokens, dim).
 
     Raises:
-        InputError: The shape has another number of dimensions, or `dim` is unknown.
+        InputError: The shape has the wrong number of dimensions, or `dim` is unknown.
     """
     if len(shape) != 3 or shape[-1] is None:
         raise InputError(f"tokens must have shape (batch, tokens, dim) with a known dim, got {tuple(shape)}.")
@@ -57,7 +57,7 @@ def check_image_shape(shape: Shape) -> tuple[int, int, int]:
     """Returns (height, width, channels) of a shape (batch, height, width, channels).
 
     Raises:
-        InputError: The shape has another number of dimensions, or a size is unknown.
+        InputError: The shape has the wrong number of dimensions, or a size is unknown.
     """
     _, height, width, channels = shape if len(shape) == 4 else (None, None, None, None)
     if height is None or width is None or channels is None:

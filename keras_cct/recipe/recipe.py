@@ -174,7 +174,7 @@ class Recipe:
                 raise InputError(f"recipe key {key} must have the smaller number first, got {(low, high)}.")
         if self.freeze and self.freeze_until:
             raise InputError(
-                f"recipe key freeze_until={shorten(self.freeze_until)} conflicts with freeze=True. Leave one out."
+                f"recipe key freeze_until={shorten(self.freeze_until)} conflicts with freeze=True. Set one of them."
             )
 
     @property

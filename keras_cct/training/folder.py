@@ -131,6 +131,6 @@ class RunFolder:
             shutil.rmtree(self.saved_model)
 
     def remove_partial_files(self) -> None:
-        """Removes temporary files that a killed run left."""
+        """Removes temporary files left behind by a killed run."""
         for folder in (self.path, self.checkpoints):
             remove_partial(folder)

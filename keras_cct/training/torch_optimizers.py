@@ -16,8 +16,9 @@ class _TorchOptimizer(keras.optimizers.Optimizer):
     """Base class of both optimizers: clipping, gradient accumulation, weight averaging, learning-rate factors.
 
     Clipping and `grad_accum_steps` act on the sum of the gradients over the replicas of a `tf.distribute` strategy,
-    as in PyTorch's `DistributedDataParallel`; Keras alone clips before it sums, and cannot accumulate under a strategy.
-    Keras does the rest: it clips, scales the loss, and handles `gradient_accumulation_steps` and `use_ema`.
+    as in PyTorch's `DistributedDataParallel`; plain Keras optimizers clip before they sum, and cannot accumulate under
+    a strategy. The Keras base class implements the clipping itself, loss scaling, `gradient_accumulation_steps` and
+    `use_ema`.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class _TorchOptimizer(keras.optimizers.Optimizer):
             value = getattr(self, name)
             if value and is_under_strategy():
                 instead = " Use grad_accum_steps." if name == "gradient_accumulation_steps" else " Leave it out."
-                raise InputError(f"{name}={value} does not work under a tf.distribute strategy.{instead}")
+                raise InputError(f"{name}={value} is not supported under a tf.distribute strategy.{instead}")
 
     def _add_slots(self, variables: list[keras.Variable]) -> None:
         """Creates the variables of the update rule."""
@@ -192,7 +193,7 @@ class TorchAdamW(_TorchOptimizer):
             `learning_rate_factors`, a factor on the learning rate for each trainable weight (default None).
 
     Raises:
-        InputError: Two arguments conflict, or do not work under the current `tf.distribute` strategy.
+        InputError: Two arguments conflict, or are not supported under the current `tf.distribute` strategy.
 
     Reference: Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2.
     """
@@ -256,8 +257,8 @@ class TorchSGD(_TorchOptimizer):
         **kwargs: As for `keras_cct.AdamW`.
 
     Raises:
-        InputError: Momentum is out of range, or two arguments conflict or do not work under the current `tf.distribute`
-            strategy.
+        InputError: Momentum is out of range, or two arguments conflict or are not supported under the current
+            `tf.distribute` strategy.
 
     Reference: Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning".
     """

@@ -185,7 +185,7 @@ def test_int8_that_loses_accuracy_is_refused_and_leaves_nothing(fashion_model, t
 
 
 def test_int8_requires_images_of_the_classes_of_the_model(fashion_model, tmp_path):
-    with pytest.raises(keras_cct.InputError, match="int8.* data"):
+    with pytest.raises(keras_cct.InputError, match="int8.*`data`"):
         keras_cct.export_model(tiny_model(), tmp_path / "model.onnx", "onnx", dtype="int8")
     sample = keras_cct.load_sample("test")
     other = dataclasses.replace(sample, labels=sample.labels % 3, class_names=CLASS_NAMES)
@@ -248,7 +248,7 @@ def test_overwriting_replaces_artifacts_and_nothing_else(tmp_path):
     assert keras_cct.load_predictor(output).class_names == CLASS_NAMES
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     (tmp_path / "notes.txt").write_text("keep")
-    with pytest.raises(keras_cct.InputError, match="other files"):
+    with pytest.raises(keras_cct.InputError, match="contains files other than artifacts"):
         keras_cct.export_model(model, tmp_path, "savedmodel", overwrite=True)
 
 
@@ -256,8 +256,8 @@ def test_overwriting_replaces_artifacts_and_nothing_else(tmp_path):
     ("settings", "message"),
     [
         ({"format": "coreml"}, "format must be one of savedmodel, onnx, openvino, litert, got 'coreml'"),
-        ({"format": []}, "format must name different formats"),
-        ({"format": ["onnx", "onnx"]}, "format must name different formats"),
+        ({"format": []}, "format must be one or more different formats"),
+        ({"format": ["onnx", "onnx"]}, "format must be one or more different formats"),
         ({"format": "onnx", "dtype": "bfloat16"}, "dtype must be one of float32, float16, int8, got 'bfloat16'"),
         ({"format": "savedmodel", "dtype": "float16"}, "dtype='float16' is not supported by savedmodel"),
         ({"format": "onnx", "batch_size": 0}, "batch_size must be at least 1, got 0"),

@@ -144,7 +144,7 @@ def test_the_variance_of_maps_survives_a_large_mean():
 
 
 def test_a_head_dim_of_one_has_no_covariance():
-    with pytest.raises(InputError, match="num_heads=8 leaves a head_dim of 1"):
+    with pytest.raises(InputError, match="num_heads=8 gives head_dim=1"):
         ManifoldAttention(8).build((None, 5, 8))
     ManifoldAttention(8, ("euclidean", "grassmann")).build((None, 5, 8))
 

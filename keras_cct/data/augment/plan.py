@@ -126,7 +126,7 @@ class Augmentation:
             batch_size: Images per step, over all devices.
 
         Raises:
-            InputError: Batches of this size cannot be mixed, the mean or standard deviation has another number of
+            InputError: Batches of this size cannot be mixed, the mean or standard deviation has the wrong number of
                 channels, or the library layer does not accept such images.
         """
         self.check_batch_size(batch_size)

@@ -122,7 +122,7 @@ def _find_fields(builder: "tfds.core.DatasetBuilder", name: str) -> _Fields:
 
 
 def _find_split(builder: "tfds.core.DatasetBuilder", name: str, split: str) -> str:
-    """Returns the split by its name in the dataset, with a slice such as "[:90%]" unchanged; TFDS checks sums."""
+    """Returns the split by its name in the dataset, keeping a slice such as "[:90%]". Sums ("a+b") are left to TFDS."""
     if "+" in split:
         return split
     whole, bracket, part = split.partition("[")
