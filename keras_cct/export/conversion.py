@@ -1,6 +1,9 @@
 """The intermediate SavedModel that the ONNX, OpenVINO and LiteRT converters read."""
 
+import contextlib
 import dataclasses
+import io
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,3 +76,15 @@ class _Variables(tf.Module):
     def __init__(self, model: keras.Model) -> None:
         super().__init__()
         self.variables_of_model = model.variables
+
+
+@contextlib.contextmanager
+def hiding_messages() -> Iterator[None]:
+    """Hides the warnings, in any logger, and the progress bars of converters and quantizers."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(previous)

@@ -1,7 +1,5 @@
 """Writes ONNX files for ONNX Runtime, with tf2onnx."""
 
-import contextlib
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import onnx
 import tf2onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from keras_cct.export.conversion import DEFAULT_SIGNATURE, Conversion
+from keras_cct.export.conversion import DEFAULT_SIGNATURE, Conversion, hiding_messages
 from keras_cct.inference.metadata import INPUT_NAME, OUTPUT_NAME
 from keras_cct.inference.onnx import METADATA_KEY
 
@@ -45,7 +43,7 @@ def write_onnx(conversion: Conversion, path: Path) -> None:
 
 
 def _convert(conversion: Conversion) -> onnx.ModelProto:
-    with _logging_errors_only():
+    with hiding_messages():
         graph, inputs, outputs = tf2onnx.tf_loader.from_saved_model(
             str(conversion.saved_model), None, None, signatures=[DEFAULT_SIGNATURE]
         )
@@ -90,7 +88,7 @@ class _ImageReader(CalibrationDataReader):
 
 
 def _quantize(model: onnx.ModelProto, conversion: Conversion, path: Path) -> onnx.ModelProto:
-    with _logging_errors_only():
+    with hiding_messages():
         quantize_static(
             model,
             str(path),
@@ -102,13 +100,3 @@ def _quantize(model: onnx.ModelProto, conversion: Conversion, path: Path) -> onn
             weight_type=QuantType.QInt8,
         )
     return onnx.load(path)
-
-
-@contextlib.contextmanager
-def _logging_errors_only() -> Iterator[None]:
-    """Hides the warnings about internals that tf2onnx and the quantizer write to the root logger."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)

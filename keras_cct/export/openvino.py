@@ -1,13 +1,10 @@
 """Writes OpenVINO models: a folder with the graph and the weights."""
 
-import contextlib
-import io
-import logging
 from pathlib import Path
 
 import openvino
 
-from keras_cct.export.conversion import Conversion
+from keras_cct.export.conversion import Conversion, hiding_messages
 from keras_cct.inference.openvino import METADATA_PATH, MODEL_FILE
 
 
@@ -34,8 +31,7 @@ def _quantize(model: openvino.Model, conversion: Conversion) -> openvino.Model:
     import nncf
 
     batches = list(conversion.calibration_batches())
-    nncf.set_log_level(logging.ERROR)
-    with contextlib.redirect_stdout(io.StringIO()):  # NNCF prints progress bars
+    with hiding_messages():
         return nncf.quantize(
             model, nncf.Dataset(batches), subset_size=len(batches), model_type=nncf.ModelType.TRANSFORMER
         )
