@@ -1,5 +1,6 @@
 # make train: create the environment, train on the bundled sample, export a SavedModel and print a prediction.
 # make test: create the environment and run the tests.
+# make fuzz: corrupt files for every reader, for about an hour; SEED repeats a run. make faults: full disks, killed downloads.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 RUN := runs/$(shell date +%Y%m%d-%H%M%S)-sample
 
-.PHONY: train test test-backends lint format
+.PHONY: train test test-backends lint format fuzz faults
 
 train: $(VENV)/ready
 	$(BIN)/python train_keras.py --output $(RUN)
@@ -21,6 +22,12 @@ test: $(VENV)/ready
 test-backends: $(VENV)/ready-backends
 	KERAS_BACKEND=jax $(PYTEST) -m "not tensorflow" --ignore tests/data --ignore tests/recipe
 	KERAS_BACKEND=torch $(PYTEST) -m "not tensorflow" --ignore tests/data --ignore tests/recipe
+
+fuzz: $(VENV)/ready
+	KERAS_BACKEND=tensorflow KERAS_CCT_FUZZ_SECONDS=225 KERAS_CCT_FUZZ_SEED=$${SEED:-$$(date +%s)} $(BIN)/python -m pytest tests/fuzz -rP
+
+faults: $(VENV)/ready
+	KERAS_BACKEND=tensorflow KERAS_CCT_FAULTS=20 $(BIN)/python -m pytest tests/faults
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -5,9 +5,25 @@ import numbers
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
+MAX_MESSAGE_LENGTH = 500
+
 
 class InputError(ValueError):
-    """Raised for an invalid value, file or name from the user. The message quotes it and says what to do."""
+    """A value, file or name from the user is invalid. The message names it and says what to do.
+
+    The message is always one printable line of at most 500 characters: line breaks become spaces, other control
+    characters and bytes that are not UTF-8 are escaped, and the middle of a longer message is left out.
+    """
+
+    def __init__(self, message: object) -> None:
+        super().__init__(_one_line(str(message)))
+
+
+def _one_line(message: str) -> str:
+    line = " ".join(part.strip() for part in message.splitlines())
+    line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+    half = MAX_MESSAGE_LENGTH // 2 - 3
+    return line if len(line) <= MAX_MESSAGE_LENGTH else f"{line[:half]} ... {line[-half:]}"
 
 
 def is_number(value: object) -> TypeGuard[float]:

@@ -11,6 +11,8 @@ PACKAGE = Path(keras_cct.__file__).parent
 ROOMS = {
     "errors": [],
     "files": [],
+    "archives": [],
+    "npz": [],
     "facts": ["attention", "datasets"],
     "recipe": ["strict_yaml", "parsing", "keys", "recipe", "loading"],
     "layers": [
@@ -29,6 +31,7 @@ ROOMS = {
     ],
     "data": [
         "rng",
+        "image_headers",
         "unreadable",
         "decode",
         "images",
@@ -41,7 +44,22 @@ ROOMS = {
         "contact_sheet",
     ],
     "models": ["names", "config", "variant_table", "foreign_arguments", "variants", "build", "features"],
-    "weights": ["pretrained", "torch_file", "formats", "mapping", "adapt", "files", "download", "resolve", "convert"],
+    "weights": [
+        "pretrained",
+        "torch_file",
+        "hdf5",
+        "keras_layer_config",
+        "keras_config",
+        "mapping",
+        "keras_file",
+        "formats",
+        "adapt",
+        "files",
+        "http",
+        "download",
+        "resolve",
+        "convert",
+    ],
     "create": [],
     "inference": [
         "artifacts",

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from keras_cct.errors import InputError, check_class_names, check_count, check_rate, check_setting, is_number
+from keras_cct.errors import (
+    MAX_MESSAGE_LENGTH,
+    InputError,
+    check_class_names,
+    check_count,
+    check_rate,
+    check_setting,
+    is_number,
+)
 
 
 def test_counts_are_integers_of_at_least_1():
@@ -46,3 +54,14 @@ def test_class_names_are_single_line_strings():
             check_class_names(names, 2)
     with pytest.raises(InputError, match="class_names has 1 names for 2 classes"):
         check_class_names(["ant"], 2)
+
+
+def test_messages_are_one_printable_line_of_bounded_length():
+    assert (
+        str(InputError("'x'  has\n  2 lines\r\nand\x1b[31m a \udcff name."))
+        == "'x'  has 2 lines and\\x1b[31m a \\udcff name."
+    )
+    message = str(InputError(f"start {'x' * 10_000} end"))
+    assert len(message) <= MAX_MESSAGE_LENGTH
+    assert message.startswith("start x")
+    assert message.endswith("x end")

@@ -1,6 +1,9 @@
+import os
+
 import pytest
 
-from keras_cct.files import PARTIAL, remove_partial, replacing
+from keras_cct.errors import InputError
+from keras_cct.files import PARTIAL, check_is_file, reading, remove_partial, replacing
 
 
 def test_file_is_replaced_when_the_block_ends(tmp_path):
@@ -43,3 +46,60 @@ def test_leftovers_of_killed_processes_are_removed(tmp_path):
     remove_partial(tmp_path)
     remove_partial(tmp_path / "missing")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_full_disk_is_an_error_that_names_the_requested_path(tmp_path):
+    path = tmp_path / "file.txt"
+
+    def write():
+        with replacing(path) as temporary:
+            temporary.symlink_to("/dev/full")
+            temporary.write_text("new")
+
+    with pytest.raises(OSError, match="No space left on device: .*/file.txt'"):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_regular_files_are_files(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    for name in ("file", "link"):
+        assert check_is_file(tmp_path / name) == tmp_path / name
+    for name, problem in (
+        ("pipe", "is not a regular file"),
+        ("device", "is not a regular file"),
+        ("", "is a folder"),
+        ("none", "does not exist. Check the path."),
+        ("file/below", "Not a directory"),
+        ("x" * 300, "File name too long"),
+        ("null\0", "null"),
+    ):
+        with pytest.raises(InputError, match=problem):
+            check_is_file(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            RecursionError("maximum depth.\nmore"),
+            "'f' is not a list, or it is corrupted: maximum depth. Check the file.",
+        ),
+        (KeyError(), "'f' is not a list, or it is corrupted: KeyError. Check the file."),
+        (PermissionError(13, "Permission denied"), "cannot read 'f': Permission denied. Check the file."),
+        (InputError("'f' is empty."), "'f' is empty."),
+        (InputError("it is empty."), "'f': it is empty."),
+    ],
+)
+def test_any_error_of_a_parser_becomes_one_that_names_the_file(error, message):
+    with pytest.raises(InputError) as raised, reading("f", "a list"):
+        raise error
+    assert str(raised.value) == message
+
+
+def test_interruption_is_not_an_error_of_a_parser():
+    with pytest.raises(KeyboardInterrupt), reading("f", "a list"):
+        raise KeyboardInterrupt

@@ -16,7 +16,7 @@ from keras_cct.weights.formats import MODEL_ENDING, read_keras_file
 from keras_cct.weights.resolve import resolve_weights
 
 
-def convert_weights(
+def convert_weights(  # noqa: PLR0913 # most are settings of one kind of source or target
     source: str | PathLike,
     target: str | PathLike,
     model: str | None = None,
@@ -25,6 +25,7 @@ def convert_weights(
     attention_type: str | None = None,
     normalization: Normalization | None = None,
     class_names: Sequence[str] | None = None,
+    trust: bool = False,
 ) -> None:
     """Converts a weights file to the format of another file name, and verifies the result by reading it back.
 
@@ -43,6 +44,7 @@ def convert_weights(
         normalization: (mean, std) of the pixels in [0, 1], for a `.keras` target. Default: the checkpoint's or the
             variant's.
         class_names: Class names, for a `.keras` target. Default: the checkpoint's.
+        trust: Whether a `.keras` source may contain other layers than those of this package, and so run any code.
 
     Raises:
         InputError: The source cannot be read or does not match the variant, or the target cannot be written.
@@ -59,7 +61,7 @@ def convert_weights(
     resolved = resolve_weights(model, source)
     if resolved.location.endswith(MODEL_ENDING):
         _reject_settings(source, overrides if model is None else {"model": model})
-        save_weights_file(read_keras_file(resolved.fetch()), target)
+        save_weights_file(read_keras_file(resolved.fetch(), trust=trust), target)
         return
     if model is None:
         raise InputError(

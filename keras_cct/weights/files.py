@@ -1,8 +1,8 @@
 """Loads, saves and inspects weights files of every supported format."""
 
+import contextlib
 import dataclasses
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_cct.errors import InputError
-from keras_cct.files import replacing
+from keras_cct.files import check_is_file, reading, replacing
 from keras_cct.models import names
 from keras_cct.weights.adapt import CLASS_TOKEN_KEY, FIRST_KERNEL_KEY, HEAD_KEYS, POSITION_KEY, adapt_state_dict
 from keras_cct.weights.formats import (
@@ -22,6 +22,13 @@ from keras_cct.weights.formats import (
     read_state_dict,
     to_array,
     write_state_dict,
+)
+from keras_cct.weights.hdf5 import (
+    assign_stored_arrays,
+    keras_file_bytes,
+    saved_variables,
+    stored_arrays,
+    weights_file_bytes,
 )
 from keras_cct.weights.mapping import Shapes, assign_state_dict, check_shapes, export_torch_weights
 from keras_cct.weights.torch_file import import_torch
@@ -56,21 +63,23 @@ def check_new_file(path: str | PathLike) -> None:
         raise InputError(f"folder {str(Path(path).parent)!r} does not exist. Create it or choose another one.")
 
 
-def load_weights_file(model: keras.Model, path: str | PathLike) -> None:
+def load_weights_file(model: keras.Model, path: str | PathLike, *, trust: bool = False) -> None:
     """Loads the weights in a file into a model, adapted to its input shape and classes by `adapt_state_dict`.
 
     Args:
         model: A model made by this package.
         path: A `.keras` file, a state dict (`.safetensors`, `.pth`, `.pt`, `.pth.tar`), or a `.weights.h5` file. The
             last is not adapted: it must come from a model of the same architecture.
+        trust: Whether a `.keras` file may contain other layers than those of this package, and so run any code.
 
     Raises:
         InputError: The file cannot be read or does not match the model.
     """
     if str(path).endswith(MODEL_ENDING):
-        source = read_keras_file(path)
-        arrays = export_torch_weights(source)
-        grid = source.get_layer(names.TOKENIZER).token_grid(source.input_shape)
+        source = read_keras_file(path, trust=trust)
+        with reading(path, "a .keras file of a model made by keras_cct"):
+            arrays = export_torch_weights(source)
+            grid = source.get_layer(names.TOKENIZER).token_grid(source.input_shape)
         assign_state_dict(model, adapt_state_dict(arrays, model, grid))
     elif str(path).endswith(WEIGHTS_ENDING):
         _load_keras_weights(model, path)
@@ -110,16 +119,17 @@ def save_weights_file(model: keras.Model, path: str | PathLike) -> None:
             reference implementation, `.safetensors`, `.pth`, `.pt` or `.pth.tar`. The last three require PyTorch.
 
     Raises:
-        InputError: The file exists or cannot be written, or the model was not made by this package.
+        InputError: The file exists, its folder does not exist, or the model was not made by this package.
+        OSError: The file cannot be written, because the disk is full for example.
         RuntimeError: The written weights differ from the model's; the file is deleted.
     """
     check_new_file(path)
     arrays = export_torch_weights(model)
     with replacing(Path(path)) as temporary:
         if str(path).endswith(MODEL_ENDING):
-            model.save(temporary)
+            temporary.write_bytes(keras_file_bytes(model))
         elif str(path).endswith(WEIGHTS_ENDING):
-            model.save_weights(temporary)
+            temporary.write_bytes(weights_file_bytes(model))
         else:
             write_state_dict(arrays, temporary)
         _check_identical(_read_back(temporary, model), arrays)
@@ -147,25 +157,25 @@ def _check_identical(found: dict[str, np.ndarray], expected: dict[str, np.ndarra
 
 def _load_keras_weights(model: keras.Model, path: str | PathLike) -> None:
     """Loads a `.weights.h5` file strictly; Keras alone ignores additional weights in the model or the file."""
-    with tempfile.TemporaryDirectory() as folder:
-        reference = Path(folder, f"model{WEIGHTS_ENDING}")
-        model.save_weights(reference)
-        expected = _shapes_in_keras_weights(reference)
-    check_shapes(model.name, expected, _shapes_in_keras_weights(path))
-    model.load_weights(path)
+    with _open_keras_weights(path) as file:
+        arrays = stored_arrays(file, Path(path).stat().st_size)
+        variables = saved_variables(model)
+        expected = {name: tuple(variable.shape) for name, variable in variables.items()}
+        check_shapes(model.name, expected, {name: array.shape for name, array in arrays.items()})
+        assign_stored_arrays(variables, arrays)
 
 
 def _shapes_in_keras_weights(path: str | PathLike) -> Shapes:
     """Returns the names and shapes of the arrays in a `.weights.h5` file."""
-    shapes = {}
-    try:
-        with h5py.File(path) as file:
-            file.visititems(lambda name, item: shapes.update({name: item.shape}) if hasattr(item, "shape") else None)
-    except OSError as error:
-        raise InputError(
-            f"{str(path)!r} is not a {WEIGHTS_ENDING} file, or it is corrupted. Check the file."
-        ) from error
-    return shapes
+    with _open_keras_weights(path) as file:
+        return {name: array.shape for name, array in stored_arrays(file, Path(path).stat().st_size).items()}
+
+
+@contextlib.contextmanager
+def _open_keras_weights(path: str | PathLike) -> Iterator[h5py.File]:
+    check_is_file(path)
+    with reading(path, f"a {WEIGHTS_ENDING} file"), h5py.File(path) as file:
+        yield file
 
 
 _STATE_DICT_KEYS = {

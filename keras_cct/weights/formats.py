@@ -1,20 +1,21 @@
 """Reads and writes weights in files: `.keras` models, and state dicts in `.safetensors` and PyTorch files."""
 
-import zipfile
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import safetensors
 import safetensors.numpy
 
 from keras_cct.errors import InputError
-from keras_cct.weights.torch_file import read_torch_file, write_torch_file
+from keras_cct.files import check_is_file, reading
+from keras_cct.weights.keras_file import MODEL_ENDING, read_keras_file
+from keras_cct.weights.torch_file import check_tensor_sizes, read_torch_file, write_torch_file
 
-MODEL_ENDING = ".keras"
+__all__ = ["MODEL_ENDING", "read_keras_file"]
+
 SAFETENSORS_ENDING = ".safetensors"
 TORCH_ENDINGS = (".pth", ".pt", ".pth.tar")
 
@@ -33,14 +34,13 @@ def read_safetensors_file(path: str | PathLike) -> dict[str, np.ndarray]:
     Raises:
         InputError: The file is missing or corrupted, or contains a dtype that is not floating-point.
     """
-    if not Path(path).is_file():
-        raise InputError(f"weights file {str(path)!r} does not exist. Check the path.")
-    try:
-        tensors = safetensors.deserialize(Path(path).read_bytes())
-    except safetensors.SafetensorError as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{str(path)!r} is not a .safetensors file, or it is corrupted: {reason}.") from error
-    return {key: _to_floats(key, tensor).reshape(tensor["shape"]) for key, tensor in tensors}
+    file = check_is_file(path)
+    with reading(path, "a .safetensors file"):
+        # Opening maps the file and checks that its header describes exactly the bytes behind it.
+        with safetensors.safe_open(file, "numpy"):
+            pass
+        tensors = safetensors.deserialize(file.read_bytes())
+        return {key: _to_floats(key, tensor).reshape(tensor["shape"]) for key, tensor in tensors}
 
 
 def write_safetensors_file(arrays: Mapping[str, np.ndarray], path: str | PathLike) -> None:
@@ -55,24 +55,6 @@ def _to_floats(key: str, tensor: dict[str, Any]) -> np.ndarray:
     if dtype not in _FLOAT_DTYPES:
         raise InputError(f"{key} has dtype {dtype}. Expected floating-point weights; nothing was loaded.")
     return np.frombuffer(data, _FLOAT_DTYPES[dtype])
-
-
-def read_keras_file(path: str | PathLike) -> keras.Model:
-    """Returns the model in a `.keras` file, without its optimizer.
-
-    Raises:
-        InputError: The file is missing or corrupted.
-    """
-    if not Path(path).is_file():
-        problem = "is a folder" if Path(path).is_dir() else "does not exist"
-        raise InputError(f"{str(path)!r} {problem}. Expected a .keras file.")
-    if not str(path).endswith(MODEL_ENDING) or not zipfile.is_zipfile(path):
-        raise InputError(f"{str(path)!r} is not a .keras file, or it is corrupted. Pass a file saved by `model.save`.")
-    try:
-        return keras.models.load_model(path, compile=False)  # pyright: ignore[reportReturnType] # typed for old formats
-    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{str(path)!r} cannot be loaded as a Keras model: {reason}") from error
 
 
 _NESTING_KEYS = ("state_dict", "model", "state_dict_ema")
@@ -95,10 +77,13 @@ def read_state_dict(path: str | PathLike) -> dict[str, np.ndarray]:
     if str(path).endswith(SAFETENSORS_ENDING):
         return _to_state_dict(read_safetensors_file(path), path)
     content = read_torch_file(path)
-    for key in _NESTING_KEYS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            return _to_state_dict(content[key], path)
-    return _to_state_dict(content, path)
+    with reading(path, "a PyTorch file"):
+        for key in _NESTING_KEYS:
+            if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+                content = content[key]
+                break
+        check_tensor_sizes(content, Path(path).stat().st_size)
+        return _to_state_dict(content, path)
 
 
 def write_state_dict(arrays: Mapping[str, np.ndarray], path: str | PathLike) -> None:

@@ -52,14 +52,26 @@ def torch_entries(model: keras.Model) -> list[Entry]:
         raise InputError(f"model {model.name!r} has no tokenizer. Pass a model made by keras_cct.")
     entries = []
     for layer in model.layers:
-        index = names.block_index(layer.name)
-        if index is not None:
-            entries += _block_entries(f"classifier.blocks.{index}", layer)
-        elif layer.name in _ENTRIES_OF_LAYER:
-            entries += _ENTRIES_OF_LAYER[layer.name](layer)
-        elif layer.weights and layer.name != names.NORMALIZATION:
-            raise InputError(f"layer {layer.name!r} has no entry in a state dict. Pass a model made by keras_cct.")
+        try:
+            entries += _layer_entries(layer)
+        except AttributeError as error:  # a layer of another class has this name
+            raise _no_entry(layer) from error
     return entries
+
+
+def _layer_entries(layer: keras.layers.Layer) -> list[Entry]:
+    index = names.block_index(layer.name)
+    if index is not None:
+        return _block_entries(f"classifier.blocks.{index}", layer)
+    if layer.name in _ENTRIES_OF_LAYER:
+        return _ENTRIES_OF_LAYER[layer.name](layer)
+    if layer.weights and layer.name != names.NORMALIZATION:
+        raise _no_entry(layer)
+    return []
+
+
+def _no_entry(layer: keras.layers.Layer) -> InputError:
+    return InputError(f"layer {layer.name!r} has no entry in a state dict. Pass a model made by keras_cct.")
 
 
 def _tokenizer_entries(layer: keras.layers.Layer) -> list[Entry]:
@@ -132,7 +144,8 @@ _ENTRIES_OF_LAYER = {
 }
 
 
-MAX_LISTED = 12
+MAX_LISTED = 2
+"""Mismatches of each kind in one message."""
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -147,20 +160,27 @@ def check_shapes(model_name: str, expected: Shapes, found: Shapes) -> None:
     Raises:
         InputError: A name is missing or unexpected, or has another shape.
     """
-    mismatches = [f"missing {name} {shape}" for name, shape in expected.items() if name not in found]
-    mismatches += [f"unexpected {name} {shape}" for name, shape in found.items() if name not in expected]
-    mismatches += [
-        f"{name} has shape {found[name]}, expected {shape}"
-        for name, shape in expected.items()
-        if name in found and found[name] != shape
-    ]
-    if mismatches:
-        listed = "; ".join(mismatches[:MAX_LISTED])
-        rest = f"; and {len(mismatches) - MAX_LISTED} more" if len(mismatches) > MAX_LISTED else ""
+    kinds = (
+        [f"missing {name} {shape}" for name, shape in expected.items() if name not in found],
+        [f"unexpected {_short(name)} {shape}" for name, shape in found.items() if name not in expected],
+        [
+            f"{name} has shape {found[name]}, expected {shape}"
+            for name, shape in expected.items()
+            if name in found and found[name] != shape
+        ],
+    )
+    listed = [mismatch for mismatches in kinds for mismatch in mismatches[:MAX_LISTED]]
+    num_others = sum(map(len, kinds)) - len(listed)
+    if listed:
+        others = f"; and {num_others} more" if num_others else ""
         raise InputError(
-            f"the weights do not match model {model_name!r}: {listed}{rest}. Nothing was loaded; "
+            f"the weights do not match model {model_name!r}: {'; '.join(listed)}{others}. Nothing was loaded; "
             f"create the model with the architecture of the weights."
         )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 80 else f"{name[:80]}..."
 
 
 def assign_state_dict(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:

@@ -1,8 +1,9 @@
 """Reads and writes PyTorch files. Only weights are read: a file that would run code is rejected."""
 
 import argparse
-import pickle
-import struct
+import io
+import reprlib
+import zipfile
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -10,22 +11,14 @@ from types import ModuleType
 
 import numpy as np
 
+from keras_cct.archives import open_archive
 from keras_cct.errors import InputError
+from keras_cct.files import check_is_file, reading
 
 _CHECKPOINT_ENDING = ".pth.tar"
 
-# Exceptions that PyTorch raises for corrupted files, found by flipping and removing bytes.
-_CORRUPTED_FILE_ERRORS = (
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-    struct.error,
-)
+MAX_VALUES_PER_BYTE = 4
+"""Values that tensors may share: files whose tensors overlap more than this are refused."""
 
 
 def import_torch() -> ModuleType:
@@ -49,16 +42,41 @@ def read_torch_file(path: str | PathLike) -> object:
     Raises:
         InputError: PyTorch is not installed, or the file is missing, corrupted or would run code.
     """
-    if not Path(path).is_file():
-        raise InputError(f"weights file {str(path)!r} does not exist. Check the path.")
+    path = check_is_file(path)
     torch = import_torch()
-    try:
+    with reading(path, "a weights-only PyTorch file"), path.open("rb") as file:
+        if zipfile.is_zipfile(file):
+            with open_archive(file):
+                pass  # Its sizes are checked before PyTorch decompresses it.
+        file.seek(0)
         # The reference implementation's training script stores its arguments in its checkpoints.
         with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except _CORRUPTED_FILE_ERRORS as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{str(path)!r} is not a weights-only PyTorch file, or it is corrupted: {reason}") from error
+            return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def check_tensor_sizes(content: object, file_bytes: int) -> None:
+    """Checks that the tensors of a state dict are dense and as large as their file allows.
+
+    A tensor with a stride of 0 has a size of its own choice, and tensors can share their memory.
+
+    Args:
+        content: What `read_torch_file` returned.
+        file_bytes: Size of the file.
+
+    Raises:
+        InputError: A tensor is larger than its memory or sparse, or all tensors are much larger than the file.
+    """
+    total = 0
+    for key, tensor in content.items() if isinstance(content, Mapping) else ():
+        if not hasattr(tensor, "untyped_storage"):
+            continue
+        size = tensor.numel() * tensor.itemsize
+        total += size
+        is_dense = str(tensor.layout) == "torch.strided" and tensor.device.type == "cpu"
+        if not is_dense or size > tensor.untyped_storage().nbytes():
+            raise InputError(f"tensor {reprlib.repr(key)} has {size:,} bytes, which the file does not contain.")
+        if total > MAX_VALUES_PER_BYTE * file_bytes:
+            raise InputError(f"the tensors have more than {total:,} bytes, but the file has {file_bytes:,}.")
 
 
 def write_torch_file(arrays: Mapping[str, np.ndarray], path: str | PathLike) -> None:
@@ -69,4 +87,7 @@ def write_torch_file(arrays: Mapping[str, np.ndarray], path: str | PathLike) -> 
     """
     torch = import_torch()
     tensors = {key: torch.from_numpy(array) for key, array in arrays.items()}
-    torch.save({"state_dict": tensors} if str(path).endswith(_CHECKPOINT_ENDING) else tensors, path)
+    # Written to memory first, so that a full disk is an OSError.
+    buffer = io.BytesIO()
+    torch.save({"state_dict": tensors} if str(path).endswith(_CHECKPOINT_ENDING) else tensors, buffer)
+    Path(path).write_bytes(buffer.getbuffer())

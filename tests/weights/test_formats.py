@@ -1,3 +1,6 @@
+import json
+import os
+import struct
 import sys
 
 import keras
@@ -62,3 +65,40 @@ def test_wrong_dtype_and_shape_are_one_line_errors(tmp_path):
 def test_missing_file_is_rejected(tmp_path):
     with pytest.raises(keras_cct.InputError, match="none.safetensors' does not exist"):
         keras_cct.load_torch_weights(filled_model("cvt_2_4_32"), tmp_path / "none.safetensors")
+
+
+def safetensors_bytes(header: dict | bytes, data: bytes = b"") -> bytes:
+    header = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(header)) + header + data
+
+
+ENTRY = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        struct.pack("<Q", 2**62),
+        struct.pack("<Q", 2**40) + b"{}",
+        safetensors_bytes({"a": ENTRY | {"shape": [2**40]}}, bytes(4)),
+        safetensors_bytes({"a": ENTRY | {"shape": [2**40], "data_offsets": [0, 2**42]}}, bytes(4)),
+        safetensors_bytes({"a": ENTRY, "b": ENTRY}, bytes(4)),
+        safetensors_bytes({"a": ENTRY}, bytes(5)),
+        safetensors_bytes(b'{"a":' * 10_000),
+        safetensors_bytes(b"\xff\xfe"),
+        b"",
+    ],
+)
+def test_header_that_lies_is_one_error_that_names_the_file(content, tmp_path):
+    (tmp_path / "evil.safetensors").write_bytes(content)
+    with pytest.raises(keras_cct.InputError, match="evil.safetensors' is not a .safetensors file"):
+        read_safetensors_file(tmp_path / "evil.safetensors")
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".weights.h5"])
+def test_file_name_that_is_not_utf_8_works(ending, tmp_path):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff" + ending.encode())
+    model = filled_model("cvt_2_4_32")
+    keras_cct.save_weights_file(model, path)
+    loaded = keras_cct.export_torch_weights(keras_cct.create_model("cvt_2_4_32", weights=path))
+    np.testing.assert_array_equal(loaded[BIAS], keras_cct.export_torch_weights(model)[BIAS])

@@ -1,4 +1,6 @@
 import argparse
+import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -129,3 +131,50 @@ def test_file_without_a_state_dict_is_rejected(tmp_path):
 def test_missing_file_is_rejected(tmp_path):
     with pytest.raises(keras_cct.InputError, match="does not exist"):
         load(tmp_path / "none.pth")
+
+
+def save_and_read(content, folder) -> dict[str, np.ndarray]:
+    torch.save(content, folder / "model.pth")
+    return read_state_dict(folder / "model.pth")
+
+
+def test_tensors_that_are_larger_than_their_memory_are_refused(tmp_path):
+    for tensor in (torch.zeros(1).expand(10**12), torch.zeros(1).as_strided((10**6, 10**6), (0, 0))):
+        with pytest.raises(keras_cct.InputError, match="tensor 'a' has 4,000,000,000,000 bytes, .*does not contain"):
+            save_and_read({"a": tensor}, tmp_path)
+    with pytest.raises(keras_cct.InputError, match="does not contain"):
+        save_and_read({"a": torch.zeros(10**12, device="meta")}, tmp_path)
+    with pytest.raises(keras_cct.InputError):
+        save_and_read({"a": torch.zeros(10**6, 10**6, layout=torch.sparse_coo)}, tmp_path)
+
+
+def test_many_tensors_in_the_same_memory_are_refused(tmp_path):
+    shared = torch.zeros(10**5)
+    read = save_and_read({"a": shared, "b": shared}, tmp_path)
+    assert read["b"].shape == (10**5,)
+    with pytest.raises(keras_cct.InputError, match="but the file has"):
+        save_and_read({str(index): shared for index in range(1000)}, tmp_path)
+
+
+def test_compression_bomb_is_refused(tmp_path):
+    torch.save({"a": torch.zeros(2**25)}, tmp_path / "plain.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pth") as plain,
+        zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bomb,
+    ):
+        for name in plain.namelist():
+            bomb.writestr(name, plain.read(name))
+    with pytest.raises(keras_cct.InputError, match="bomb.pth.* expands to 134"):
+        read_state_dict(tmp_path / "bomb.pth")
+
+
+def test_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.pth")
+    with pytest.raises(keras_cct.InputError, match="is not a regular file"):
+        read_state_dict(tmp_path / "pipe.pth")
+
+
+def test_file_name_that_is_not_utf_8_works(tmp_path):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.pth")
+    keras_cct.save_weights_file(golden_model("cct_2_3x2_32"), path)
+    assert_golden(read_state_dict(path))

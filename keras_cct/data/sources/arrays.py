@@ -1,7 +1,5 @@
 """NumPy .npz files with images and labels."""
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,6 +14,7 @@ from keras_cct.data.sources.labels import (
 )
 from keras_cct.data.sources.source import Source, check_default_splits
 from keras_cct.errors import InputError, check_class_names
+from keras_cct.npz import read_npz
 
 NUM_CHANNELS = (1, 3, 4)
 ARRAY_NAMES = {
@@ -44,15 +43,7 @@ def open_npz(source: Source) -> tuple[LabeledImages, LabeledImages]:
     """
     check_default_splits(source)
     path = source.data_dir
-    damaged = f"{path!r} is not an .npz file, is damaged, or contains pickled objects. Save it again with `np.savez`."
-    if not zipfile.is_zipfile(path):
-        raise InputError(damaged)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(damaged) from error
-    return read_arrays(arrays, source.dataset, path)
+    return read_arrays(read_npz(path), source.dataset, path)
 
 
 def read_arrays(arrays: Mapping[str, np.ndarray], dataset: str, where: str) -> tuple[LabeledImages, LabeledImages]:

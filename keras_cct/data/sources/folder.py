@@ -13,11 +13,13 @@ from keras_cct.data.sources.cache import cache_if_small
 from keras_cct.data.sources.labels import warn_about_empty_classes
 from keras_cct.data.sources.source import SPLIT_SYNONYMS, Source, find_split
 from keras_cct.errors import InputError
+from keras_cct.files import check_is_file, reading
 
 log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 MAX_LISTED_FOLDERS = 8
+MAX_CLASS_MAP_BYTES = 2**20
 
 
 def open_folder(source: Source) -> tuple[ImageSet, ImageSet]:
@@ -94,7 +96,9 @@ def _scan(folder: Path, found: list[tuple[str, str]], ancestors: set[str]) -> No
         entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
     except OSError as error:
         raise InputError(f"cannot read {str(folder)!r}: {error.strerror}. Check its permissions.") from error
-    images = [entry.path for entry in entries if entry.name.lower().endswith(IMAGE_SUFFIXES) and not entry.is_dir()]
+    images = [
+        _image_path(entry) for entry in entries if entry.name.lower().endswith(IMAGE_SUFFIXES) and not entry.is_dir()
+    ]
     folders = [entry.path for entry in entries if entry.is_dir()]
     if is_top and images:
         raise InputError(
@@ -112,6 +116,22 @@ def _scan(folder: Path, found: list[tuple[str, str]], ancestors: set[str]) -> No
             _scan(Path(path), found, ancestors | {real_path})
 
 
+def _image_path(entry: "os.DirEntry[str]") -> str:
+    """Returns the path of an image file, or of a dangling link, which counts as an unreadable image later.
+
+    Raises:
+        InputError: It is a pipe, socket or device, from which reading may never end, or its name is not valid UTF-8.
+    """
+    if not entry.is_file() and Path(entry.path).exists():
+        raise InputError(f"{entry.path!r} is not a regular file. Remove it.")
+    if not entry.path.isprintable():
+        try:
+            entry.path.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"the name of {entry.path!r} is not valid UTF-8. Rename it.") from error
+    return entry.path
+
+
 def natural_sort_key(text: str) -> tuple:
     """Returns a sort key that ignores case and compares numbers by value: "img2" before "Img10"."""
     parts = re.split(r"(\d+)", text.lower())
@@ -127,10 +147,11 @@ def order_classes(names: Iterable[str], class_map: str) -> tuple[str, ...]:
     """
     if not class_map:
         return tuple(sorted(set(names), key=natural_sort_key))
-    try:
-        listed = [line.strip() for line in Path(class_map).read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"class_map={class_map!r} cannot be read: {error}. Use a text file.") from error
+    file = check_is_file(class_map, "Set class_map to a text file with one class per line.")
+    if file.stat().st_size > MAX_CLASS_MAP_BYTES:
+        raise InputError(f"class_map={class_map!r} has more than {MAX_CLASS_MAP_BYTES:,} bytes. Use a text file.")
+    with reading(class_map, "a text file in UTF-8", "Set class_map to a text file with one class per line."):
+        listed = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not listed:
         raise InputError(f"class_map={class_map!r} is empty. Write one class per line.")
     seen = set()

@@ -5,15 +5,16 @@ Reference: http://yann.lecun.com/exdb/mnist, "File formats for the MNIST databas
 
 import gzip
 import math
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from keras_cct.archives import MAX_EXPANSION, MIN_LIMIT_BYTES
 from keras_cct.data.images import LabeledImages
 from keras_cct.data.sources.labels import check_labels, check_lengths, count_classes, default_class_names
 from keras_cct.data.sources.source import Source, check_default_splits
 from keras_cct.errors import InputError
+from keras_cct.files import check_is_file, reading
 
 FILE_PREFIXES = {"train": ("train",), "test": ("t10k", "test")}
 
@@ -84,14 +85,14 @@ def read_idx(path: Path) -> np.ndarray:
     Raises:
         InputError: The file is not an IDX file of unsigned bytes, or is damaged.
     """
+    check_is_file(path)
     opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rb") as file:
-            content = file.read()
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{str(path)!r} is not a gzip file or is damaged. Download it again.") from error
-    except OSError as error:
-        raise InputError(f"cannot read {str(path)!r}: {error.strerror}. Check its permissions.") from error
+    limit = max(MIN_LIMIT_BYTES, MAX_EXPANSION * path.stat().st_size)
+    expected = "a gzip file or is damaged" if path.suffix == ".gz" else "a readable file"
+    with reading(path, expected, "Download it again."), opened(path, "rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise InputError(f"{str(path)!r} expands to more than {limit:,} bytes. Use another file.")
     if len(content) < 4 or content[:3] != bytes((0, 0, UNSIGNED_BYTES)) or len(content) < 4 + 4 * content[3]:
         raise InputError(f"{str(path)!r} is not an IDX file of unsigned bytes. Use another file or download it again.")
     num_dims = content[3]

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from fixtures.images import encoded, image_folder, photo, photos_in
@@ -61,7 +63,7 @@ def test_invalid_class_maps_are_rejected(text, fault, tmp_path):
     (tmp_path / "map.txt").write_text(text)
     with pytest.raises(InputError, match=f"map.txt' {fault}"):
         order_classes(["a"], str(tmp_path / "map.txt"))
-    with pytest.raises(InputError, match="class_map='nowhere.txt' cannot be read"):
+    with pytest.raises(InputError, match="'nowhere.txt' does not exist.*class_map"):
         order_classes(["a"], "nowhere.txt")
 
 
@@ -192,3 +194,33 @@ def test_link_from_one_split_to_the_other_is_rejected(tmp_path):
     (tmp_path / "val").symlink_to(tmp_path / "train")
     with pytest.raises(InputError, match="share images"):
         open_pets(tmp_path)
+
+
+def test_pipes_and_devices_among_images_are_refused(tmp_path):
+    photos_in(tmp_path, ["cat/1.png"])
+    os.mkfifo(tmp_path / "cat" / "x.png")
+    with pytest.raises(InputError, match="x.png' is not a regular file"):
+        scan_images(tmp_path)
+    (tmp_path / "cat" / "x.png").unlink()
+    (tmp_path / "cat" / "x.png").symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="x.png' is not a regular file"):
+        scan_images(tmp_path)
+
+
+def test_file_name_that_is_not_utf_8_is_named_in_one_printable_line(tmp_path):
+    photos_in(tmp_path, ["cat/1.png"])
+    (tmp_path / "cat" / os.fsdecode(b"\xff.png")).write_bytes(b"")
+    with pytest.raises(InputError, match="is not valid UTF-8. Rename it") as error:
+        scan_images(tmp_path)
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"\xff\xfe", "is not a text file in UTF-8"), (b"a" * 2**21, "more than 1,048,576 bytes")]
+)
+def test_class_map_that_is_not_a_short_text_file_is_refused(content, message, tmp_path):
+    (tmp_path / "map.txt").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        order_classes(["a"], str(tmp_path / "map.txt"))
+    with pytest.raises(InputError, match="/dev/zero' is not a regular file"):
+        order_classes(["a"], "/dev/zero")

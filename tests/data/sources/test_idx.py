@@ -100,3 +100,16 @@ def test_damaged_compression_is_rejected_by_name(content, tmp_path):
     (tmp_path / "broken-ubyte.gz").write_bytes(content)
     with pytest.raises(InputError, match="broken-ubyte.gz' is not a gzip file or is damaged"):
         read_idx(tmp_path / "broken-ubyte.gz")
+
+
+def test_compression_bomb_is_refused(tmp_path):
+    content = bytes((0, 0, 8, 3)) + struct.pack(">3i", 2**17, 32, 32) + bytes(2**27)
+    (tmp_path / "bomb-ubyte.gz").write_bytes(gzip.compress(content, 1, mtime=0))
+    with pytest.raises(InputError, match="bomb-ubyte.gz' expands to more than"):
+        read_idx(tmp_path / "bomb-ubyte.gz")
+
+
+def test_devices_are_refused(tmp_path):
+    (tmp_path / "zeros-ubyte").symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="zeros-ubyte' is not a regular file"):
+        read_idx(tmp_path / "zeros-ubyte")
