@@ -23,7 +23,7 @@ def select_images(data: ImageSet, image_shape: tuple[int, int, int], count: int)
     Raises:
         InputError: Too many images cannot be read.
     """
-    from keras_cct.data.augment.pixels import luma
+    from keras_cct.data.decode import luma
 
     height, width, channels = image_shape
     if channels not in DECODABLE_CHANNELS or data.image_shape[-1] not in DECODABLE_CHANNELS:

@@ -45,8 +45,7 @@ def evaluate(
         InputError: The channels or classes of the images differ from the model's, or the model predicts NaN or
             infinity.
     """
-    from keras_cct.data.augment.pixels import luma
-    from keras_cct.data.decode import ResizeAndCrop
+    from keras_cct.data.decode import ResizeAndCrop, luma
     from keras_cct.data.pipeline import decoded_images
     from keras_cct.data.unreadable import raising_input_errors
 

@@ -107,7 +107,7 @@ def warn_of_deadlock() -> None:
     """
     if keras.backend.backend() != "jax":
         return
-    import jax
+    import jax  # pyright: ignore[reportMissingImports] - optional
 
     if jax.__version_info__ >= (0, 10) and jax.default_backend() == "cpu":
         warnings.warn(

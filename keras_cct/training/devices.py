@@ -39,7 +39,7 @@ def local_distribution() -> Distribution:
         return _mirrored()
     _hide_accelerators_from_tensorflow()
     if backend == "torch":
-        import torch
+        import torch  # pyright: ignore[reportMissingImports] - optional
 
         device_type = "GPU" if torch.cuda.is_available() else "CPU"
         return Distribution(contextlib.nullcontext, 1, device_type, f"one {device_type} (PyTorch)")

@@ -120,7 +120,7 @@ class RunState:
         for (_, variable), array in zip(_named_variables(model), self.arrays, strict=True):
             variable.assign(array)
         if keras.backend.backend() == "torch":
-            import torch
+            import torch  # pyright: ignore[reportMissingImports] - optional
 
             random = torch.cuda if torch.cuda.is_available() else torch
             random.set_rng_state(torch.from_numpy(self.generator))
@@ -201,6 +201,6 @@ def _named_variables(model: keras.Model) -> list[tuple[str, keras.Variable]]:
 def _torch_generator_state() -> np.ndarray:
     if keras.backend.backend() != "torch":
         return np.empty(0, "uint8")
-    import torch
+    import torch  # pyright: ignore[reportMissingImports] - optional
 
     return (torch.cuda if torch.cuda.is_available() else torch).get_rng_state().numpy()

@@ -28,7 +28,7 @@ def import_torch() -> ModuleType:
         InputError: PyTorch is not installed.
     """
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports] - optional
     except ImportError as error:
         raise InputError(
             "PyTorch files require PyTorch. Install it with `pip install torch`, or use a .safetensors file."
