@@ -18,10 +18,14 @@ train: $(VENV)/ready
 test: $(VENV)/ready
 	KERAS_BACKEND=tensorflow $(PYTEST)
 
-# tests/data and tests/recipe do not depend on the backend: pipelines always use TensorFlow, recipes are plain values.
+# What does not depend on the backend: pipelines always use TensorFlow; recipes, facts, archives and downloads use none.
+INDEPENDENT := data recipe facts fuzz faults test_architecture.py test_archives.py test_configs.py test_distribution.py \
+	test_npz.py inference/test_image_files.py weights/test_download.py weights/test_pretrained.py weights/test_torch_file.py
+PORTABLE := -m "not tensorflow" $(addprefix --ignore tests/,$(INDEPENDENT))
+
 test-backends: $(VENV)/ready-backends
-	KERAS_BACKEND=jax $(PYTEST) -m "not tensorflow" --ignore tests/data --ignore tests/recipe
-	KERAS_BACKEND=torch $(PYTEST) -m "not tensorflow" --ignore tests/data --ignore tests/recipe
+	KERAS_BACKEND=jax $(PYTEST) $(PORTABLE)
+	KERAS_BACKEND=torch $(PYTEST) $(PORTABLE)
 
 fuzz: $(VENV)/ready
 	KERAS_BACKEND=tensorflow KERAS_CCT_FUZZ_SECONDS=225 KERAS_CCT_FUZZ_SEED=$${SEED:-$$(date +%s)} $(BIN)/python -m pytest tests/fuzz -rP
