@@ -10,6 +10,7 @@ from keras_cct.cli.convert import add_checkpoint_dir
 from keras_cct.cli.frameworks import load_frameworks
 from keras_cct.cli.recipe_flags import add_recipe_flags, add_unsupported_flags, recipe_overrides
 from keras_cct.errors import InputError
+from keras_cct.inference.artifacts import RECIPE
 from keras_cct.models.variants import variant_config
 from keras_cct.recipe.loading import load_recipe
 from keras_cct.recipe.recipe import Recipe
@@ -69,7 +70,7 @@ def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     if "data_dir" in overrides:
         overrides["data_dir"] = str(Path(overrides["data_dir"]).absolute())
     if options.print_recipe:
-        print(load_recipe(Path(options.resume, "recipe.yml"), **overrides).to_yaml(), end="")
+        print(load_recipe(Path(options.resume, RECIPE), **overrides).to_yaml(), end="")
         return
     options.run_folder = Path(options.resume)
     load_frameworks()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from keras_cct.errors import InputError
 from keras_cct.files import remove_partial, replacing
+from keras_cct.inference.artifacts import BEST_MODEL, RECIPE, SAVED_MODEL
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +62,7 @@ class RunFolder:
     @property
     def recipe(self) -> Path:
         """The recipe of the run."""
-        return self.path / "recipe.yml"
+        return self.path / RECIPE
 
     @property
     def summary(self) -> Path:
@@ -76,7 +77,7 @@ class RunFolder:
     @property
     def best_model(self) -> Path:
         """The model of the best epoch."""
-        return self.path / "best.keras"
+        return self.path / BEST_MODEL
 
     @property
     def last_model(self) -> Path:
@@ -91,7 +92,7 @@ class RunFolder:
     @property
     def saved_model(self) -> Path:
         """The best model as a SavedModel."""
-        return self.path / "saved_model"
+        return self.path / SAVED_MODEL
 
     @property
     def events(self) -> Path:
