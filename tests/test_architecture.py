@@ -33,8 +33,11 @@ ROOMS = {
         "rng",
         "image_headers",
         "unreadable",
+        "exif",
+        "pillow_images",
         "decode",
         "images",
+        "survey",
         "sample",
         "augment",
         "sources",
@@ -72,6 +75,7 @@ ROOMS = {
         "litert",
         "predictors",
         "benchmark",
+        "resampling",
         "image_files",
         "prediction",
         "evaluation",
@@ -99,6 +103,7 @@ ROOMS = {
         "state",
         "checkpoints",
         "loggers",
+        "defaults",
         "run",
     ],
     "cli": [
@@ -112,6 +117,7 @@ ROOMS = {
         "convert",
         "recipe_flags",
         "train",
+        "init",
     ],
     "__main__": [],
 }
@@ -132,7 +138,10 @@ SUBROOMS = {
             "stages",
         ]
     ),
-    "data.sources": ["source", "labels", "cache", "arrays", "folder", "idx", "keras_datasets", "tfds", "open"],
+    "data.sources": [
+        *("source", "labels", "cache", "arrays", "scan", "readable", "split", "folder"),
+        *("idx", "keras_datasets", "tfds", "open"),
+    ],
 }
 ALONE = {"data": ("layers", "models", "weights"), "recipe": ("layers", "models", "weights", "data")}
 """Rooms that stand beside others, and what they never import."""

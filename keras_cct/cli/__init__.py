@@ -13,6 +13,7 @@ from keras_cct.cli.convert import add_convert
 from keras_cct.cli.data import add_data
 from keras_cct.cli.export import add_export
 from keras_cct.cli.inference import add_inference
+from keras_cct.cli.init import add_init
 from keras_cct.cli.models import add_models
 from keras_cct.cli.train import add_train
 from keras_cct.errors import InputError
@@ -91,6 +92,7 @@ def _create_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", nargs=0, action=_PrintVersion, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     add_train(commands)
+    add_init(commands)
     add_data(commands)
     add_inference(commands)
     add_export(commands)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from keras_cct.cli.data import add_source, open_source_arguments
+from keras_cct.cli.data import add_evaluation_source, open_evaluation_arguments
 from keras_cct.cli.frameworks import load_frameworks, silent_stderr
 from keras_cct.errors import InputError, check_count
 from keras_cct.export.runtime import RUNTIMES, load_predictor
@@ -37,7 +37,7 @@ def add_inference(commands: Any) -> None:
     interpolations = key_rules(Recipe)["interpolation"].choices
     evaluate = commands.add_parser("evaluate", help="report top-1 and top-5 accuracy on evaluation images")
     _add_model(evaluate)
-    add_source(evaluate, default="sample")
+    add_evaluation_source(evaluate)
     evaluate.add_argument(
         "--crop-pct",
         type=float,
@@ -56,7 +56,7 @@ def add_inference(commands: Any) -> None:
         "images",
         nargs="+",
         metavar="IMAGE",
-        help="PNG, JPEG or GIF file, folder, glob pattern, or - for an image or paths on standard input",
+        help="image file, folder, glob pattern, or - for an image or paths on standard input",
     )
     predict.add_argument("--top", type=int, default=5, metavar="INT", help="number of classes to print (default: 5)")
     predict.add_argument("--probabilities", action="store_true", help="print all classes, regardless of --top")
@@ -93,9 +93,10 @@ def _evaluate(options: argparse.Namespace) -> None:
     load_frameworks()
     from keras_cct.inference.evaluation import evaluate
 
-    _, data = open_source_arguments(options)
+    data = open_evaluation_arguments(options)
     accuracy = evaluate(predictor, data, crop_pct=crop_pct, interpolation=options.interpolation)
-    print(f"{len(data)} images: top-1 {accuracy['top1']:.2f} %, top-5 {accuracy['top5']:.2f} %")
+    top5 = f", top-5 {accuracy['top5']:.2f} %" if len(data.class_names) > 5 else ""
+    print(f"{len(data)} images: top-1 {accuracy['top1']:.2f} %{top5}")
 
 
 def _predict(options: argparse.Namespace) -> int:

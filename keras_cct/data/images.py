@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from keras_cct.data.decode import decode_image
+from keras_cct.data.decode import decode_any_image
 from keras_cct.data.unreadable import UnreadableImages, first_readable
 
 
@@ -28,11 +28,13 @@ class LabeledImages:
         images: uint8 array of shape (images, height, width, channels).
         labels: Integer array of shape (images,), indices into `class_names`.
         class_names: Names of the classes.
+        names: Name of each image; empty if they have none.
     """
 
     images: np.ndarray
     labels: np.ndarray
     class_names: tuple[str, ...]
+    names: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -114,7 +116,7 @@ class EncodedImages:
         def attempt(offset: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             position = tf.math.floormod(tf.cast(index, tf.int64) + offset, len(self))
             content = source[position] if self.contents is not None else tf.io.read_file(source[position])
-            return decode_image(content, self.channels), labels[position]
+            return decode_any_image(content, self.channels), labels[position]
 
         blank = tf.zeros((1, 1, self.channels), tf.uint8), tf.constant(0, tf.int64)
         image, label, num_failed = first_readable(attempt, blank, self.unreadable.max_attempts)
@@ -188,7 +190,7 @@ class RecordImages:
             uint8 tensor of shape (height, width, channels), and its label.
         """
         blank = (tf.zeros((1, 1, self.channels), tf.uint8),)
-        image, num_failed = first_readable(lambda _: (decode_image(encoded, self.channels),), blank, attempts=1)
+        image, num_failed = first_readable(lambda _: (decode_any_image(encoded, self.channels),), blank, attempts=1)
         return image, _note_failures(self.unreadable, index, num_failed, label)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from keras_cct.errors import InputError
 
-RECIPE, BEST_MODEL, SAVED_MODEL = "recipe.yml", "best.keras", "saved_model"
+RECIPE, BEST_MODEL, SAVED_MODEL, SPLIT = "recipe.yml", "best.keras", "saved_model", "split.csv"
 """Files and folders of a run folder."""
 
 KERAS = "keras"
@@ -26,6 +26,11 @@ def find_artifact(path: str | PathLike) -> Path:
         InputError: The run folder has no model yet.
     """
     return _find_in_run(Path(path), (SAVED_MODEL, BEST_MODEL))
+
+
+def find_run(path: str | PathLike) -> Path | None:
+    """Returns the run folder at a path, or the one that contains the model at the path; None if there is none."""
+    return next((folder for folder in (Path(path), Path(path).parent) if (folder / RECIPE).is_file()), None)
 
 
 def find_keras_file(path: str | PathLike) -> Path:

@@ -29,7 +29,8 @@ def evaluate(
     """Returns the accuracy on labeled images.
 
     Labels are matched to the model's classes by name. If either the model or the dataset has no names (only the indices
-    "0", "1", ...), or if they have no name in common, labels are matched by index.
+    "0", "1", ...), or if they have no name in common, labels are matched by index. Data without images of some of the
+    model's classes is evaluated on the others.
 
     Args:
         model: A predictor from `load_predictor`, or a Keras model.
@@ -65,7 +66,8 @@ def evaluate(
         for images, labels in batches.as_numpy_iterator():
             pixels = luma(images).numpy() if converts_to_gray else images
             probabilities = finite_probabilities(predictor, pixels)  # (batch, classes)
-            _check_num_classes(probabilities.shape[1], len(class_indices))
+            if predictor.class_names is None:
+                _check_num_classes(probabilities.shape[1], len(class_indices))
             order = np.argsort(-probabilities, axis=1, kind="stable")
             ranks.append(np.argmax(order == class_indices[labels][:, None], axis=1))
     ranks = np.concatenate(ranks)
@@ -76,14 +78,14 @@ def _match_classes(model_names: tuple[str, ...] | None, data_names: tuple[str, .
     """Returns the index of each class of the data among the classes of the model.
 
     Raises:
-        InputError: The number of classes differs, or only some of the names match.
+        InputError: Some names of the data are unknown to the model, or without names the number of classes differs.
     """
     by_index = np.arange(len(data_names))
     if model_names is None:
         return by_index
-    _check_num_classes(len(model_names), len(data_names))
-    if set(model_names) == set(data_names):
+    if set(data_names) <= set(model_names):  # not every class of the model needs images
         return np.array([model_names.index(name) for name in data_names])
+    _check_num_classes(len(model_names), len(data_names))
     if set(model_names) & set(data_names):
         raise InputError(
             f"the classes {_show_names(data_names, model_names)} of the dataset are unknown to the model, which has "

@@ -11,9 +11,11 @@ from typing import Any
 import keras
 
 from keras_cct.data.augment.plan import AugmentationPlan
-from keras_cct.data.images import ImageSet
+from keras_cct.data.images import ImageSet, RecordImages
 from keras_cct.data.pipeline import evaluation_batches, training_batches
 from keras_cct.data.sources.open import open_data
+from keras_cct.data.sources.scan import LabeledFile
+from keras_cct.data.sources.split import write_split
 from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.errors import InputError
 from keras_cct.export.saved_model import export_saved_model
@@ -63,6 +65,7 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> Ru
     recipe = with_absolute_paths(recipe)
     run = _Run.prepare(recipe)
     folder = RunFolder.create(Path(output))
+    run.write_split(folder)
     folder.write_recipe(recipe.to_yaml())
     return _finish(recipe, run.fit(folder, log_wandb), folder)
 
@@ -96,7 +99,7 @@ def resume(path: str | PathLike, log_wandb: bool = False, **overrides: Any) -> R
         folder.remove_partial_files()
         return _finish(recipe, state.rows, folder)
     folder.remove_partial_files()
-    run = _Run.prepare(recipe, state)
+    run = _Run.prepare(recipe, state, folder.split if folder.split.exists() else None)
     folder.remove_results()
     folder.write_recipe(recipe.to_yaml())
     return _finish(recipe, run.fit(folder, log_wandb), folder)
@@ -120,9 +123,17 @@ def _changed_recipe(folder: RunFolder, overrides: dict[str, Any]) -> Recipe:
 def _finish(recipe: Recipe, rows: list[EpochMetrics], folder: RunFolder) -> RunFolder:
     best = next(row for row in rows if row["epoch"] == best_epochs(rows, recipe.eval_metric)[0])
     folder.remove_results()
-    draw_curves(rows, f"{recipe.model} on {recipe.dataset}", folder.curves)
-    export_saved_model(read_keras_file(folder.best_model), folder.saved_model)
-    log.info("best epoch %d: top-1 %.2f %%; SavedModel in %s", best["epoch"], best["eval_top1"], folder.saved_model)
+    model = read_keras_file(folder.best_model)
+    draw_curves(rows, f"{recipe.model} on {recipe.dataset}", folder.curves, model.output_shape[-1])
+    export_saved_model(model, folder.saved_model)
+    log.info(
+        "best epoch %d of %d: validation top-1 %.2f %%; models, metrics and curves are in %s; next: `keras_cct predict "
+        "%s IMAGE ...`, `keras_cct evaluate %s DATA`, `keras_cct export %s model.onnx --format onnx`",
+        best["epoch"],
+        len(rows),
+        best["eval_top1"],
+        *[folder.path] * 4,
+    )
     return folder
 
 
@@ -151,8 +162,13 @@ class _Run:
     state: RunState | None
 
     @classmethod
-    def prepare(cls, recipe: Recipe, state: RunState | None = None) -> "_Run":
+    def prepare(cls, recipe: Recipe, state: RunState | None = None, split_file: Path | None = None) -> "_Run":
         """Returns a run, after checking everything that can be checked before training.
+
+        Args:
+            recipe: The recipe.
+            state: The state to resume from, if there is one.
+            split_file: The split that the run has saved, if it has.
 
         Raises:
             InputError: The recipe or the images cannot be used, or the state does not belong to them.
@@ -160,7 +176,7 @@ class _Run:
         distribution = local_distribution()
         batch_size = recipe.batch_size * distribution.num_devices
         plan = plan_training(recipe, batch_size, loads_weights=state is None)
-        train_data, eval_data = open_data(recipe)
+        train_data, eval_data = open_data(recipe, split_file)
         batch_size = limit_batch_size(
             batch_size, len(train_data), distribution.num_devices, plan.augmentation.mixing.is_active
         )
@@ -176,6 +192,13 @@ class _Run:
         if state is not None:
             state.check(model, run.data_fingerprint)
         return run
+
+    def write_split(self, folder: RunFolder) -> None:
+        """Writes which images of a folder belong to which split, if the images are files in a folder."""
+        data_dir = Path(self.recipe.data_dir)
+        splits = [_labeled_files(data, data_dir) for data in (self.train_data, self.eval_data)]
+        if self.recipe.data_dir and data_dir.is_dir() and all(splits):
+            write_split(folder.split, data_dir, *splits)
 
     @property
     def batch_size(self) -> int:
@@ -254,7 +277,7 @@ class _Run:
             *([AverageEvaluation(self.evaluation_batches())] if recipe.model_ema else []),
             summary,
             Checkpoints(folder, summary, self.plain_model, recipe.eval_metric, recipe.checkpoint_hist),
-            Progress(recipe.total_epochs, num_steps, self.batch_size, first_step),
+            Progress(recipe.total_epochs, num_steps, self.batch_size, first_step, len(self.train_data.class_names)),
             StateSaver(folder.state, summary, saved_steps, self.data_fingerprint, first_step),
         ]
 
@@ -282,6 +305,15 @@ class _Run:
         log.info("pixels normalized with mean %s and std %s", _listed(recipe.mean), _listed(recipe.std))
         if self.start != (0, 0):
             log.info("resuming after %d epochs and %d steps", *self.start)
+
+
+def _labeled_files(data: ImageSet, folder: Path) -> list[LabeledFile]:
+    """Returns path and class of every image; an empty list if some are not files in the folder."""
+    names = () if isinstance(data, RecordImages) else data.names
+    is_inside = [Path(name).is_relative_to(folder) for name in names]
+    if isinstance(data, RecordImages) or not is_inside or not all(is_inside):
+        return []
+    return [(name, data.class_names[label]) for name, label in zip(names, data.labels, strict=True)]
 
 
 def _listed(values: tuple[float, ...]) -> str:
