@@ -63,7 +63,8 @@ def natural_sort_key(text: str) -> tuple:
 
 def contains_images(folder: Path) -> bool:
     """Returns whether a folder contains image files directly."""
-    return any(has_image_suffix(entry.name) and not entry.is_dir() for entry in os.scandir(folder))
+    with os.scandir(folder) as entries:
+        return any(has_image_suffix(entry.name) and not entry.is_dir() for entry in entries)
 
 
 def _scan(folder: Path, found: list[str], skipped: list[str], ancestors: set[str]) -> None:
