@@ -21,6 +21,8 @@ from .create import (
 from .data.sample import load_sample as load_sample
 from .data.sources.open import open_data as open_data
 from .errors import InputError as InputError
+from .explanation.maps import Explanation as Explanation, explain as explain
+from .explanation.pictures import head_grid as head_grid, overlay as overlay
 from .export.model import export_model as export_model
 from .export.runtime import load_predictor as load_predictor
 from .export.saved_model import export_saved_model as export_saved_model

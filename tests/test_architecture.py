@@ -76,6 +76,7 @@ ROOMS = {
         "prediction",
         "evaluation",
     ],
+    "explanation": ["maps", "pictures"],
     "export": [
         "tensorflow_process",
         "saved_model",
