@@ -11,9 +11,11 @@ from typing import Any, NoReturn
 from keras_cct.cli.benchmark import add_benchmark
 from keras_cct.cli.convert import add_convert
 from keras_cct.cli.data import add_data
+from keras_cct.cli.explain import add_explain
 from keras_cct.cli.export import add_export
 from keras_cct.cli.inference import add_inference
 from keras_cct.cli.models import add_models
+from keras_cct.cli.summary import add_summary
 from keras_cct.cli.train import add_train
 from keras_cct.errors import InputError
 
@@ -93,8 +95,10 @@ def _create_parser() -> argparse.ArgumentParser:
     add_train(commands)
     add_data(commands)
     add_inference(commands)
+    add_explain(commands)
     add_export(commands)
     add_benchmark(commands)
     add_convert(commands)
     add_models(commands)
+    add_summary(commands)
     return parser
