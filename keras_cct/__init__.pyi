@@ -65,6 +65,10 @@ from .recipe import (
     Recipe as Recipe,
     load_recipe as load_recipe,
 )
+from .training.average import (
+    WeightAverage as WeightAverage,
+    average_checkpoints as average_checkpoints,
+)
 from .training.optimizers import create_optimizer as create_optimizer
 from .training.run import (
     resume as resume,

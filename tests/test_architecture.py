@@ -109,11 +109,13 @@ ROOMS = {
         "callbacks",
         "state",
         "checkpoints",
+        "average",
         "loggers",
         "run",
     ],
     "cli": [
         "frameworks",
+        "average",
         "summary",
         "models",
         "data",
