@@ -2,7 +2,7 @@
 
 import csv
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from keras_cct.data.images import ImageSet
 from keras_cct.data.pipeline import evaluation_batches
 from keras_cct.data.sources.open import open_data
 from keras_cct.data.unreadable import raising_input_errors
-from keras_cct.errors import InputError, check_count
+from keras_cct.errors import InputError, check_count, check_setting
 from keras_cct.files import reading, replacing
 from keras_cct.recipe.loading import load_recipe
 from keras_cct.recipe.recipe import Recipe
@@ -58,6 +58,7 @@ def average_checkpoints(run: str | PathLike, top: int | None = None) -> WeightAv
 
     Reference: Wortsman et al. 2022, arXiv:2203.05482.
     """
+    check_setting("run", run, isinstance(run, str | PathLike), "the path of a run folder")
     folder = RunFolder.open(Path(run))
     if top is not None and check_count("top", top) < 2:
         raise InputError(f"top must be at least 2, got {top}.")
@@ -71,9 +72,10 @@ def average_checkpoints(run: str | PathLike, top: int | None = None) -> WeightAv
     _, data = open_data(recipe)
     model = read_keras_file(folder.checkpoint(epochs[0]))
     average = _mean_weights([folder.checkpoint(epoch) for epoch in epochs])
-    best_value = _evaluate(model, data, recipe)
+    evaluate = _evaluator(model, data, recipe)
+    best_value = evaluate()
     model.set_weights(average)
-    value = _evaluate(model, data, recipe)
+    value = evaluate()
     is_better = value < best_value if recipe.eval_metric == "loss" else value > best_value
     if is_better:
         with replacing(folder.average_model) as temporary:
@@ -105,8 +107,8 @@ def _mean_weights(paths: Sequence[Path]) -> list[np.ndarray]:
     return [(total / len(paths)).astype("float32") for total in sums.values()]
 
 
-def _evaluate(model: keras.Model, data: ImageSet, recipe: Recipe) -> float:
-    """Returns the recipe's `eval_metric` of a model; accuracies in percent."""
+def _evaluator(model: keras.Model, data: ImageSet, recipe: Recipe) -> Callable[[], float]:
+    """Returns a function that evaluates the recipe's `eval_metric` of a model; accuracies in percent."""
     evaluated = keras.Model(model.input, model.output)  # compiled instead of the model, which is saved without a loss
     evaluated.compile(
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
@@ -116,9 +118,13 @@ def _evaluate(model: keras.Model, data: ImageSet, recipe: Recipe) -> float:
         ],
     )
     batch_size = recipe.batch_size * recipe.validation_batch_size_multiplier
-    with raising_input_errors(data):
-        batches: Any = evaluation_batches(data, recipe, model.input_shape[1:], batch_size)
-        value = evaluated.evaluate(batches, verbose=0, return_dict=True)[recipe.eval_metric]
-    if not np.isfinite(value):
-        raise InputError(f"the {recipe.eval_metric} of the run's model is {value}. Its training may have diverged.")
-    return float(value) * (1 if recipe.eval_metric == "loss" else 100)
+    batches: Any = evaluation_batches(data, recipe, model.input_shape[1:], batch_size)
+
+    def evaluate() -> float:
+        with raising_input_errors(data):
+            value = evaluated.evaluate(batches, verbose=0, return_dict=True)[recipe.eval_metric]
+        if not np.isfinite(value):
+            raise InputError(f"the {recipe.eval_metric} of the run's model is {value}. Its training may have diverged.")
+        return float(value) * (1 if recipe.eval_metric == "loss" else 100)
+
+    return evaluate
