@@ -21,11 +21,14 @@ from .create import (
 from .data.sample import load_sample as load_sample
 from .data.sources.open import open_data as open_data
 from .errors import InputError as InputError
+from .evaluation.evaluate import (
+    Evaluation as Evaluation,
+    evaluate as evaluate,
+)
 from .export.model import export_model as export_model
 from .export.runtime import load_predictor as load_predictor
 from .export.saved_model import export_saved_model as export_saved_model
 from .facts.datasets import class_names as class_names
-from .inference.evaluation import evaluate as evaluate
 from .inference.keras_model import KerasPredictor as KerasPredictor
 from .inference.prediction import (
     Prediction as Prediction,
