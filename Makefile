@@ -14,6 +14,7 @@ RUN := runs/$(shell date +%Y%m%d-%H%M%S)-sample
 train: $(VENV)/ready
 	$(BIN)/python train_keras.py --output $(RUN)
 	$(BIN)/keras_cct predict $(RUN)/saved_model examples/images/sneaker.png
+	@echo "report: $(RUN)/report.html"
 
 test: $(VENV)/ready
 	KERAS_BACKEND=tensorflow $(PYTEST)

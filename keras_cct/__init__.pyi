@@ -61,6 +61,8 @@ from .recipe import (
     Recipe as Recipe,
     load_recipe as load_recipe,
 )
+from .report.comparison import write_comparison as write_comparison
+from .report.run_report import write_report as write_report
 from .training.optimizers import create_optimizer as create_optimizer
 from .training.run import (
     resume as resume,

@@ -15,6 +15,7 @@ from keras_cct.cli.evaluate import add_evaluate
 from keras_cct.cli.export import add_export
 from keras_cct.cli.inference import add_predict
 from keras_cct.cli.models import add_models
+from keras_cct.cli.report import add_report
 from keras_cct.cli.train import add_train
 from keras_cct.errors import InputError
 
@@ -95,6 +96,7 @@ def _create_parser() -> argparse.ArgumentParser:
     add_data(commands)
     add_evaluate(commands)
     add_predict(commands)
+    add_report(commands)
     add_export(commands)
     add_benchmark(commands)
     add_convert(commands)

@@ -70,9 +70,8 @@ def _evaluate(options: argparse.Namespace) -> None:
             on_batch=advance,
         )
     print(f"{len(data)} images: top-1 {evaluation.top1:.2f} %, top-5 {evaluation.top5:.2f} %")
-    print(
-        f"loss {evaluation.loss:.4f}, macro F1 {evaluation.macro_f1:.2f} %, {evaluation.images_per_second:,.0f} images/s"
-    )
+    speed = f"{evaluation.images_per_second:,.0f} images/s"
+    print(f"loss {evaluation.loss:.4f}, macro F1 {evaluation.macro_f1:.2f} %, {speed}")
     print(
         f"calibration error {evaluation.calibration_error:.2f} %, {evaluation.calibrated_error:.2f} % with temperature "
         f"{evaluation.temperature:.3g}"

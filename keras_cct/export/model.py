@@ -18,6 +18,7 @@ from keras_cct.export.conversion import Conversion, write_conversion_source
 from keras_cct.export.images import select_images
 from keras_cct.export.saved_model import verify_signatures, write_saved_model
 from keras_cct.export.settings import ExportSettings
+from keras_cct.export.temperature import divided_logits, resolve_temperature
 from keras_cct.export.tensorflow_process import call_on_tensorflow
 from keras_cct.export.verification import Baseline, ExportReport, check_accuracy_drop, compare
 from keras_cct.files import replacing
@@ -44,6 +45,7 @@ class ExportFields(TypedDict, total=False):
     data: "tuple[ImageSet, ImageSet] | None"
     max_drop: float
     overwrite: bool
+    temperature: float | str | None
 
 
 def export_model(
@@ -62,7 +64,8 @@ def export_model(
         path: The new artifact: a folder for "savedmodel" and "openvino", a file for "onnx" (`.onnx`) and "litert"
             (`.tflite`). With several formats, a folder that contains one artifact per format.
         format: One or more of "savedmodel", "onnx", "openvino" and "litert".
-        **settings: Fields of `ExportSettings`: `dtype`, `batch_size`, `class_names`, `data`, `max_drop`, `overwrite`.
+        **settings: Fields of `ExportSettings`: `dtype`, `batch_size`, `class_names`, `data`, `max_drop`, `overwrite`,
+            `temperature`.
 
     Returns:
         One report per format: size, difference from Keras, agreement and latency.
@@ -92,8 +95,9 @@ def export_model(
         class_names=head.class_names if names is None else check_class_names(names, head.num_classes),
         dtype=chosen.dtype,
         recipe=recipe,
+        temperature=resolve_temperature(model, chosen),
     )
-    with _replacing_artifact(path) as temporary:
+    with divided_logits(model, metadata.temperature), _replacing_artifact(path) as temporary:
         return _Export(model, metadata, chosen).write(temporary, path)
 
 

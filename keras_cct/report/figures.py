@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from keras_cct.evaluation.calibration import THRESHOLDS, Reliability, accuracy_above
 from keras_cct.evaluation.evaluate import Evaluation
-from keras_cct.report.theme import BLUE, GRAY, GREEN, ORANGE, SERIES, TEXT, figure_style
+from keras_cct.report.theme import BLUE, ORANGE, SERIES, TEXT, figure_style
 
 SIZE = (4.6, 3.1)
 """Width and height in inches, for which texts are readable on a phone."""
