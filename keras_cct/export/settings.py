@@ -38,8 +38,8 @@ class ExportSettings:
             images. int8 also calibrates on training images and measures the accuracy on all evaluation images.
         max_drop: Maximum drop in top-1 accuracy with int8, in percentage points.
         overwrite: Whether to replace an existing artifact.
-        temperature: Divides the logits, which calibrates the probabilities: a number in [0.01, 100], "auto" to fit it on the
-            evaluation images, or None for 1.
+        temperature: Divides the logits, which calibrates the probabilities: a number in [0.01, 100], "auto" to fit it
+            on the evaluation images, or None for 1.
 
     Raises:
         InputError: A value is unknown or out of range.

@@ -100,11 +100,11 @@ def _list_tiles(record: RunRecord, model: keras.Model, evaluation: Evaluation | 
                 f"{evaluation.calibration_error:.2f} %",
                 f"{evaluation.calibrated_error:.2f} % with temperature {evaluation.temperature:.3g}",
             ),
-            ("inference", f"{evaluation.images_per_second:,.0f} images/s", "Keras, on the machine of this report"),
+            ("inference, images/s", f"{evaluation.images_per_second:,.0f}", f"in Keras on {cpu_name()}"),
         ]
     tiles.insert(2, ("loss", f"{loss:.4f}", "cross-entropy in nats"))
     if speed is not None:
-        tiles.append(("training", f"{speed:,.0f} images/s", "in the best epoch"))
+        tiles.append(("training, images/s", f"{speed:,.0f}", "in the best epoch"))
     size = "x".join(map(str, model.input_shape[1:]))
     tiles.append(("parameters", f"{model.count_params():,}", f"images of {size}"))
     return [dict(zip(("label", "value", "note"), tile, strict=True)) for tile in tiles]
@@ -140,7 +140,7 @@ def _describe_evaluation(evaluation: Evaluation, model: keras.Model) -> dict[str
         "num_images": f"{len(evaluation):,}",
         "num_classes": len(names),
         "confusion": Markup(to_svg(confusion, "confusion")),
-        "matrix_size": round(72 * confusion.get_figwidth()),
+        "matrix_size": min(max(320, 24 * len(names)), 760),
         "confused": confused,
         "classes": classes,
         "calibration": _describe_calibration(evaluation),
@@ -155,7 +155,7 @@ def _describe_calibration(evaluation: Evaluation) -> str:
     return (
         f"On average, confidence and accuracy differ by {evaluation.calibration_error:.2f} percentage points. "
         f"The model is {kind}: dividing its logits by {evaluation.temperature:.3g} reduces the difference to "
-        f"{evaluation.calibrated_error:.2f}. `keras_cct export --temperature auto` does this."
+        f"{evaluation.calibrated_error:.2f}."
     )
 
 
