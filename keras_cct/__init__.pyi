@@ -25,6 +25,8 @@ from .evaluation.evaluate import (
     Evaluation as Evaluation,
     evaluate as evaluate,
 )
+from .explanation.maps import Explanation as Explanation, explain as explain
+from .explanation.pictures import head_grid as head_grid, overlay as overlay
 from .export.model import export_model as export_model
 from .export.runtime import load_predictor as load_predictor
 from .export.saved_model import export_saved_model as export_saved_model

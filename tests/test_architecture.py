@@ -76,6 +76,7 @@ ROOMS = {
         "prediction",
     ],
     "evaluation": ["class_matching", "views", "metrics", "calibration", "evaluate", "files"],
+    "explanation": ["maps", "pictures"],
     "export": [
         "tensorflow_process",
         "saved_model",

@@ -14,6 +14,19 @@ LOSSLESS_SIDE = 64
 _QUALITY = 80
 
 
+def enlarge(pixels: np.ndarray) -> np.ndarray:
+    """Repeats the pixels of a small image, so that a map on top of it is smooth.
+
+    Args:
+        pixels: Array of shape (height, width, channels).
+
+    Returns:
+        An array with both sides enlarged by the same integer factor, up to `MAX_SIDE` pixels.
+    """
+    factor = max(1, MAX_SIDE // max(pixels.shape[:2]))
+    return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
 def to_data_uri(pixels: np.ndarray) -> str:
     """Returns an image as a data URI: PNG up to 64 pixels, a smaller WebP beyond.
 

@@ -20,7 +20,7 @@ from keras_cct.report.artifact_table import measure_artifacts
 from keras_cct.report.confusion_figure import draw_confusion
 from keras_cct.report.figures import draw_accuracy_above, draw_reliability, draw_series
 from keras_cct.report.page import write_page
-from keras_cct.report.pictures import LOSSLESS_SIDE, to_data_uri
+from keras_cct.report.pictures import LOSSLESS_SIDE, enlarge, to_data_uri
 from keras_cct.report.run_metrics import Progress, evaluate_run, no_progress
 from keras_cct.report.run_record import RunRecord
 from keras_cct.report.theme import to_svg
@@ -166,7 +166,7 @@ def _describe_mistakes(evaluation: Evaluation, model: keras.Model) -> dict[str, 
         try:
             maps = explain(model, np.stack([mistake.pixels for mistake in mistakes])).pooling
             for shown, pooling in zip(pictures, maps, strict=True):
-                shown.append(overlay(shown[0], pooling))
+                shown.append(overlay(enlarge(shown[0]), pooling))
             note = "Left: the image as the model sees it. Right: the weight of each patch when the tokens are pooled."
         except InputError as error:
             note = f"{note} The pooling map is not available: {error}"

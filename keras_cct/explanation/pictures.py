@@ -1,0 +1,104 @@
+"""Pictures of explanations: maps over images, and grids of the heads of all blocks."""
+
+import difflib
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from keras_cct.errors import InputError, check_choice, check_setting, is_number
+from keras_cct.explanation.maps import Explanation
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
+
+INTERPOLATIONS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+DEFAULT_COLOR_MAP = "viridis"
+
+_GAP = 4
+"""White pixels between the heads of a grid."""
+_WHITE = 255
+
+
+def overlay(
+    image: np.ndarray,
+    values: np.ndarray,
+    *,
+    interpolation: str = "bilinear",
+    color_map: str = DEFAULT_COLOR_MAP,
+    alpha: float = 0.5,
+) -> np.ndarray:
+    """Draws a map over an image. The smallest and largest value get the ends of the color map.
+
+    Args:
+        image: Array of shape (height, width, channels) with 1 or 3 channels, pixels in [0, 255].
+        values: Array of shape (rows, columns), for example one pooling map; it is resized to the image.
+        interpolation: Interpolation of the map, "nearest", "bilinear" or "bicubic".
+        color_map: Name of a Matplotlib color map.
+        alpha: Opacity of the map, from 0 (only the image) to 1 (only the map).
+
+    Returns:
+        uint8 array of shape (height, width, 3).
+
+    Raises:
+        InputError: An array has the wrong shape or contains NaN or infinity, or an argument is unknown or out of range.
+    """
+    pixels = np.asarray(image)
+    if pixels.ndim != 3 or pixels.shape[-1] not in (1, 3):
+        raise InputError(f"image must have shape (height, width, 1 or 3), got {pixels.shape}.")
+    values = np.asarray(values, "float32")
+    if values.ndim != 2 or not np.isfinite(values).all():
+        raise InputError(f"values must be a finite array of shape (rows, columns), got shape {values.shape}.")
+    check_choice("interpolation", interpolation, tuple(INTERPOLATIONS))
+    check_setting("alpha", alpha, is_number(alpha) and 0 <= alpha <= 1, "a number in [0, 1]")
+    height, width, _ = pixels.shape
+    low, high = values.min(), values.max()
+    scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
+    resized = np.asarray(Image.fromarray(scaled).resize((width, height), INTERPOLATIONS[interpolation]))
+    colors = 255 * _find_color_map(color_map)(resized)[..., :3]  # (height, width, 3)
+    return np.clip(np.round(alpha * colors + (1 - alpha) * pixels), 0, 255).astype("uint8")
+
+
+def head_grid(
+    image: np.ndarray, explanation: Explanation, index: int = 0, manifold: str | None = None, **style: str | float
+) -> np.ndarray:
+    """Draws the attention that each head of each block pays to the patches.
+
+    Args:
+        image: Array of shape (height, width, channels) with 1 or 3 channels, pixels in [0, 255].
+        explanation: The explanation of a batch.
+        index: Index of the image in the batch.
+        manifold: Name of a manifold to draw its similarity maps instead of the attention weights.
+        **style: Arguments of `overlay`.
+
+    Returns:
+        uint8 array of shape (height, width, 3): one row of overlays per block from top to bottom, one column per head.
+
+    Raises:
+        InputError: The attention does not compare tokens on this manifold, or an argument of `overlay` is invalid.
+    """
+    maps = explanation.head_maps(manifold)[index]  # (blocks, heads, rows, columns)
+    rows = [[overlay(image, head, **style) for head in block] for block in maps]  # pyright: ignore[reportArgumentType]
+    height, width, _ = image.shape
+    num_blocks, num_heads = maps.shape[:2]
+    shape = (num_blocks * (height + _GAP) - _GAP, num_heads * (width + _GAP) - _GAP, 3)
+    grid = np.full(shape, _WHITE, "uint8")
+    for block, row in enumerate(rows):
+        for head, picture in enumerate(row):
+            top, left = block * (height + _GAP), head * (width + _GAP)
+            grid[top : top + height, left : left + width] = picture
+    return grid
+
+
+def _find_color_map(name: str) -> "Colormap":
+    from matplotlib import colormaps
+
+    if name not in colormaps:
+        matches = difflib.get_close_matches(str(name), list(colormaps), n=1)
+        hint = f"Did you mean {matches[0]!r}?" if matches else "Use a name of Matplotlib's, such as 'viridis'."
+        raise InputError(f"color_map={name!r} is unknown. {hint}")
+    return colormaps[name]
