@@ -16,7 +16,7 @@ from keras_cct.report.page import write_page
 from keras_cct.report.run_metrics import Progress, RunMetrics, measure_run, no_progress
 from keras_cct.report.run_record import RunRecord, find_runs
 from keras_cct.report.theme import to_svg
-from keras_cct.training.environment import cpu_name, package_version
+from keras_cct.training.environment import package_version
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _COLUMNS = {
     "top5": ("top-5, %", 2),
     "macro_f1": ("macro F1, %", 2),
     "loss": ("loss", 4),
-    "calibration_error": ("calibration error, %", 2),
+    "calibration_error": ("ECE, %", 2),
     "training_speed": ("training, images/s", 0),
     "images_per_second": ("inference, images/s", 0),
     "parameters": ("parameters", 0),
@@ -59,10 +59,10 @@ class _Run:
         return numbers
 
     @property
-    def experiment(self) -> Recipe:
+    def experiment(self) -> str:
         """The recipe without the keys that do not make it another experiment."""
         defaults = {field.name: field.default for field in dataclasses.fields(Recipe)}
-        return dataclasses.replace(self.record.recipe, **{key: defaults[key] for key in _NOT_COMPARED})
+        return dataclasses.replace(self.record.recipe, **{key: defaults[key] for key in _NOT_COMPARED}).to_yaml()
 
 
 def write_comparison(
@@ -96,7 +96,7 @@ def write_comparison(
     for run in measured[1:]:
         _check_same_data(measured[0].record, run.record, _describe_data(measured[0]), _describe_data(run))
     names = _name_runs(records)
-    groups: dict[Recipe, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for name, run in zip(names, compared, strict=True):
         groups.setdefault(run.experiment, []).append(name)
     by_name = dict(zip(names, compared, strict=True))
@@ -107,7 +107,6 @@ def write_comparison(
         Path(output),
         version=package_version("keras_cct"),
         dataset=records[0].recipe.dataset,
-        cpu=cpu_name(),
         headers=[_COLUMNS[name][0] for name in columns],
         groups=[_describe_group([by_name[name] for name in members], members, columns) for members in groups.values()],
         runs=[{"name": name, "cells": _list_cells(run.numbers, columns)} for name, run in by_name.items()],
@@ -165,7 +164,7 @@ def _describe_group(runs: Sequence[_Run], names: Sequence[str], columns: Sequenc
         cells.append({"text": cell, "value": statistics.mean(values) if values else -1})
     recipe = runs[0].record.recipe
     seeds = ", ".join(str(run.record.recipe.seed) for run in runs)
-    label = names[0] if len(runs) == 1 else f"{recipe.model}: {len(runs)} seeds ({seeds})"
+    label = names[0] if len(runs) == 1 else f"{recipe.model}, seeds {seeds}"
     return {"name": label, "cells": cells}
 
 
@@ -180,6 +179,6 @@ def _list_differences(recipes: Sequence[Recipe]) -> list[dict[str, object]]:
     differences = []
     for field in dataclasses.fields(Recipe):
         values = [getattr(recipe, field.name) for recipe in recipes]
-        if len(set(values)) > 1:
+        if any(value != values[0] for value in values):
             differences.append({"key": field.name, "values": [str(value) if value != "" else "—" for value in values]})
     return differences
