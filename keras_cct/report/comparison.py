@@ -10,6 +10,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from keras_cct.errors import InputError
+from keras_cct.facts.datasets import standard_name
 from keras_cct.recipe.recipe import Recipe
 from keras_cct.report.figures import draw_series
 from keras_cct.report.page import write_page
@@ -90,7 +91,7 @@ def write_comparison(
         raise InputError(f"a comparison needs at least two runs, got {', '.join(map(str, paths))}. Add another run.")
     records = [RunRecord.read(path) for path in paths]
     for record in records[1:]:
-        _check_same_data(records[0], record, records[0].recipe.dataset, record.recipe.dataset)
+        _check_same_data(records[0], record, _dataset_name(records[0]), _dataset_name(record))
     compared = [_measure(record, progress) for record in records]
     measured = [run for run in compared if run.metrics is not None]
     for run in measured[1:]:
@@ -125,6 +126,10 @@ def _measure(record: RunRecord, progress: Progress) -> _Run:
     except InputError as error:
         log.warning("%s was not evaluated, its accuracy is that of the training: %s", record.name, error)
         return _Run(record, None)
+
+
+def _dataset_name(record: RunRecord) -> str:
+    return standard_name(record.recipe.dataset.removeprefix("tfds/").removeprefix("keras/"))
 
 
 def _check_same_data(first: RunRecord, second: RunRecord, first_data: str, second_data: str) -> None:

@@ -30,6 +30,8 @@ from keras_cct.weights.formats import read_keras_file
 log = logging.getLogger(__name__)
 
 MAX_CONFUSED = 20
+_EXPLAINED_TOGETHER = 4
+"""Images per call of `explain`, which returns the attention of all blocks: up to 100 MB per image."""
 
 CURVES = {
     "Loss": ({"train_loss": "training", "eval_loss": "evaluation"}, "cross-entropy"),
@@ -164,9 +166,11 @@ def _describe_mistakes(evaluation: Evaluation, model: keras.Model) -> dict[str, 
     pictures: list[list[np.ndarray]] = [[mistake.pixels] for mistake in mistakes]
     if mistakes:
         try:
-            maps = explain(model, np.stack([mistake.pixels for mistake in mistakes])).pooling
-            for shown, pooling in zip(pictures, maps, strict=True):
-                shown.append(overlay(enlarge(shown[0]), pooling))
+            for start in range(0, len(mistakes), _EXPLAINED_TOGETHER):
+                group = pictures[start : start + _EXPLAINED_TOGETHER]
+                maps = explain(model, np.stack([shown[0] for shown in group])).pooling
+                for shown, pooling in zip(group, maps, strict=True):
+                    shown.append(overlay(enlarge(shown[0]), pooling))
             note = "Left: the image as the model sees it. Right: the weight of each patch when the tokens are pooled."
         except InputError as error:
             note = f"{note} The pooling map is not available: {error}"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from fixtures.run_folders import make_run, tiny_images
 from fixtures.small_run import small_data
 
 import keras_cct
@@ -84,6 +85,22 @@ def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
     assert outputs[0][1] == "examples/images/sneaker.png"
     assert len(outputs[0]) == 5
     assert outputs == [outputs[0]] * 4
+
+
+def test_seeds_are_trained_into_one_folder_and_compared(capsys, tmp_path, monkeypatch):
+    def fake_train(recipe, output, log_wandb):
+        make_run(output, top1=recipe.seed, seed=recipe.seed)
+
+    monkeypatch.setattr(training_run, "train", fake_train)
+    monkeypatch.setattr(run_metrics, "open_data", tiny_images)
+    assert main(["train", "--seeds", "2", "--seed", "8", "--output", str(tmp_path / "runs")]) == 0
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["comparison.html", "seed-8", "seed-9"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == f"comparison in {tmp_path / 'runs' / 'comparison.html'}"
+    assert lines[0] == f"report in {tmp_path / 'runs' / 'seed-8' / 'report.html'}"
+    assert "seeds 8, 9" in (tmp_path / "runs" / "comparison.html").read_text()
+    assert main(["train", "--seeds", "2", "--output", str(tmp_path / "runs")]) == 2
+    assert "is not empty" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
