@@ -230,8 +230,8 @@ def _choose_names(model_names: tuple[str, ...] | None, data_names: tuple[str, ..
     names = data_names if has_indices_only or model_names is None else model_names
     if len(names) < 2:
         raise InputError(
-            f"the only class is {names[0]!r}, which the model always predicts. Use a model and a dataset with at least "
-            f"two classes."
+            f"the only class is {''.join(names)!r}, which the model always predicts. Use a model and a dataset "
+            f"with at least two classes."
         )
     return names
 

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 import keras
+import numpy as np
 
 from keras_cct.data.sample import load_sample
 from keras_cct.errors import InputError
@@ -45,7 +46,7 @@ def divided_logits(model: keras.Model, temperature: float | None) -> Iterator[No
         yield
         return
     weights = check_serves_pixels(model).weights
-    values = [keras.ops.convert_to_numpy(weight) for weight in weights]
+    values = [np.asarray(keras.ops.convert_to_numpy(weight)) for weight in weights]
     try:
         for weight, value in zip(weights, values, strict=True):
             weight.assign(value / temperature)

@@ -3,6 +3,7 @@
 import contextlib
 import io
 from collections.abc import Iterator
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.colors import LinearSegmentedColormap
@@ -53,7 +54,8 @@ def figure_style(name: str) -> Iterator[None]:
     Args:
         name: Name of the figure, different for each figure of a page: SVG identifiers derive from it.
     """
-    with rc_context({**_SETTINGS, "svg.hashsalt": name}):
+    settings: Any = {**_SETTINGS, "svg.hashsalt": name}
+    with rc_context(settings):
         yield
 
 
