@@ -58,6 +58,11 @@ from .layers import (
 from .models.build import build_model as build_model
 from .models.config import ModelConfig as ModelConfig
 from .models.features import features as features
+from .models.summary import (
+    LayerSummary as LayerSummary,
+    ModelSummary as ModelSummary,
+    summarize as summarize,
+)
 from .models.variants import list_models as list_models
 from .recipe import (
     Recipe as Recipe,

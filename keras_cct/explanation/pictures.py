@@ -1,13 +1,16 @@
 """Pictures of explanations: maps over images, and grids of the heads of all blocks."""
 
 import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 from PIL import Image
 
 from keras_cct.errors import InputError, check_choice, check_setting, is_number
-from keras_cct.explanation.maps import Explanation
+from keras_cct.explanation.maps import Explanation, explain
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
@@ -59,7 +62,7 @@ def overlay(
     low, high = values.min(), values.max()
     scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
     resized = np.asarray(Image.fromarray(scaled).resize((width, height), INTERPOLATIONS[interpolation]))
-    colors = 255 * _find_color_map(color_map)(resized)[..., :3]  # (height, width, 3)
+    colors = 255 * find_color_map(color_map)(resized)[..., :3]  # (height, width, 3)
     return np.clip(np.round(alpha * colors + (1 - alpha) * pixels), 0, 255).astype("uint8")
 
 
@@ -94,7 +97,48 @@ def head_grid(
     return grid
 
 
-def _find_color_map(name: str) -> "Colormap":
+def write_explanations(
+    model: keras.Model,
+    images: Sequence[np.ndarray],
+    pictures: Mapping[str, np.ndarray],
+    folder: Path,
+    **style: str | float,
+) -> None:
+    """Explains images and writes one folder per image: `pooling.png`, `rollout.png` and the heads of all blocks.
+
+    The heads are in `heads.png`; for models that combine manifolds, the similarity maps are in `heads-MANIFOLD.png`.
+
+    Args:
+        model: The model.
+        images: Arrays of the model's input shape, pixels in [0, 255].
+        pictures: What the maps are drawn over, by the name of the image's folder: arrays of shape (height, width,
+            channels) of the same images, of any size.
+        folder: Folder to create.
+        **style: Arguments of `overlay`.
+
+    Raises:
+        InputError: The model cannot be explained, or an argument of `overlay` is invalid.
+    """
+    for pixels, (name, picture) in zip(images, pictures.items(), strict=True):
+        explanation = explain(model, pixels[np.newaxis])
+        (folder / name).mkdir(parents=True)
+        drawn = {
+            "pooling": overlay(picture, explanation.pooling[0], **style),  # pyright: ignore[reportArgumentType]
+            "rollout": overlay(picture, explanation.rollout[0], **style),  # pyright: ignore[reportArgumentType]
+            "heads": head_grid(picture, explanation, **style),
+        }
+        for manifold in explanation.manifolds[0]:
+            drawn[f"heads-{manifold}"] = head_grid(picture, explanation, manifold=manifold, **style)
+        for title, drawing in drawn.items():
+            Image.fromarray(drawing).save(folder / name / f"{title}.png")
+
+
+def find_color_map(name: str) -> "Colormap":
+    """Returns a color map of Matplotlib by its name.
+
+    Raises:
+        InputError: The name is unknown.
+    """
     from matplotlib import colormaps
 
     if name not in colormaps:

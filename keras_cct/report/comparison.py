@@ -33,6 +33,7 @@ _COLUMNS = {
     "training_speed": ("training, images/s", 0),
     "images_per_second": ("inference, images/s", 0),
     "parameters": ("parameters", 0),
+    "macs": ("MACs, M", 1),
 }
 """Header and number of decimals of each column of the table."""
 
@@ -56,7 +57,8 @@ class _Run:
         if speeds:
             numbers["training_speed"] = statistics.median(speeds)
         if self.metrics is not None:
-            numbers |= self.metrics.numbers | {"parameters": self.metrics.parameters}
+            numbers |= self.metrics.numbers
+            numbers |= {"parameters": self.metrics.parameters, "macs": self.metrics.macs / 1e6}
         return numbers
 
     @property
@@ -164,7 +166,7 @@ def _describe_group(runs: Sequence[_Run], names: Sequence[str], columns: Sequenc
         values = [run.numbers[column] for run in runs if column in run.numbers]
         decimals = _COLUMNS[column][1]
         cell = f"{statistics.mean(values):,.{decimals}f}" if values else "—"
-        if len(values) > 1 and column != "parameters":
+        if len(values) > 1 and column not in ("parameters", "macs"):
             cell += f" ± {statistics.stdev(values):,.{decimals}f}"
         cells.append({"text": cell, "value": statistics.mean(values) if values else -1})
     recipe = runs[0].record.recipe

@@ -12,6 +12,7 @@ import keras
 from keras_cct.data.sources.open import open_data
 from keras_cct.evaluation.evaluate import Evaluation, evaluate
 from keras_cct.files import reading, replacing
+from keras_cct.models.summary import summarize
 from keras_cct.report.run_record import RunRecord
 from keras_cct.weights.formats import read_keras_file
 
@@ -31,11 +32,13 @@ class RunMetrics:
 
     Args:
         parameters: Number of parameters.
+        macs: Multiply-accumulate operations for one image, with those of attention and pooling.
         class_names: Names of the classes.
         numbers: The fields of `Evaluation.metrics`.
     """
 
     parameters: int
+    macs: int
     class_names: tuple[str, ...]
     numbers: dict[str, float]
 
@@ -57,7 +60,8 @@ def evaluate_run(record: RunRecord, model: keras.Model, progress: Progress = no_
         evaluation = evaluate(
             model, data, crop_pct=recipe.crop_pct, interpolation=recipe.interpolation, on_batch=advance
         )
-    metrics = RunMetrics(model.count_params(), evaluation.class_names, evaluation.metrics())
+    total = summarize(model).total
+    metrics = RunMetrics(total.parameters, total.macs_with_attention, evaluation.class_names, evaluation.metrics())
     with replacing(record.folder.metrics) as temporary:
         temporary.write_text(json.dumps(dataclasses.asdict(metrics), indent=2) + "\n", encoding="utf-8")
     return evaluation
@@ -74,4 +78,5 @@ def measure_run(record: RunRecord, progress: Progress = no_progress) -> RunMetri
         evaluate_run(record, read_keras_file(model_file), progress)
     with reading(path, "the metrics of a run", "Remove the file; it is written again."):
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return RunMetrics(int(values["parameters"]), tuple(values["class_names"]), dict(values["numbers"]))
+        counts = int(values["parameters"]), int(values["macs"])
+        return RunMetrics(*counts, tuple(values["class_names"]), dict(values["numbers"]))

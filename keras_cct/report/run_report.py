@@ -15,6 +15,7 @@ from keras_cct.errors import InputError
 from keras_cct.evaluation.evaluate import Evaluation
 from keras_cct.evaluation.metrics import most_confused
 from keras_cct.explanation import explain, overlay
+from keras_cct.models.summary import summarize
 from keras_cct.recipe.recipe import Recipe
 from keras_cct.report.artifact_table import measure_artifacts
 from keras_cct.report.confusion_figure import draw_confusion
@@ -108,7 +109,9 @@ def _list_tiles(record: RunRecord, model: keras.Model, evaluation: Evaluation | 
     if speed is not None:
         tiles.append(("training, images/s", f"{speed:,.0f}", "in the best epoch"))
     size = "x".join(map(str, model.input_shape[1:]))
-    tiles.append(("parameters", f"{model.count_params():,}", f"images of {size}"))
+    total = summarize(model).total
+    costs = f"{total.macs_with_attention / 1e6:,.1f} million MACs per image of {size}"
+    tiles.append(("parameters", f"{total.parameters:,}", costs))
     return [dict(zip(("label", "value", "note"), tile, strict=True)) for tile in tiles]
 
 
