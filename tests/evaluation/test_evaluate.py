@@ -5,10 +5,11 @@ import logging
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from fixtures.predictors import FixedPredictor
 
 import keras_cct
-from keras_cct.data.images import LabeledImages
+from keras_cct.data.images import EncodedImages, LabeledImages
 from keras_cct.evaluation.class_matching import read_label_map
 from keras_cct.evaluation.evaluate import evaluate
 from keras_cct.evaluation.files import write_evaluation
@@ -213,3 +214,12 @@ def test_written_files_hold_the_numbers(tmp_path):
     confusion = list(csv.reader((tmp_path / "confusion.csv").read_text().splitlines()))
     assert confusion[0] == ["label", *NAMES]
     assert confusion[2] == ["b", "1", "0", "0", "0", "0", "0"]
+
+
+def test_an_unreadable_image_is_replaced_with_one_warning(caplog):
+    white = tf.io.encode_png(np.full((4, 4, 3), 255, "uint8")).numpy()
+    data = EncodedImages(["a.png", "b.png"], np.array([1, 0]), NAMES, contents=[b"broken", white])
+    evaluation = evaluate(FixedPredictor(np.eye(6)[:2]), data)
+    assert evaluation.labels.tolist() == [0, 0]
+    assert [record.message for record in caplog.records if "a.png" in record.message] == [caplog.messages[0]]
+    assert "'a.png' cannot be read and is replaced by the next image" in caplog.messages[0]
