@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_cct.cli.frameworks import load_frameworks
 from keras_cct.errors import InputError
-from keras_cct.inference.artifacts import RECIPE, SPLIT, find_run
+from keras_cct.inference.artifacts import RECIPE, find_run, saved_split
 from keras_cct.models.variants import variant_config
 from keras_cct.recipe.keys import key_rules
 from keras_cct.recipe.loading import load_recipe
@@ -111,8 +111,7 @@ def open_evaluation_arguments(options: argparse.Namespace) -> "ImageSet":
 
     run = find_run(options.model)
     if options.source is None and run is not None:
-        split_file = run / SPLIT
-        return open_data(load_recipe(run / RECIPE), split_file if split_file.is_file() else None)[1]
+        return open_data(load_recipe(run / RECIPE), saved_split(run))[1]
     options.source = options.source or "sample"
     return open_evaluation(_parse_source_arguments(options))
 

@@ -33,6 +33,11 @@ def find_run(path: str | PathLike) -> Path | None:
     return next((folder for folder in (Path(path), Path(path).parent) if (folder / RECIPE).is_file()), None)
 
 
+def saved_split(run: Path) -> Path | None:
+    """Returns the file with the split of a run's folder of images; None if the run has none."""
+    return run / SPLIT if (run / SPLIT).is_file() else None
+
+
 def find_keras_file(path: str | PathLike) -> Path:
     """Returns the best model of a run folder; any other path unchanged.
 

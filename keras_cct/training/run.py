@@ -19,11 +19,13 @@ from keras_cct.data.sources.split import write_split
 from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.errors import InputError
 from keras_cct.export.saved_model import export_saved_model
+from keras_cct.inference.artifacts import saved_split
 from keras_cct.recipe.loading import load_recipe
 from keras_cct.recipe.recipe import Recipe
 from keras_cct.training.callbacks import AverageEvaluation, EpochMetrics, FiniteLossCheck, Summary
 from keras_cct.training.checkpoints import Checkpoints, best_epochs
 from keras_cct.training.devices import Distribution, choose_precision, local_distribution
+from keras_cct.training.environment import describe_environment, write_environment
 from keras_cct.training.folder import RunFolder
 from keras_cct.training.loggers import Progress, check_wandb, draw_curves, event_writer, wandb_writer
 from keras_cct.training.setup import (
@@ -52,8 +54,8 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> Ru
         log_wandb: Whether to send the metrics to Weights & Biases.
 
     Returns:
-        The run folder: recipe.yml, summary.csv, best.keras, last.keras, checkpoints, state.npz, tensorboard,
-        curves.png and saved_model.
+        The run folder: recipe.yml, environment.json, summary.csv, best.keras, last.keras, checkpoints, state.npz,
+        tensorboard, curves.png and saved_model.
 
     Raises:
         InputError: The recipe or the folder cannot be used; nothing is written in this case. Or the loss became NaN or
@@ -67,6 +69,7 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> Ru
     folder = RunFolder.create(Path(output))
     run.write_split(folder)
     folder.write_recipe(recipe.to_yaml())
+    write_environment(folder.environment, describe_environment(run.distribution.description))
     return _finish(recipe, run.fit(folder, log_wandb), folder)
 
 
@@ -99,7 +102,7 @@ def resume(path: str | PathLike, log_wandb: bool = False, **overrides: Any) -> R
         folder.remove_partial_files()
         return _finish(recipe, state.rows, folder)
     folder.remove_partial_files()
-    run = _Run.prepare(recipe, state, folder.split if folder.split.exists() else None)
+    run = _Run.prepare(recipe, state, saved_split(folder.path))
     folder.remove_results()
     folder.write_recipe(recipe.to_yaml())
     return _finish(recipe, run.fit(folder, log_wandb), folder)
