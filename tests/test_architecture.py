@@ -115,6 +115,7 @@ ROOMS = {
         "callbacks",
         "state",
         "checkpoints",
+        "early_stopping",
         "average",
         "loggers",
         "defaults",

@@ -122,6 +122,18 @@ class Recipe:
     )
     recount: int = recipe_key(1, "Largest number of boxes erased per image.", at_least=1, at_most=100)
     smoothing: float = recipe_key(0.1, "Label smoothing factor.", **DECAY)
+    class_weights: str = recipe_key(
+        "", '"balanced" weighs the loss of each class by the inverse of its number of images.', choices=("", "balanced")
+    )
+    sampler: str = recipe_key(
+        "", '"balanced" draws images of all classes equally often, with replacement.', choices=("", "balanced")
+    )
+    early_stopping: int = recipe_key(
+        0,
+        "Stop after this number of epochs without a better eval_metric; 0 to train all epochs.",
+        at_least=0,
+        at_most=MAX_EPOCHS,
+    )
     batch_size: int = recipe_key(32, "Batch size per device.", at_least=1, at_most=1_000_000)
     validation_batch_size_multiplier: int = recipe_key(
         1, "Evaluation batch size as a multiple of batch_size.", at_least=1, at_most=1000

@@ -25,6 +25,7 @@ from keras_cct.recipe.recipe import Recipe
 from keras_cct.training.callbacks import AverageEvaluation, EpochMetrics, FiniteLossCheck, Summary
 from keras_cct.training.checkpoints import Checkpoints, best_epochs
 from keras_cct.training.devices import Distribution, choose_precision, local_distribution
+from keras_cct.training.early_stopping import EarlyStopping, is_exhausted
 from keras_cct.training.environment import describe_environment, write_environment
 from keras_cct.training.folder import RunFolder
 from keras_cct.training.loggers import Progress, check_wandb, draw_curves, event_writer, wandb_writer
@@ -41,7 +42,10 @@ from keras_cct.weights.formats import read_keras_file
 
 log = logging.getLogger(__name__)
 
-CHANGEABLE_KEYS = ("epochs", "cooldown_epochs", "data_dir", "workers", "checkpoint_hist", "recovery_interval")
+CHANGEABLE_KEYS = (
+    *("epochs", "cooldown_epochs", "early_stopping"),
+    *("data_dir", "workers", "checkpoint_hist", "recovery_interval"),
+)
 """Recipe keys whose values may change when a run is resumed."""
 
 
@@ -81,8 +85,8 @@ def resume(path: str | PathLike, log_wandb: bool = False, **overrides: Any) -> R
     Args:
         path: The run folder.
         log_wandb: Whether to send the metrics to Weights & Biases.
-        **overrides: Recipe keys to change: epochs, cooldown_epochs, data_dir, workers, checkpoint_hist,
-            recovery_interval.
+        **overrides: Recipe keys to change: epochs, cooldown_epochs, early_stopping, data_dir, workers,
+            checkpoint_hist, recovery_interval.
 
     Returns:
         The run folder.
@@ -96,7 +100,7 @@ def resume(path: str | PathLike, log_wandb: bool = False, **overrides: Any) -> R
     folder = RunFolder.open(Path(path))
     recipe = _changed_recipe(folder, overrides)
     state = RunState.read(folder.state) if folder.state.exists() else None
-    if state is not None and state.epoch >= recipe.total_epochs:
+    if state is not None and (state.epoch >= recipe.total_epochs or is_exhausted(state.rows, recipe)):
         if folder.saved_model.exists():
             raise InputError(f"the run in {str(path)!r} has finished its {state.epoch} epochs. Increase epochs.")
         folder.remove_partial_files()
@@ -244,7 +248,7 @@ class _Run:
             if step > 0:
                 self._fit_epochs(epoch, epoch + 1, step, callbacks)
                 epoch += 1
-            if epoch < self.recipe.total_epochs:
+            if epoch < self.recipe.total_epochs and not is_exhausted(summary.rows, self.recipe):
                 self._fit_epochs(epoch, self.recipe.total_epochs, 0, callbacks)
         return summary.rows
 
@@ -280,6 +284,7 @@ class _Run:
             *([AverageEvaluation(self.evaluation_batches())] if recipe.model_ema else []),
             summary,
             Checkpoints(folder, summary, self.plain_model, recipe.eval_metric, recipe.checkpoint_hist),
+            EarlyStopping(summary, recipe),
             Progress(recipe.total_epochs, num_steps, self.batch_size, first_step, len(self.train_data.class_names)),
             StateSaver(folder.state, summary, saved_steps, self.data_fingerprint, first_step),
         ]
