@@ -35,6 +35,7 @@ ROOMS = {
         "unreadable",
         "decode",
         "images",
+        "fingerprint",
         "sample",
         "augment",
         "sources",
@@ -90,7 +91,9 @@ ROOMS = {
         "runtime",
     ],
     "training": [
+        "lock",
         "folder",
+        "termination",
         "devices",
         "torch_optimizers",
         "optimizers",

@@ -9,6 +9,7 @@ from pathlib import Path
 from keras_cct.errors import InputError
 from keras_cct.files import remove_partial, replacing
 from keras_cct.inference.artifacts import BEST_MODEL, RECIPE, SAVED_MODEL
+from keras_cct.training.lock import LOCK
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +25,7 @@ class RunFolder:
     @staticmethod
     def check_is_free(path: Path) -> None:
         """Raises InputError if the path is a file, or a folder with files in it."""
-        if path.is_dir() and any(path.iterdir()):
+        if path.is_dir() and any(file.name != LOCK for file in path.iterdir()):
             raise InputError(f"the output folder {str(path)!r} is not empty. Choose a new one; nothing is overwritten.")
         if path.exists() and not path.is_dir():
             raise InputError(f"the output folder {str(path)!r} is a file. Choose another.")
@@ -73,6 +74,11 @@ class RunFolder:
     def state(self) -> Path:
         """The state to resume from."""
         return self.path / "state.npz"
+
+    @property
+    def data(self) -> Path:
+        """The fingerprint of the data of the run."""
+        return self.path / "data.npz"
 
     @property
     def best_model(self) -> Path:

@@ -39,8 +39,8 @@ def rows_of(folder) -> list[dict]:
 
 def test_run_folder_has_exactly_the_documented_files(run):
     names = sorted(path.name for path in run.path.iterdir())
-    models = ["best.keras", "checkpoints", "curves.png", "last.keras"]
-    assert names == [*models, "recipe.yml", "saved_model", "state.npz", "summary.csv", "tensorboard"]
+    models = ["best.keras", "checkpoints", "curves.png", "data.npz", "last.keras"]
+    assert names == [".lock", *models, "recipe.yml", "saved_model", "state.npz", "summary.csv", "tensorboard"]
     assert sorted(path.name for path in run.checkpoints.iterdir()) == ["epoch-0001.keras", "epoch-0002.keras"]
     assert run.curves.read_bytes().startswith(b"\x89PNG")
     assert keras_cct.load_recipe(run.recipe) == small_recipe()
