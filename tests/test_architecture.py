@@ -106,6 +106,7 @@ ROOMS = {
     ],
     "cli": [
         "frameworks",
+        "streams",
         "models",
         "data",
         "prediction_formats",

@@ -9,6 +9,7 @@ from typing import Any
 from keras_cct.cli.convert import add_checkpoint_dir
 from keras_cct.cli.frameworks import load_frameworks
 from keras_cct.cli.recipe_flags import add_recipe_flags, add_unsupported_flags, recipe_overrides
+from keras_cct.data.sources.source import parse_source
 from keras_cct.errors import InputError
 from keras_cct.inference.artifacts import RECIPE
 from keras_cct.models.variants import variant_config
@@ -26,7 +27,7 @@ def add_train(commands: Any) -> None:
         nargs="?",
         default=argparse.SUPPRESS,
         metavar="DATA",
-        help="folder of images or of IDX files, .npz file, tfds/NAME or keras/NAME (default: the config's dataset)",
+        help="folder of images or of IDX files, .npz file, or name of a dataset (default: the config's dataset)",
     )
     train.add_argument(
         "-c", "--config", help=f"name of a shipped config or path of a YAML file (default: {DEFAULT_CONFIG})"
@@ -34,6 +35,11 @@ def add_train(commands: Any) -> None:
     train.add_argument("--output", metavar="DIR", help="run folder, new or empty (default: runs/TIME-MODEL)")
     train.add_argument("--experiment", metavar="NAME", help="same as --output runs/NAME")
     train.add_argument("--resume", metavar="RUN", help="folder of an interrupted run to resume")
+    train.add_argument(
+        "--allow-changed-data",
+        action="store_true",
+        help="with --resume: continue although the images, labels or files have changed",
+    )
     train.add_argument("--print-recipe", action="store_true", help="print the effective recipe and exit")
     train.add_argument("--log-wandb", action="store_true", help="send the metrics to Weights & Biases")
     train.add_argument("--gpu", metavar="LIST", help="indices of the GPUs to use, e.g. 0 or 0,1 (default: all)")
@@ -50,6 +56,8 @@ def _train(options: argparse.Namespace) -> None:
     if options.resume is not None:
         _resume(options, overrides)
         return
+    if options.allow_changed_data:
+        raise InputError("--allow-changed-data has no effect without --resume. Leave it out.")
     recipe = load_recipe(options.config or DEFAULT_CONFIG, **overrides | _source_keys(options, overrides))
     variant_config(recipe.model)
     if options.print_recipe:
@@ -76,15 +84,16 @@ def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     load_frameworks()
     from keras_cct.training.run import resume
 
-    resume(options.resume, log_wandb=options.log_wandb, **overrides)
+    resume(options.resume, log_wandb=options.log_wandb, allow_changed_data=options.allow_changed_data, **overrides)
 
 
 def _source_keys(options: argparse.Namespace, overrides: dict[str, Any]) -> dict[str, Any]:
-    """Returns the recipe keys that DATA sets."""
+    """Returns the recipe keys that DATA sets: the path of images or, as in other commands, the name of a dataset."""
     data = overrides.get("data_dir")
     if data is None:
         return {}
-    if data.startswith(("tfds/", "keras/")) and not Path(data).exists():
+    has_prefix = data.startswith(("tfds/", "keras/"))
+    if not parse_source(data).data_dir and (has_prefix or "dataset" not in overrides):
         return {"dataset": data, "data_dir": ""}
     # Absolute, so that a run can be resumed from another folder. With the default config, the dataset is named after
     # its path, not "sample".

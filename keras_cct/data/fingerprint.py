@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_cct.data.images import EncodedImages, ImageSet, LabeledImages, RecordImages
+from keras_cct.data.images import ImageSet, LabeledImages, RecordImages
 from keras_cct.errors import InputError
 from keras_cct.files import reading, replacing
 from keras_cct.npz import read_npz
@@ -151,7 +151,11 @@ def _file_stamp(path: str) -> bytes:
 
 def _below_common_folder(names: Sequence[str]) -> tuple[str, ...]:
     """Returns the names without the folders that all of them share, so that a dataset can be moved."""
-    start = os.path.commonprefix(names).rfind(os.sep) + 1
+    if not names:
+        return ()
+    # In sorted order, what the first and the last name share is shared by all.
+    folders = [os.path.dirname(name) for name in (min(names), max(names))]  # noqa: PTH120 # names may not be paths
+    start = len(os.path.join(os.path.commonpath(folders), ""))  # noqa: PTH118
     return tuple(name[start:] for name in names)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_cct.errors import InputError, check_count
+from keras_cct.errors import InputError, check_count, check_instance
 from keras_cct.inference.predictor import Predictor, finite_probabilities
 from keras_cct.inference.predictors import as_predictor
 
@@ -46,10 +46,12 @@ def evaluate(
             infinity.
     """
     from keras_cct.data.decode import ResizeAndCrop, luma
+    from keras_cct.data.images import EncodedImages, LabeledImages, RecordImages
     from keras_cct.data.pipeline import decoded_images
     from keras_cct.data.unreadable import raising_input_errors
 
     predictor = as_predictor(model)
+    check_instance("data", data, (LabeledImages, EncodedImages, RecordImages), "one split of `open_data`")
     height, width, channels = predictor.image_shape
     converts_to_gray = channels == 1 and data.image_shape[-1] == 3
     if data.image_shape[-1] != channels and not converts_to_gray:

@@ -17,7 +17,7 @@ from keras_cct.data.images import ImageSet
 from keras_cct.data.pipeline import evaluation_batches, training_batches
 from keras_cct.data.sources.open import open_data
 from keras_cct.data.unreadable import raising_input_errors
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, check_instance, check_path
 from keras_cct.export.saved_model import export_saved_model
 from keras_cct.recipe.loading import load_recipe
 from keras_cct.recipe.recipe import Recipe
@@ -65,6 +65,8 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> Ru
     """
     if log_wandb:
         check_wandb()
+    check_instance("recipe", recipe, Recipe, "a Recipe")
+    check_path("output", output)
     RunFolder.check_is_free(Path(output))
     recipe = with_absolute_paths(recipe)
     run = _Run.prepare(recipe)
@@ -98,6 +100,7 @@ def resume(
     """
     if log_wandb:
         check_wandb()
+    check_path("path", path)
     folder = RunFolder.open(Path(path))
     with locked(folder.path):
         return _resume(folder, _changed_recipe(folder, overrides), log_wandb, allow_changed_data)

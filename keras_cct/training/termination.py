@@ -9,7 +9,7 @@ from typing import Any
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
 
-class Terminated(SystemExit):  # noqa: N818 - not an error, like SystemExit
+class Terminated(SystemExit):
     """The process received SIGTERM. Unhandled, it ends the process with exit code 143."""
 
     def __init__(self) -> None:
