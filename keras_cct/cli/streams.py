@@ -31,8 +31,8 @@ def lasting_streams() -> Iterator[None]:
 
     File names on Linux are bytes. Those that are not valid UTF-8 are printed with escapes, as on standard error.
     """
-    # Python sets the streams to None if the process starts without them.
-    streams = sys.stdout, sys.stderr = [stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr)]
+    sys.stdout, sys.stderr = sys.stdout or _null_stream(), sys.stderr or _null_stream()
+    streams = sys.stdout, sys.stderr
     for stream in streams:
         _reconfigure(stream, errors="backslashreplace")
     try:
@@ -49,6 +49,11 @@ def report(message: str) -> None:
     """Prints a line to standard error, if it is open."""
     with contextlib.suppress(OSError):
         print(message, file=sys.stderr, flush=True)
+
+
+def _null_stream() -> TextIO:
+    """Returns a stream for a process that starts without standard output or standard error, where Python has None."""
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _reconfigure(stream: Any, **settings: str) -> None:

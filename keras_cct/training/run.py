@@ -247,7 +247,8 @@ class _Run:
     def fit(self, folder: RunFolder, log_wandb: bool) -> list[EpochMetrics]:
         """Trains and returns the rows of summary.csv."""
         self._log_start(folder)
-        summary = self._summary(folder, log_wandb)
+        with _explained_os_errors(folder):
+            summary = self._summary(folder, log_wandb)
         epoch, step = self.start
         reading = raising_input_errors(self.train_data, self.eval_data)
         with self.distribution.scope(), _explained_os_errors(folder), reading, deferring_termination() as termination:
