@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from keras_cct.data.images import ImageSet, LabeledImages, RecordImages
-from keras_cct.errors import InputError
 from keras_cct.files import reading, replacing
 from keras_cct.npz import read_npz
 
@@ -136,7 +135,7 @@ def _read_split(arrays: Mapping[str, np.ndarray], name: str) -> SplitFingerprint
     labels, digests = (arrays[f"{name}_{key}"] for key in ("labels", "digests"))
     has_types = labels.dtype == "int64" and digests.dtype == "uint64" and labels.ndim == 1
     if not has_types or labels.shape != digests.shape or len(names) not in (0, len(labels)):
-        raise InputError(f"the arrays of the split {name!r} do not belong together.")
+        raise ValueError(f"the arrays of the split {name!r} do not belong together.")
     return SplitFingerprint("".join(source), names, labels, digests)
 
 

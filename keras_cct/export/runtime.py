@@ -40,7 +40,7 @@ def load_predictor(path: str | PathLike, runtime: str | None = None, compute_dty
     check_path("path", path)
     if runtime is None:
         return open_artifact(path, compute_dtype)
-    check_setting("runtime", runtime, runtime in RUNTIMES, f"one of {', '.join(RUNTIMES)}")
+    check_setting("runtime", runtime, isinstance(runtime, str) and runtime in RUNTIMES, f"one of {', '.join(RUNTIMES)}")
     artifact = find_artifact(path) if runtime == "savedmodel" else find_keras_file(path)
     name = artifact_format(artifact)
     if name == runtime:

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 
 import numpy as np
@@ -141,9 +142,9 @@ def test_a_fingerprint_is_read_as_it_was_written(tmp_path, folder):
 
 
 @pytest.mark.parametrize("key", ["class_names", "train_labels", "evaluation_names"])
-def test_a_damaged_fingerprint_is_one_error(key, tmp_path, folder):
-    path = tmp_path / "data.npz"
-    fingerprint(folder).write(path)
+def test_a_damaged_fingerprint_is_one_error(key, tmp_path):
+    path, named = tmp_path / "data.npz", dataclasses.replace(arrays(), names=["1.png", "2.png", "3.png", "4.png"])
+    DataFingerprint.of(named, named).write(path)
     with np.load(path) as content:
         stored = dict(content)
     for damaged in ({**stored, key: np.zeros((2, 2))}, {name: stored[name] for name in stored if name != key}):
