@@ -344,13 +344,14 @@ def _explained_os_errors(folder: RunFolder) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        path, reason = error.filename, error.strerror or str(error)
+        path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else None
         if path is None:
-            problem = f"training stopped: {reason}"
-        elif Path(os.fsdecode(path)).absolute().is_relative_to(folder.path.absolute()):
-            problem = f"cannot write {os.fsdecode(path)!r}: {reason}"
+            problem = "training stopped"
+        elif Path(path).absolute().is_relative_to(folder.path.absolute()):
+            problem = f"cannot write {path!r}"
         else:
-            problem = f"cannot read {os.fsdecode(path)!r}: {reason}"
+            problem = f"cannot read {path!r}"
         raise InputError(
-            f"{problem}. Fix this, then continue with --resume {folder.path}; all files saved before are intact."
+            f"{problem}: {error.strerror or error}. Fix this, then continue with --resume {folder.path}; all files saved "
+            f"before are intact."
         ) from error
