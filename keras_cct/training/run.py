@@ -352,6 +352,6 @@ def _explained_os_errors(folder: RunFolder) -> Iterator[None]:
         else:
             problem = f"cannot read {path!r}"
         raise InputError(
-            f"{problem}: {error.strerror or error}. Fix this, then continue with --resume {folder.path}; all files saved "
-            f"before are intact."
+            f"{problem}: {error.strerror or error}. Fix this, then continue with --resume {folder.path}; all files "
+            f"saved before are intact."
         ) from error
