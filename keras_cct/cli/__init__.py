@@ -16,7 +16,6 @@ from keras_cct.cli.models import add_models
 from keras_cct.cli.streams import LogHandler, lasting_streams, report
 from keras_cct.cli.train import add_train
 from keras_cct.errors import InputError
-from keras_cct.inference.artifacts import RECIPE
 from keras_cct.training.termination import EXIT_TERMINATED, Terminated, raising_terminated
 
 EXIT_BAD_INPUT = 2
@@ -69,8 +68,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _resume_hint(options: argparse.Namespace) -> str:
     folder = getattr(options, "run_folder", None)
-    has_run = folder is not None and (folder / RECIPE).exists()
-    return f" Resume with `keras_cct train --resume {folder}`." if has_run else ""
+    return "" if folder is None or not folder.exists() else f" Resume with `keras_cct train --resume {folder}`."
 
 
 def _print_warning(message: Warning | str, *_details: object, **_options: object) -> None:
