@@ -42,7 +42,7 @@ def test_functions_check_their_first_arguments(name, value):
         FUNCTIONS[name](value)
 
 
-@pytest.mark.parametrize("value", [None, 5, 2.5, [[]], b"x"])
+@pytest.mark.parametrize("value", [None, 5, 2.5, b"x"])
 def test_functions_check_what_they_do_with_a_model(value, model):
     for call in (
         lambda: keras_cct.features(model, value),
@@ -98,7 +98,7 @@ def test_layers_check_their_arguments_and_sizes(create, shape, message):
     [
         ({"num_layers": 10**6}, "num_layers must be at most 256"),
         ({"dim": 10**30, "num_heads": 1}, "dim must be at most 65,536"),
-        ({"dim": 2**15}, "num_layers=2, dim=32768 and mlp_ratio=1 give .* weights, more than"),
+        ({"dim": 2**15}, "num_layers=2, dim=32768 and mlp_ratio=1.0 give .* weights, more than"),
         ({"num_classes": 10**9}, "num_classes must be at most 1,000,000"),
         ({"input_shape": (10**6, 32, 3)}, "at most 16,384"),
         ({"mlp_ratio": 1e300}, "weights, more than"),
