@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import logging
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -120,7 +121,8 @@ def _os_errors_of_tensorflow(path: Path) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        reason = error.message.splitlines()[0].rpartition("; ")[2]  # "path; No space left on device"
+        # "{{function_node ...}} path; No space left on device [Op:...] name: "
+        reason = re.sub(r"^{{.*?}} | \[Op:.*", "", error.message.splitlines()[0]).rpartition("; ")[2]
         raise OSError(errno.EIO, reason, str(path)) from error
 
 
