@@ -50,7 +50,7 @@ def check_count(name: str, value: object, at_most: int = MAX_COUNT) -> int:
         raise InputError(f"{name} must be an integer, got {value!r}.")
     if value < 1:
         raise InputError(f"{name} must be at least 1, got {value!r}.")
-    if value > at_most:
+    if int(value) > at_most:
         raise InputError(f"{name} must be at most {at_most:,}, got {reprlib.repr(value)}.")
     return int(value)
 

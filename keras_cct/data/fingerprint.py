@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class SplitFingerprint:
         if isinstance(data, RecordImages):
             return cls(f"{data.count} images of {data.name}", (), np.empty(0, "int64"), np.empty(0, "uint64"))
         if isinstance(data, LabeledImages):
-            contents: Iterable[bytes | np.ndarray] = map(np.ascontiguousarray, data.images)
+            contents: Iterable[Any] = map(np.ascontiguousarray, data.images)
         else:
             contents = data.contents if data.contents is not None else map(_file_stamp, data.names)
         digests = b"".join(hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest() for content in contents)
@@ -110,7 +111,7 @@ class DataFingerprint:
 
     def write(self, path: Path) -> None:
         """Writes the fingerprint to an `.npz` file, atomically."""
-        arrays = {"class_names": _to_bytes(self.class_names)}
+        arrays: dict[str, Any] = {"class_names": _to_bytes(self.class_names)}
         for name, split in zip(("train", "evaluation"), self.splits, strict=True):
             arrays |= {f"{name}_source": _to_bytes([split.source]), f"{name}_names": _to_bytes(split.names)}
             arrays |= {f"{name}_labels": split.labels, f"{name}_digests": split.digests}

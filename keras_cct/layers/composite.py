@@ -70,7 +70,7 @@ def check_seed(seed: object) -> int | None:
     """
     if seed is None:
         return None
-    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
+    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or not 0 <= int(seed) <= MAX_SEED:
         raise InputError(f"seed must be None or an integer in [0, {MAX_SEED}], got {reprlib.repr(seed)}.")
     return int(seed)
 

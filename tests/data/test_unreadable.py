@@ -47,6 +47,6 @@ def test_other_errors_of_tensorflow_are_not_converted():
 def test_missing_records_are_an_input_error(tmp_path):
     records = tf.data.TFRecordDataset(str(tmp_path / "gone.tfrecord"))
     split = RecordImages(records, 1, 10, ("a",), "tfds/pets:1.0.0 train")
-    with pytest.raises(InputError, match=r"cannot read the records of the dataset: .*gone.tfrecord; No such file"):
-        with raising_input_errors(split):
-            list(records)
+    message = r"cannot read the records of the dataset: .*gone.tfrecord; No such file"
+    with pytest.raises(InputError, match=message), raising_input_errors(split):
+        list(records)
