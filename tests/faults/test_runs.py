@@ -19,7 +19,7 @@ NUM_KILLS = int(os.environ.get("KERAS_CCT_FAULTS", "2"))
 SEED = int(os.environ.get("KERAS_CCT_FAULTS_SEED", "3"))
 KEYS = {
     "dataset": "small",
-    "epochs": 8 + 3 * NUM_KILLS,
+    "epochs": 6 + 2 * NUM_KILLS,
     "batch-size": 16,
     "warmup-epochs": 1,
     "cooldown-epochs": 0,
@@ -84,7 +84,7 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(data, tmp_path, alone):
             time.sleep(moments.uniform(0, 10))
         else:
             wait_for_a_new_state(process, run.state)
-            time.sleep(moments.uniform(0, 0.5))
+            time.sleep(moments.uniform(0, 0.3))
         if process.poll() is not None:
             break
         process.send_signal(signal.SIGKILL)
