@@ -1,6 +1,7 @@
 # make train: create the environment, train on the bundled sample, export a SavedModel and print a prediction.
 # make test: create the environment and run the tests.
-# make fuzz: corrupt files for every reader, for about an hour; SEED repeats a run. make faults: full disks, killed downloads.
+# make fuzz: corrupt files and absurd arguments, for about an hour; SEED repeats a run.
+# make faults: full and read-only disks, killed downloads and runs; SEED chooses when they are killed.
 
 PYTHON ?= python3
 VENV := .venv
@@ -29,10 +30,10 @@ test-backends: $(VENV)/ready-backends
 	KERAS_BACKEND=torch $(PYTEST) $(PORTABLE)
 
 fuzz: $(VENV)/ready
-	KERAS_BACKEND=tensorflow KERAS_CCT_FUZZ_SECONDS=225 KERAS_CCT_FUZZ_SEED=$${SEED:-$$(date +%s)} $(BIN)/python -m pytest tests/fuzz -rP
+	KERAS_BACKEND=tensorflow KERAS_CCT_FUZZ_SECONDS=180 KERAS_CCT_FUZZ_SEED=$${SEED:-$$(date +%s)} $(BIN)/python -m pytest tests/fuzz -rP
 
 faults: $(VENV)/ready
-	KERAS_BACKEND=tensorflow KERAS_CCT_FAULTS=20 $(BIN)/python -m pytest tests/faults
+	KERAS_BACKEND=tensorflow KERAS_CCT_FAULTS=20 KERAS_CCT_FAULTS_SEED=$${SEED:-3} $(BIN)/python -m pytest tests/faults -rP
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

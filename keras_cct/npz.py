@@ -17,7 +17,11 @@ MAX_ARRAYS = 20_000
 _SUFFIX = ".npy"
 
 
-def read_npz(path: str | PathLike, advice: str = "Save it again with `np.savez`.") -> Mapping[str, np.ndarray]:
+def read_npz(
+    path: str | PathLike,
+    advice: str = "Save it again with `np.savez`.",
+    expected: str = "an .npz file, is damaged, or contains pickled objects",
+) -> Mapping[str, np.ndarray]:
     """Returns the arrays of an `.npz` file by name.
 
     Pickled objects are refused, and so are headers that claim another size than the file has, before memory is taken.
@@ -25,13 +29,14 @@ def read_npz(path: str | PathLike, advice: str = "Save it again with `np.savez`.
     Args:
         path: The file.
         advice: What to do about a file that cannot be read, a sentence.
+        expected: What the file should be, for the message.
 
     Raises:
         InputError: The file is missing or corrupted, contains pickled objects, or expands to far more than its size.
     """
     file = check_is_file(path)
     with (
-        reading(path, "an .npz file, is damaged, or contains pickled objects", advice),
+        reading(path, expected, advice),
         file.open("rb") as content,
         open_archive(content, MAX_ARRAYS) as archive,
     ):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_cct.errors import InputError, check_count, check_setting
+from keras_cct.errors import InputError, check_count, check_instance, check_setting
 from keras_cct.evaluation.calibration import (
     Reliability,
     apply_temperature,
@@ -173,9 +173,11 @@ def evaluate(  # noqa: PLR0913 # the settings of one evaluation, all by name
             predicts NaN or infinity.
     """
     from keras_cct.data.decode import ResizeAndCrop
+    from keras_cct.data.images import EncodedImages, LabeledImages, RecordImages
     from keras_cct.data.unreadable import raising_input_errors
 
     predictor = as_predictor(model)
+    check_instance("data", data, (LabeledImages, EncodedImages, RecordImages), "one split of `open_data`")
     check_count("batch_size", batch_size)
     if tta is not None:
         check_setting("tta", tta, tta in TTA, f"one of {', '.join(TTA)}")

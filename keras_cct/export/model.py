@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from keras_cct.data.sample import load_sample
-from keras_cct.errors import InputError, check_class_names
+from keras_cct.errors import InputError, check_class_names, check_instance, check_path
 from keras_cct.evaluation.evaluate import evaluate
 from keras_cct.export.conversion import Conversion, write_conversion_source
 from keras_cct.export.images import select_images
@@ -78,12 +78,15 @@ def export_model(
     Example:
         >>> export_model(model, "model.onnx", "onnx", dtype="float16")
     """
+    check_path("path", path)
+    check_instance("format", format, (str, list, tuple), "a format or a list of formats")
     path = Path(path)
     chosen = ExportSettings(formats=(format,) if isinstance(format, str) else tuple(format), **settings)
     chosen.check_output(path)
     chosen.check_packages()
     recipe = None
     if not isinstance(model, keras.Model):
+        check_path("model", model)
         file = find_keras_file(model)
         recipe = _read_recipe(file)
         model = read_keras_file(file)

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_cct.data.decode import DECODABLE_CHANNELS, decode_batch
-from keras_cct.errors import InputError, check_class_names
+from keras_cct.errors import InputError, check_class_names, check_path
 from keras_cct.export.tensorflow_process import call_on_tensorflow
 from keras_cct.files import replacing
 from keras_cct.inference.keras_model import KerasPredictor, check_serves_pixels
@@ -47,6 +47,7 @@ def export_saved_model(model: keras.Model, path: str | PathLike, class_names: Se
             is not one name per class.
         RuntimeError: The probabilities of the SavedModel differ from those of the model; the SavedModel is removed.
     """
+    check_path("path", path)
     path, head = Path(path), check_serves_pixels(model)
     names = head.class_names if class_names is None else check_class_names(class_names, head.num_classes)
     if path.exists():
