@@ -32,6 +32,7 @@ ROOMS = {
     "data": [
         "rng",
         "image_headers",
+        "declared_size",
         "unreadable",
         "decode",
         "images",
@@ -51,6 +52,7 @@ ROOMS = {
         "keras_layer_config",
         "keras_config",
         "mapping",
+        "trusted_file",
         "keras_file",
         "formats",
         "adapt",

@@ -77,6 +77,16 @@ def _add_model(command: argparse.ArgumentParser) -> None:
         default="float32",
         help="precision of the computation; bfloat16 requires OpenVINO (default: float32)",
     )
+    add_trust(command)
+
+
+def add_trust(command: argparse.ArgumentParser) -> None:
+    """Adds --trust, for `.keras` files of models with other layers than those of this package, to a command."""
+    command.add_argument(
+        "--trust",
+        action="store_true",
+        help="load .keras files with Keras, layers of other packages included; such a file can run any code",
+    )
 
 
 def _load(options: argparse.Namespace) -> "Predictor":
@@ -84,7 +94,7 @@ def _load(options: argparse.Namespace) -> "Predictor":
     if name not in _RUNTIMES_WITHOUT_TENSORFLOW:
         load_frameworks()
     with silent_stderr():  # runtimes and converters log their internals
-        return load_predictor(options.model, options.runtime, options.compute_dtype)
+        return load_predictor(options.model, options.runtime, options.compute_dtype, trust=options.trust)
 
 
 def _evaluate(options: argparse.Namespace) -> None:

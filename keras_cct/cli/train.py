@@ -8,6 +8,7 @@ from typing import Any
 
 from keras_cct.cli.convert import add_checkpoint_dir
 from keras_cct.cli.frameworks import load_frameworks
+from keras_cct.cli.inference import add_trust
 from keras_cct.cli.recipe_flags import add_recipe_flags, add_unsupported_flags, recipe_overrides
 from keras_cct.errors import InputError
 from keras_cct.inference.artifacts import RECIPE
@@ -38,6 +39,7 @@ def add_train(commands: Any) -> None:
     train.add_argument("--log-wandb", action="store_true", help="send the metrics to Weights & Biases")
     train.add_argument("--gpu", metavar="LIST", help="indices of the GPUs to use, e.g. 0 or 0,1 (default: all)")
     add_checkpoint_dir(train)
+    add_trust(train)
     add_recipe_flags(train.add_argument_group("recipe", "Each flag overrides a key of the config."))
     add_unsupported_flags(train)
     train.set_defaults(run=_train)
@@ -59,7 +61,7 @@ def _train(options: argparse.Namespace) -> None:
     load_frameworks()
     from keras_cct.training.run import train
 
-    train(recipe, output, log_wandb=options.log_wandb)
+    train(recipe, output, log_wandb=options.log_wandb, trust=options.trust)
 
 
 def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
@@ -76,7 +78,7 @@ def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     load_frameworks()
     from keras_cct.training.run import resume
 
-    resume(options.resume, log_wandb=options.log_wandb, **overrides)
+    resume(options.resume, log_wandb=options.log_wandb, trust=options.trust, **overrides)
 
 
 def _source_keys(options: argparse.Namespace, overrides: dict[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,8 @@ def export_model(
     model: keras.Model | str | PathLike,
     path: str | PathLike,
     format: str | Sequence[str] = "savedmodel",  # noqa: A002 # the name in `keras.Model.export`
+    *,
+    trust: bool = False,
     **settings: Unpack[ExportFields],
 ) -> list[ExportReport]:
     """Writes artifacts that predict without Keras, and verifies each against the model in its own runtime.
@@ -62,6 +64,7 @@ def export_model(
         path: The new artifact: a folder for "savedmodel" and "openvino", a file for "onnx" (`.onnx`) and "litert"
             (`.tflite`). With several formats, a folder that contains one artifact per format.
         format: One or more of "savedmodel", "onnx", "openvino" and "litert".
+        trust: Whether a `.keras` file may contain other layers than those of this package, and so run any code.
         **settings: Fields of `ExportSettings`: `dtype`, `batch_size`, `class_names`, `data`, `max_drop`, `overwrite`.
 
     Returns:
@@ -83,7 +86,7 @@ def export_model(
     if not isinstance(model, keras.Model):
         file = find_keras_file(model)
         recipe = _read_recipe(file)
-        model = read_keras_file(file)
+        model = read_keras_file(file, trust=trust)
     head = check_serves_pixels(model)
     names = chosen.class_names
     metadata = ArtifactMetadata(

@@ -4,6 +4,7 @@ from os import PathLike
 from pathlib import Path
 
 from keras_cct.errors import InputError
+from keras_cct.files import check_is_file
 
 RECIPE, BEST_MODEL, SAVED_MODEL = "recipe.yml", "best.keras", "saved_model"
 """Files and folders of a run folder."""
@@ -61,4 +62,6 @@ def artifact_format(path: Path) -> str:
         found = [name for ending, name in _FILE_ENDINGS.items() if path.name.endswith(ending)]
     if not found:
         raise InputError(f"{str(path)!r} is neither a .keras file nor an exported artifact. {expected}")
+    if not path.is_dir():
+        check_is_file(path, expected)
     return found[0]

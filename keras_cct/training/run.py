@@ -41,13 +41,14 @@ CHANGEABLE_KEYS = ("epochs", "cooldown_epochs", "data_dir", "workers", "checkpoi
 """Recipe keys whose values may change when a run is resumed."""
 
 
-def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> RunFolder:
+def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False, *, trust: bool = False) -> RunFolder:
     """Trains a model on all devices of this machine, evaluates it every epoch, and exports the best one.
 
     Args:
         recipe: The recipe.
         output: Folder for the run, new or empty.
         log_wandb: Whether to send the metrics to Weights & Biases.
+        trust: Whether a `.keras` file of initial weights may contain layers of other packages, and so run any code.
 
     Returns:
         The run folder: recipe.yml, summary.csv, best.keras, last.keras, checkpoints, state.npz, tensorboard,
@@ -61,13 +62,13 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> Ru
         check_wandb()
     RunFolder.check_is_free(Path(output))
     recipe = with_absolute_paths(recipe)
-    run = _Run.prepare(recipe)
+    run = _Run.prepare(recipe, trust=trust)
     folder = RunFolder.create(Path(output))
     folder.write_recipe(recipe.to_yaml())
     return _finish(recipe, run.fit(folder, log_wandb), folder)
 
 
-def resume(path: str | PathLike, log_wandb: bool = False, **overrides: Any) -> RunFolder:
+def resume(path: str | PathLike, log_wandb: bool = False, *, trust: bool = False, **overrides: Any) -> RunFolder:
     """Resumes an interrupted run from its last saved state, or from its start if there is none.
 
     On CPU the result is bit-identical to that of an uninterrupted run; with PyTorch, it is equal up to rounding.
@@ -75,6 +76,7 @@ def resume(path: str | PathLike, log_wandb: bool = False, **overrides: Any) -> R
     Args:
         path: The run folder.
         log_wandb: Whether to send the metrics to Weights & Biases.
+        trust: Whether a `.keras` file of initial weights may contain layers of other packages, and so run any code.
         **overrides: Recipe keys to change: epochs, cooldown_epochs, data_dir, workers, checkpoint_hist,
             recovery_interval.
 
@@ -96,7 +98,7 @@ def resume(path: str | PathLike, log_wandb: bool = False, **overrides: Any) -> R
         folder.remove_partial_files()
         return _finish(recipe, state.rows, folder)
     folder.remove_partial_files()
-    run = _Run.prepare(recipe, state)
+    run = _Run.prepare(recipe, state, trust=trust)
     folder.remove_results()
     folder.write_recipe(recipe.to_yaml())
     return _finish(recipe, run.fit(folder, log_wandb), folder)
@@ -151,7 +153,7 @@ class _Run:
     state: RunState | None
 
     @classmethod
-    def prepare(cls, recipe: Recipe, state: RunState | None = None) -> "_Run":
+    def prepare(cls, recipe: Recipe, state: RunState | None = None, *, trust: bool = False) -> "_Run":
         """Returns a run, after checking everything that can be checked before training.
 
         Raises:
@@ -159,7 +161,7 @@ class _Run:
         """
         distribution = local_distribution()
         batch_size = recipe.batch_size * distribution.num_devices
-        plan = plan_training(recipe, batch_size, loads_weights=state is None)
+        plan = plan_training(recipe, batch_size, loads_weights=state is None, trust=trust)
         train_data, eval_data = open_data(recipe)
         batch_size = limit_batch_size(
             batch_size, len(train_data), distribution.num_devices, plan.augmentation.mixing.is_active

@@ -209,7 +209,7 @@ def foreign_object(entry: dict[str, Any]) -> InputError:
         names = f"function {names}.{entry.get('config')}"
     return InputError(
         f"it contains {shorten(names)}, which models of keras_cct do not consist of. If you trust the author of the "
-        f"file, pass trust=True: it can then run any code."
+        f"file, pass trust=True or --trust: it can then run any code."
     )
 
 
