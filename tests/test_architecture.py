@@ -70,6 +70,7 @@ ROOMS = {
         "keras_model",
         "saved_model",
         "onnx",
+        "telemetry",
         "openvino",
         "litert",
         "predictors",

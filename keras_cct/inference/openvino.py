@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import numpy as np
-import openvino
 
 from keras_cct.files import check_is_file, reading
 from keras_cct.inference.metadata import ADVICE, EXPECTED, ArtifactMetadata, check_signature
 from keras_cct.inference.predictor import check_images, predict_in_batches
+from keras_cct.inference.telemetry import without_telemetry
+
+with without_telemetry():
+    import openvino
 
 MODEL_FILE = "model.xml"
 """File of the graph in an artifact folder; the weights are next to it in `model.bin`."""
@@ -33,7 +36,8 @@ class OpenVinoPredictor:
     def __init__(self, path: Path, compute_dtype: str = "float32") -> None:
         graph = path / MODEL_FILE if path.is_dir() else path
         for file in (graph, graph.with_suffix(".bin")):
-            check_is_file(file, ADVICE)
+            if file.exists():
+                check_is_file(file, ADVICE)
         with reading(path, EXPECTED, ADVICE):
             core = openvino.Core()
             model = core.read_model(graph)
