@@ -29,6 +29,14 @@ def open_and_predict(path):
     predictor.probabilities(np.zeros((2, *predictor.image_shape), "uint8"))
 
 
+def naming_the_file(read, path):
+    """Adds the name of the file to errors, which name its folder or a value in it."""
+    try:
+        read(path)
+    except keras_cct.InputError as error:
+        raise keras_cct.InputError(f"{path.name}: {str(error)[:400]}") from error
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "model.tflite"])
 def test_artifacts_of_one_file(name, artifacts, tmp_path):
     fuzz_reader((artifacts / name).read_bytes(), tmp_path / f"fuzzed-{name}", open_and_predict)
@@ -43,11 +51,7 @@ def test_files_in_artifact_folders(file, artifacts, tmp_path):
     shutil.copytree(artifacts / folder, tmp_path / folder)
 
     def read(path):
-        try:
-            open_and_predict(tmp_path / folder)
-        except keras_cct.InputError as error:
-            assert folder in str(error)
-            raise keras_cct.InputError(f"{path.name}: {str(error)[:400]}") from error
+        naming_the_file(lambda _: open_and_predict(tmp_path / folder), path)
 
     fuzz_reader((artifacts / file).read_bytes(), tmp_path / folder / name, read)
 
@@ -78,4 +82,4 @@ def test_image_files_in_pipelines(name, tmp_path):
 
 def test_recipes_of_runs(tmp_path):
     good = load_recipe("sample").to_yaml().encode()
-    fuzz_reader(good, tmp_path / "recipe.yml", load_recipe)
+    fuzz_reader(good, tmp_path / "recipe.yml", lambda path: naming_the_file(load_recipe, path))
