@@ -12,7 +12,7 @@ MAX_GIF_BLOCKS = 30_000
 """Largest number of blocks of a GIF, each of up to 255 bytes."""
 
 _GIF_IMAGE, _GIF_EXTENSION = 0x2C, 0x21
-_GIF_HEADER_BYTES = 13
+_PNG_HEADER_BYTES, _GIF_HEADER_BYTES = 24, 13
 _PADDING = bytes(16)  # reading beyond the end of a truncated file yields zeros
 
 
@@ -44,7 +44,8 @@ def _jpeg_pixels(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _png_pixels(encoded: tf.Tensor) -> tf.Tensor:
-    header = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.uint8)
+    start = tf.strings.substr(encoded, 0, tf.minimum(tf.strings.length(encoded), _PNG_HEADER_BYTES))
+    header = tf.io.decode_raw(tf.strings.substr(start + bytes(_PNG_HEADER_BYTES), 16, 8), tf.uint8)
     sides = tf.tensordot(tf.reshape(tf.cast(header, tf.float64), (2, 4)), _powers_of_256(4)[::-1], 1)
     return tf.reduce_prod(sides)
 
