@@ -1,5 +1,6 @@
 """Locates the artifact at a path and detects its format."""
 
+import os
 from os import PathLike
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def find_keras_file(path: str | PathLike) -> Path:
 
 
 def _find_in_run(path: Path, names: tuple[str, ...]) -> Path:
-    if not (path / RECIPE).is_file():
+    if not os.path.isfile(path / RECIPE):  # noqa: PTH113 # `Path.is_file` fails on names that are too long
         return path
     for name in names:
         if (path / name).exists():
@@ -54,7 +55,7 @@ def artifact_format(path: Path) -> str:
         InputError: The path does not exist, or its format is unknown.
     """
     expected = "Pass a run folder, a .keras file or an artifact written by `keras_cct export`."
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 # as above
         raise InputError(f"no model at {str(path)!r}. {expected}")
     if path.is_dir():
         found = [name for file, name in _FOLDER_CONTENTS.items() if (path / file).is_file()]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, check_class_names
 from keras_cct.files import check_is_file, reading
 from keras_cct.inference.metadata import ADVICE, EXPECTED, MAX_METADATA_BYTES
 from keras_cct.inference.predictor import check_images, predict_in_batches
@@ -73,9 +73,7 @@ def _read_class_names(file: Path, folder: Path, num_classes: int) -> tuple[str, 
     if check_is_file(file, ADVICE).stat().st_size > MAX_METADATA_BYTES:
         raise InputError(f"its list of class names has more than {MAX_METADATA_BYTES:,} bytes. {ADVICE}")
     names = tuple(file.read_text(encoding="utf-8").splitlines())
-    if names and len(names) != num_classes:
-        raise InputError(f"it has {len(names)} class names for {num_classes} classes. {ADVICE}")
-    return names or None
+    return check_class_names(names, num_classes) if names else None
 
 
 def _signature_input(pixels: np.ndarray, dtype: tf.DType) -> dict[str, Any]:
