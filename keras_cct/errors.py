@@ -112,7 +112,8 @@ def check_class_names(class_names: Sequence[str], num_classes: int) -> tuple[str
     """Validates class names and returns them as a tuple.
 
     Raises:
-        InputError: They are not a list or tuple of single-line strings without control characters, or their number is not `num_classes`.
+        InputError: They are not a list or tuple of single-line strings without control characters, or their number is
+            not `num_classes`.
     """
     is_list = isinstance(class_names, list | tuple)
     if not is_list or not all(isinstance(name, str) and _is_one_line(name) for name in class_names):
