@@ -12,7 +12,7 @@ from keras_cct.data.images import EncodedImages, ImageSet
 from keras_cct.data.sources.cache import cache_if_small
 from keras_cct.data.sources.labels import warn_about_empty_classes
 from keras_cct.data.sources.source import SPLIT_SYNONYMS, Source, find_split
-from keras_cct.errors import InputError, check_class_names
+from keras_cct.errors import InputError
 from keras_cct.files import check_is_file, reading
 
 log = logging.getLogger(__name__)
@@ -154,8 +154,6 @@ def order_classes(names: Iterable[str], class_map: str) -> tuple[str, ...]:
         listed = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not listed:
         raise InputError(f"class_map={class_map!r} is empty. Write one class per line.")
-    with reading(class_map, "a text file in UTF-8"):
-        check_class_names(listed, len(listed))
     seen = set()
     for name in listed:
         if name in seen:

@@ -104,7 +104,7 @@ def test_images_of_different_sizes_stay_encoded(tmp_path):
     assert (image.shape, int(label)) == ((20, 30, 3), 0)
 
 
-def test_corrupted_file_is_a_warning_with_its_name(tmp_path, caplog):
+def test_damaged_file_is_a_warning_with_its_name(tmp_path, caplog):
     image_folder(tmp_path, {"train/cat": 3, "val/cat": 1})
     broken = tmp_path / "train/cat/1.png"
     broken.write_bytes(broken.read_bytes()[:50])
@@ -115,7 +115,7 @@ def test_corrupted_file_is_a_warning_with_its_name(tmp_path, caplog):
     assert "1 of at most 10" in warning
 
 
-def test_too_many_corrupted_files_are_an_error(tmp_path):
+def test_too_many_damaged_files_are_an_error(tmp_path):
     image_folder(tmp_path, {"train/cat": 1, "val/cat": 1})
     for number in range(11):
         (tmp_path / f"train/cat/broken{number}.png").write_text("no image")
