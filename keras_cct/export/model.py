@@ -26,6 +26,7 @@ from keras_cct.inference.keras_model import KerasPredictor, check_serves_pixels
 from keras_cct.inference.metadata import ArtifactMetadata
 from keras_cct.inference.predictors import open_artifact
 from keras_cct.inference.saved_model import SavedModelPredictor
+from keras_cct.recipe.strict_yaml import read_yaml_file
 from keras_cct.weights.formats import read_keras_file
 
 if TYPE_CHECKING:
@@ -102,7 +103,10 @@ def export_model(
 
 def _read_recipe(model_file: Path) -> str | None:
     recipe = model_file.parent / RECIPE
-    return recipe.read_text(encoding="utf-8") if recipe.is_file() else None
+    if not recipe.is_file():
+        return None
+    read_yaml_file(recipe)  # checks its size and encoding
+    return recipe.read_text(encoding="utf-8")
 
 
 @contextlib.contextmanager
