@@ -42,8 +42,8 @@ def evaluate(
         `top1` and `top5`: how often, in percent, the label is the most probable class or among the five most probable.
 
     Raises:
-        InputError: The channels or classes of the images differ from the model's, or the model predicts NaN or
-            infinity.
+        InputError: There are no images, their channels or classes differ from the model's, or the model predicts NaN
+            or infinity.
     """
     from keras_cct.data.decode import ResizeAndCrop, luma
     from keras_cct.data.pipeline import decoded_images
@@ -58,6 +58,8 @@ def evaluate(
             f"Use another model or dataset."
         )
     check_count("batch_size", batch_size)
+    if len(data) == 0:
+        raise InputError("the dataset has no images. Provide at least one.")
     class_indices = _match_classes(predictor.class_names, data.class_names)
     ranks = []
     with raising_input_errors(data):

@@ -103,6 +103,11 @@ def test_another_number_of_classes_is_refused():
         evaluate(FixedPredictor([]), labeled([0], ("a", "b")))
 
 
+def test_a_dataset_without_images_is_refused():
+    with pytest.raises(keras_cct.InputError, match="has no images"):
+        evaluate(FixedPredictor([]), labeled([]))
+
+
 def test_models_that_predict_nan_are_refused():
     with pytest.raises(keras_cct.InputError, match="predicts NaN"):
         evaluate(FixedPredictor([[float("nan")] * 6]), labeled([0]))
