@@ -10,10 +10,9 @@ from typing import Any
 import keras
 
 from keras_cct import layers
+from keras_cct.data.image_headers import MAX_PIXELS
 from keras_cct.errors import InputError
 
-MAX_PIXELS = 178_956_970
-"""Largest image of a model, the bound that Pillow has for image files."""
 MAX_CONV_LAYERS = 64
 MAX_STRING_LENGTH = 1000
 

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 import tensorflow as tf
-from data.test_image_headers import GIF_FRAME, IMAGES, JPEG, gif, png
+from fixtures.image_headers import GIF_FRAME, IMAGES, JPEG, gif, png
 from PIL import Image
 
 from keras_cct.data.declared_size import MAX_GIF_BLOCKS, check_declared_size

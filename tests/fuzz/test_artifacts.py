@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from data.test_image_headers import IMAGES
 from fixtures.artifacts import PACKAGES, export_small_model
+from fixtures.image_headers import IMAGES
 from fuzz.mutations import fuzz_reader
 
 import keras_cct
