@@ -4,6 +4,7 @@ import math
 import numbers
 import os
 import reprlib
+import unicodedata
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
@@ -130,13 +131,21 @@ def check_class_names(class_names: Sequence[str], num_classes: int) -> tuple[str
     """Validates class names and returns them as a tuple.
 
     Raises:
-        InputError: They are not a list or tuple of single-line strings, or their number is not `num_classes`.
+        InputError: They are not a list or tuple of single-line strings without control characters, or their number is
+            not `num_classes`.
     """
     is_list = isinstance(class_names, list | tuple)
-    if not is_list or not all(isinstance(name, str) and len(name.splitlines()) == 1 for name in class_names):
-        raise InputError(f"class_names must be a list of single-line strings, got {class_names!r}.")
+    if not is_list or not all(isinstance(name, str) and _is_one_line(name) for name in class_names):
+        raise InputError(
+            f"class_names must be a list of single-line strings without control characters, got {class_names!r}."
+        )
     if len(class_names) != num_classes:
         raise InputError(
             f"class_names has {len(class_names)} names for {num_classes} classes. Provide one name per class."
         )
     return tuple(class_names)
+
+
+def _is_one_line(name: str) -> bool:
+    """Returns whether a name is a line of text. Control characters, printed, can change what a terminal shows."""
+    return len(name.splitlines()) == 1 and not any(unicodedata.category(char) == "Cc" for char in name)

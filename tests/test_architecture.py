@@ -32,6 +32,7 @@ ROOMS = {
     "data": [
         "rng",
         "image_headers",
+        "declared_size",
         "unreadable",
         "decode",
         "images",
@@ -62,6 +63,7 @@ ROOMS = {
         "keras_layer_config",
         "keras_config",
         "mapping",
+        "trusted_file",
         "keras_file",
         "formats",
         "adapt",
@@ -79,6 +81,7 @@ ROOMS = {
         "keras_model",
         "saved_model",
         "onnx",
+        "telemetry",
         "openvino",
         "litert",
         "predictors",

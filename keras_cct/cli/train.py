@@ -9,6 +9,7 @@ from typing import Any
 
 from keras_cct.cli.convert import add_checkpoint_dir
 from keras_cct.cli.frameworks import load_frameworks
+from keras_cct.cli.inference import add_trust
 from keras_cct.cli.progress import image_progress
 from keras_cct.cli.recipe_flags import add_recipe_flags, add_unsupported_flags, recipe_overrides
 from keras_cct.cli.report import DEFAULT_COMPARISON
@@ -54,6 +55,7 @@ def add_train(commands: Any) -> None:
     train.add_argument("--log-wandb", action="store_true", help="send the metrics to Weights & Biases")
     train.add_argument("--gpu", metavar="LIST", help="indices of the GPUs to use, e.g. 0 or 0,1 (default: all)")
     add_checkpoint_dir(train)
+    add_trust(train)
     add_recipe_flags(train.add_argument_group("recipe", "Each flag overrides a key of the config."))
     add_unsupported_flags(train)
     train.set_defaults(run=_train)
@@ -81,7 +83,7 @@ def _train(options: argparse.Namespace) -> None:
         return
     from keras_cct.training.run import train
 
-    train(recipe, output, log_wandb=options.log_wandb)
+    train(recipe, output, log_wandb=options.log_wandb, trust=options.trust)
     _write_report(output)
 
 
@@ -95,7 +97,7 @@ def _train_seeds(options: argparse.Namespace, recipe: Recipe, output: Path) -> N
     RunFolder.check_is_free(output)
     for seeded in recipes:
         options.run_folder = output / f"seed-{seeded.seed}"
-        train(seeded, options.run_folder, log_wandb=options.log_wandb)
+        train(seeded, options.run_folder, log_wandb=options.log_wandb, trust=options.trust)
         _write_report(options.run_folder)
     print(f"comparison in {write_comparison([output], output / DEFAULT_COMPARISON, progress=image_progress)}")
 
@@ -122,7 +124,13 @@ def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     load_frameworks()
     from keras_cct.training.run import resume
 
-    resume(options.resume, log_wandb=options.log_wandb, allow_changed_data=options.allow_changed_data, **overrides)
+    resume(
+        options.resume,
+        log_wandb=options.log_wandb,
+        allow_changed_data=options.allow_changed_data,
+        trust=options.trust,
+        **overrides,
+    )
     _write_report(options.run_folder)
 
 

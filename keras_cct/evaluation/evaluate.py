@@ -169,8 +169,8 @@ def evaluate(  # noqa: PLR0913 # the settings of one evaluation, all by name
         on_batch: Function to call after each batch with the number of its images.
 
     Raises:
-        InputError: The channels or classes of the images differ from the model's, the model has one class, or the model
-            predicts NaN or infinity.
+        InputError: There are no images, their channels or classes differ from the model's, the model has one class, or
+            the model predicts NaN or infinity.
     """
     from keras_cct.data.decode import ResizeAndCrop
     from keras_cct.data.images import EncodedImages, LabeledImages, RecordImages
@@ -179,6 +179,8 @@ def evaluate(  # noqa: PLR0913 # the settings of one evaluation, all by name
     predictor = as_predictor(model)
     check_instance("data", data, (LabeledImages, EncodedImages, RecordImages), "one split of `open_data`")
     check_count("batch_size", batch_size)
+    if len(data) == 0:
+        raise InputError("the dataset has no images. Provide at least one.")
     if tta is not None:
         check_setting("tta", tta, tta in TTA, f"one of {', '.join(TTA)}")
     height, width, channels = predictor.image_shape

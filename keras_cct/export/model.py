@@ -27,6 +27,7 @@ from keras_cct.inference.keras_model import KerasPredictor, check_serves_pixels
 from keras_cct.inference.metadata import ArtifactMetadata
 from keras_cct.inference.predictors import open_artifact
 from keras_cct.inference.saved_model import SavedModelPredictor
+from keras_cct.recipe.strict_yaml import read_yaml_file
 from keras_cct.weights.formats import read_keras_file
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def export_model(
     model: keras.Model | str | PathLike,
     path: str | PathLike,
     format: str | Sequence[str] = "savedmodel",  # noqa: A002 # the name in `keras.Model.export`
+    *,
+    trust: bool = False,
     **settings: Unpack[ExportFields],
 ) -> list[ExportReport]:
     """Writes artifacts that predict without Keras, and verifies each against the model in its own runtime.
@@ -64,6 +67,7 @@ def export_model(
         path: The new artifact: a folder for "savedmodel" and "openvino", a file for "onnx" (`.onnx`) and "litert"
             (`.tflite`). With several formats, a folder that contains one artifact per format.
         format: One or more of "savedmodel", "onnx", "openvino" and "litert".
+        trust: Whether a `.keras` file may contain other layers than those of this package, and so run any code.
         **settings: Fields of `ExportSettings`: `dtype`, `batch_size`, `class_names`, `data`, `max_drop`, `overwrite`,
             `temperature`.
 
@@ -89,7 +93,7 @@ def export_model(
         check_path("model", model)
         file = find_keras_file(model)
         recipe = _read_recipe(file)
-        model = read_keras_file(file)
+        model = read_keras_file(file, trust=trust)
     head = check_serves_pixels(model)
     names = chosen.class_names
     metadata = ArtifactMetadata(
@@ -106,7 +110,10 @@ def export_model(
 
 def _read_recipe(model_file: Path) -> str | None:
     recipe = model_file.parent / RECIPE
-    return recipe.read_text(encoding="utf-8") if recipe.is_file() else None
+    if not recipe.is_file():
+        return None
+    read_yaml_file(recipe)  # checks its size and encoding
+    return recipe.read_text(encoding="utf-8")
 
 
 @contextlib.contextmanager

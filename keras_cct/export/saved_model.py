@@ -102,6 +102,14 @@ def probabilities_of(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
     return tf.nn.softmax(tf.cast(model(images, training=False), tf.float32))
 
 
+def _finite_or_nan(probabilities: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """Returns NaN for images with pixels that are NaN or infinite: a model's ReLU and pooling would hide them."""
+    if not images.dtype.is_floating:
+        return probabilities
+    is_finite = tf.reduce_all(tf.math.is_finite(images), axis=(1, 2, 3))  # (batch,)
+    return tf.where(is_finite[:, tf.newaxis], probabilities, float("nan"))
+
+
 def _trace_signatures(model: keras.Model, batch_size: int | None) -> dict[str, Any]:
     image_shape = model.input_shape[1:]
 
@@ -110,11 +118,12 @@ def _trace_signatures(model: keras.Model, batch_size: int | None) -> dict[str, A
         # into twice the rows. Graph optimization removes assertions on static shapes, but keeps EnsureShape.
         images = tf.ensure_shape(images, (batch_size, *image_shape), name="check_image_shape")
         if batch_size is not None:
-            return {"probabilities": probabilities_of(model, images)}
+            return {"probabilities": _finite_or_nan(probabilities_of(model, images), images)}
         # TensorFlow's fused convolutions on CPUs fail on empty batches, so an empty batch becomes one black image.
         count = tf.shape(images)[0]
         padding = tf.zeros((tf.cast(count == 0, tf.int32), *image_shape), images.dtype)
-        return {"probabilities": probabilities_of(model, tf.concat([images, padding], axis=0))[:count]}
+        probabilities = probabilities_of(model, tf.concat([images, padding], axis=0))[:count]
+        return {"probabilities": _finite_or_nan(probabilities, images)}
 
     def decode_and_compute(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         encoded = tf.ensure_shape(encoded, (batch_size,), name="check_encoded_shape")

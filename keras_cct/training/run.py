@@ -46,7 +46,7 @@ CHANGEABLE_KEYS = ("epochs", "cooldown_epochs", "data_dir", "workers", "checkpoi
 """Recipe keys whose values may change when a run is resumed."""
 
 
-def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> RunFolder:
+def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False, *, trust: bool = False) -> RunFolder:
     """Trains a model on all devices of this machine, evaluates it every epoch, and exports the best one.
 
     On SIGTERM, it saves the state after the current step and ends the process with exit code 143.
@@ -55,6 +55,7 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> Ru
         recipe: The recipe.
         output: Folder for the run, new or empty.
         log_wandb: Whether to send the metrics to Weights & Biases.
+        trust: Whether a `.keras` file of initial weights may contain layers of other packages, and so run any code.
 
     Returns:
         The run folder: recipe.yml, data.npz, environment.json, summary.csv, best.keras, last.keras, checkpoints,
@@ -70,7 +71,7 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> Ru
     check_path("output", output)
     RunFolder.check_is_free(Path(output))
     recipe = with_absolute_paths(recipe)
-    run = _Run.prepare(recipe)
+    run = _Run.prepare(recipe, trust=trust)
     folder = RunFolder.create(Path(output))
     with locked(folder.path):
         run.write_inputs(folder)
@@ -79,7 +80,12 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> Ru
 
 
 def resume(
-    path: str | PathLike, log_wandb: bool = False, allow_changed_data: bool = False, **overrides: Any
+    path: str | PathLike,
+    log_wandb: bool = False,
+    allow_changed_data: bool = False,
+    *,
+    trust: bool = False,
+    **overrides: Any,
 ) -> RunFolder:
     """Resumes an interrupted run from its last saved state, or from its start if there is none.
 
@@ -90,6 +96,7 @@ def resume(
         log_wandb: Whether to send the metrics to Weights & Biases.
         allow_changed_data: Whether to resume although the images, their labels or their files have changed. The
             interrupted epoch then starts again, with the saved weights.
+        trust: Whether a `.keras` file of initial weights may contain layers of other packages, and so run any code.
         **overrides: Recipe keys to change: epochs, cooldown_epochs, data_dir, workers, checkpoint_hist,
             recovery_interval.
 
@@ -105,10 +112,10 @@ def resume(
     check_path("path", path)
     folder = RunFolder.open(Path(path))
     with locked(folder.path):
-        return _resume(folder, _changed_recipe(folder, overrides), log_wandb, allow_changed_data)
+        return _resume(folder, _changed_recipe(folder, overrides), log_wandb, allow_changed_data, trust)
 
 
-def _resume(folder: RunFolder, recipe: Recipe, log_wandb: bool, allow_changed_data: bool) -> RunFolder:
+def _resume(folder: RunFolder, recipe: Recipe, log_wandb: bool, allow_changed_data: bool, trust: bool) -> RunFolder:
     state = RunState.read(folder.state) if folder.state.exists() else None
     if state is not None and state.epoch >= recipe.total_epochs:
         if folder.saved_model.exists():
@@ -116,7 +123,7 @@ def _resume(folder: RunFolder, recipe: Recipe, log_wandb: bool, allow_changed_da
         folder.remove_partial_files()
         return _finish(recipe, state.rows, folder)
     folder.remove_partial_files()
-    run = _Run.prepare(recipe, state).with_known_data(folder, allow_changed_data)
+    run = _Run.prepare(recipe, state, trust=trust).with_known_data(folder, allow_changed_data)
     folder.remove_results()
     run.write_inputs(folder)
     return _finish(recipe, run.fit(folder, log_wandb), folder)
@@ -173,7 +180,7 @@ class _Run:
     state: RunState | None
 
     @classmethod
-    def prepare(cls, recipe: Recipe, state: RunState | None = None) -> "_Run":
+    def prepare(cls, recipe: Recipe, state: RunState | None = None, *, trust: bool = False) -> "_Run":
         """Returns a run, after checking everything that can be checked before training.
 
         Raises:
@@ -181,7 +188,7 @@ class _Run:
         """
         distribution = local_distribution()
         batch_size = recipe.batch_size * distribution.num_devices
-        plan = plan_training(recipe, batch_size, loads_weights=state is None)
+        plan = plan_training(recipe, batch_size, loads_weights=state is None, trust=trust)
         train_data, eval_data = open_data(recipe)
         batch_size = limit_batch_size(
             batch_size, len(train_data), distribution.num_devices, plan.augmentation.mixing.is_active
