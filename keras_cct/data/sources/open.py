@@ -51,7 +51,7 @@ def open_source(source: Source) -> tuple[ImageSet, ImageSet]:
     if standard_name(source.dataset) in DATASETS:
         return open_tfds(source)
     raise InputError(
-        f"unknown dataset {source.dataset!r}, and no such file or folder. Choose sample, {', '.join(DATASETS)}, "
+        f"unknown dataset {source.dataset!r}. Choose sample, {', '.join(DATASETS)}, "
         f"tfds/NAME or keras/{'|'.join(KERAS_DATASETS)}, or set data_dir to a folder of images, a folder of IDX files "
         "or an .npz file."
     )
