@@ -70,6 +70,10 @@ from .recipe import (
 )
 from .report.comparison import write_comparison as write_comparison
 from .report.run_report import write_report as write_report
+from .training.average import (
+    WeightAverage as WeightAverage,
+    average_checkpoints as average_checkpoints,
+)
 from .training.optimizers import create_optimizer as create_optimizer
 from .training.run import (
     resume as resume,

@@ -111,6 +111,7 @@ ROOMS = {
         "callbacks",
         "state",
         "checkpoints",
+        "average",
         "loggers",
         "run",
     ],
@@ -129,6 +130,7 @@ ROOMS = {
     ],
     "cli": [
         "frameworks",
+        "average",
         "summary",
         "models",
         "data",

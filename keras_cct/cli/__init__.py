@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from keras_cct.cli.average import add_average
 from keras_cct.cli.benchmark import add_benchmark
 from keras_cct.cli.convert import add_convert
 from keras_cct.cli.data import add_data
@@ -102,6 +103,7 @@ def _create_parser() -> argparse.ArgumentParser:
     add_explain(commands)
     add_export(commands)
     add_benchmark(commands)
+    add_average(commands)
     add_convert(commands)
     add_models(commands)
     add_summary(commands)

@@ -50,12 +50,10 @@ def overlay(
     Raises:
         InputError: An array has the wrong shape or contains NaN or infinity, or an argument is unknown or out of range.
     """
-    pixels = np.asarray(image)
-    if pixels.ndim != 3 or pixels.shape[-1] not in (1, 3):
+    pixels = _finite_array("image", image, "(height, width, 1 or 3)", 3)
+    if pixels.shape[-1] not in (1, 3):
         raise InputError(f"image must have shape (height, width, 1 or 3), got {pixels.shape}.")
-    values = np.asarray(values, "float32")
-    if values.ndim != 2 or not np.isfinite(values).all():
-        raise InputError(f"values must be a finite array of shape (rows, columns), got shape {values.shape}.")
+    values = _finite_array("values", values, "(rows, columns)", 2)
     check_choice("interpolation", interpolation, tuple(INTERPOLATIONS))
     check_setting("alpha", alpha, is_number(alpha) and 0 <= alpha <= 1, "a number in [0, 1]")
     height, width, _ = pixels.shape
@@ -84,7 +82,10 @@ def head_grid(
     Raises:
         InputError: The attention does not compare tokens on this manifold, or an argument of `overlay` is invalid.
     """
-    maps = explanation.head_maps(manifold)[index]  # (blocks, heads, rows, columns)
+    all_maps = explanation.head_maps(manifold)  # (batch, blocks, heads, rows, columns)
+    is_index = isinstance(index, int) and 0 <= index < len(all_maps)
+    check_setting("index", index, is_index, f"an index of the {len(all_maps)} explained images")
+    maps = all_maps[index]  # (blocks, heads, rows, columns)
     rows = [[overlay(image, head, **style) for head in block] for block in maps]  # pyright: ignore[reportArgumentType]
     height, width, _ = image.shape
     num_blocks, num_heads = maps.shape[:2]
@@ -133,6 +134,23 @@ def write_explanations(
             Image.fromarray(drawing).save(folder / name / f"{title}.png")
 
 
+def _finite_array(name: str, value: object, shape: str, num_dimensions: int) -> np.ndarray:
+    """Returns a float32 array of a number of dimensions, none of them empty.
+
+    Raises:
+        InputError: The value is something else, or contains NaN or infinity.
+    """
+    try:
+        array = np.asarray(value, "float32")
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be an array of shape {shape}, got {type(value).__name__}.") from error
+    if array.ndim != num_dimensions or not array.size:
+        raise InputError(f"{name} must have shape {shape}, got {array.shape}.")
+    if not np.isfinite(array).all():
+        raise InputError(f"{name} contains NaN or infinity. Pass finite numbers.")
+    return array
+
+
 def find_color_map(name: str) -> "Colormap":
     """Returns a color map of Matplotlib by its name.
 
@@ -141,7 +159,7 @@ def find_color_map(name: str) -> "Colormap":
     """
     from matplotlib import colormaps
 
-    if name not in colormaps:
+    if not isinstance(name, str) or name not in colormaps:
         matches = difflib.get_close_matches(str(name), list(colormaps), n=1)
         hint = f"Did you mean {matches[0]!r}?" if matches else "Use a name of Matplotlib's, such as 'viridis'."
         raise InputError(f"color_map={name!r} is unknown. {hint}")

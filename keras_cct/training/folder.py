@@ -100,6 +100,11 @@ class RunFolder:
         return self.path / "last.keras"
 
     @property
+    def average_model(self) -> Path:
+        """The average of the best checkpoints, if `average_checkpoints` kept it."""
+        return self.path / "average.keras"
+
+    @property
     def curves(self) -> Path:
         """Plots of the metrics."""
         return self.path / "curves.png"

@@ -259,3 +259,11 @@ def test_what_cannot_be_explained_is_one_line(model, shape, message):
     with pytest.raises(keras_cct.InputError) as error:
         keras_cct.explain(model(), np.zeros(shape, "uint8"))
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("value", [None, 5, "photo.png", [[1], [2, 3]], b"x"])
+def test_values_that_are_not_images_are_refused(value):
+    with pytest.raises(keras_cct.InputError, match="images"):
+        keras_cct.explain(MODELS["cvt"](), value)
+    with pytest.raises(keras_cct.InputError, match="is not a Keras model"):
+        keras_cct.explain(value, np.zeros((1, 12, 8, 3)))

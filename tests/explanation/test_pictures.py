@@ -45,6 +45,8 @@ def test_the_grid_has_a_row_per_block_and_a_column_per_head():
         assert grid.shape == (3 * 12 + 2 * 4, 2 * 8 + 4, 3)
         head = explanation.head_maps(manifold)[0, 2, 1]
         np.testing.assert_array_equal(grid[-12:, -8:], keras_cct.overlay(IMAGE, head, color_map="gray"))
+    with pytest.raises(keras_cct.InputError, match="index must be an index of the 1 explained images, got 1"):
+        keras_cct.head_grid(IMAGE, explanation, 1)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,11 @@ def test_the_grid_has_a_row_per_block_and_a_column_per_head():
         (IMAGE[0], VALUES, {}, "image must have shape"),
         (IMAGE[..., :2], VALUES, {}, "(12, 8, 2)"),
         (IMAGE, VALUES[None], {}, "(1, 3, 2)"),
-        (IMAGE, VALUES * np.nan, {}, "values must be a finite array"),
+        (IMAGE, VALUES * np.nan, {}, "values contains NaN or infinity"),
+        (IMAGE, "map", {}, "values must be an array of shape (rows, columns), got str"),
+        ([[1, 2], [3]], VALUES, {}, "image must be an array"),
+        (IMAGE[:0], VALUES, {}, "(0, 8, 3)"),
+        (IMAGE, VALUES, {"color_map": 5}, "color_map=5"),
         (IMAGE, VALUES, {"interpolation": "cubic"}, "interpolation='cubic'"),
         (IMAGE, VALUES, {"color_map": "virids"}, "Did you mean 'viridis'"),
         (IMAGE, VALUES, {"color_map": "qqqq"}, "color_map='qqqq'"),
