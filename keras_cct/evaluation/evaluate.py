@@ -154,7 +154,8 @@ def evaluate(  # noqa: PLR0913 # the settings of one evaluation, all by name
     """Predicts labeled images and compares the predictions with the labels.
 
     Labels are matched to the model's classes by name. If either the model or the dataset has no names (only the indices
-    "0", "1", ...), or if they have no name in common, labels are matched by index.
+    "0", "1", ...), or if they have no name in common, labels are matched by index. Data without images of some of the
+    model's classes is evaluated on the others.
 
     Args:
         model: A predictor from `load_predictor`, or a Keras model.
@@ -169,7 +170,7 @@ def evaluate(  # noqa: PLR0913 # the settings of one evaluation, all by name
         on_batch: Function to call after each batch with the number of its images.
 
     Raises:
-        InputError: There are no images, their channels or classes differ from the model's, the model has one class, or
+        InputError: There are no images, their channels or classes differ from the model's, there is only one class, or
             the model predicts NaN or infinity.
     """
     from keras_cct.data.decode import ResizeAndCrop
@@ -200,8 +201,7 @@ def evaluate(  # noqa: PLR0913 # the settings of one evaluation, all by name
                 predictions = [probabilities, *(finite_probabilities(predictor, view) for view in others)]
                 probabilities = np.mean(predictions, axis=0, dtype="float32")
             seconds = time.perf_counter() - start
-            if label_map is None:
-                check_num_classes(probabilities.shape[1], len(class_indices))
+            check_num_classes(probabilities.shape[1], len(class_names))
             recorder.add(shown, class_indices[labels], probabilities, seconds)
             if on_batch is not None:
                 on_batch(len(images))
