@@ -78,6 +78,7 @@ ROOMS = {
     ],
     "export": [
         "tensorflow_process",
+        "warmup",
         "saved_model",
         "conversion",
         "onnx",
@@ -140,6 +141,7 @@ ALONE = {"data": ("layers", "models", "weights"), "recipe": ("layers", "models",
 TENSORFLOW_HOMES = (
     "data.",
     "export.saved_model",
+    "export.warmup",
     "export.conversion",
     "export.litert",
     "export.images",

@@ -20,7 +20,7 @@ from keras_cct.export.settings import ExportSettings
 from keras_cct.export.tensorflow_process import call_on_tensorflow
 from keras_cct.export.verification import Baseline, ExportReport, check_accuracy_drop, compare
 from keras_cct.files import replacing
-from keras_cct.inference.artifacts import ARTIFACT_NAMES, RECIPE, find_keras_file
+from keras_cct.inference.artifacts import ARTIFACT_NAMES, RECIPE, find_keras_file, saved_model_folder
 from keras_cct.inference.evaluation import evaluate
 from keras_cct.inference.keras_model import KerasPredictor, check_serves_pixels
 from keras_cct.inference.metadata import ArtifactMetadata
@@ -60,7 +60,8 @@ def export_model(
     Args:
         model: A model of this package with its normalization and its head, a run folder or a `.keras` file.
         path: The new artifact: a folder for "savedmodel" and "openvino", a file for "onnx" (`.onnx`) and "litert"
-            (`.tflite`). With several formats, a folder that contains one artifact per format.
+            (`.tflite`). With several formats, a folder that contains one artifact per format. A SavedModel is written
+            to `path/1`, the layout of TensorFlow Serving; to add another version, use its path, such as `served/2`.
         format: One or more of "savedmodel", "onnx", "openvino" and "litert".
         **settings: Fields of `ExportSettings`: `dtype`, `batch_size`, `class_names`, `data`, `max_drop`, `overwrite`.
 
@@ -163,6 +164,8 @@ class _Export:
     def _write_format(self, name: str, source: Path, temporary: Path, path: Path) -> ExportReport:
         metadata = dataclasses.replace(self.metadata, batch_size=self.settings.batch_size_of(name))
         if name == "savedmodel":
+            version = saved_model_folder(path).relative_to(path)
+            temporary, path = temporary / version, path / version
             call_on_tensorflow(write_saved_model, self.model, temporary, metadata=metadata.to_json())
         else:
             _find_writer(name)(Conversion(source, metadata, self.calibration), temporary)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_cct.inference.metadata import foreign_artifact
+from keras_cct.inference.metadata import ENCODED_INPUT_NAME, INPUT_NAME, OUTPUT_NAME, foreign_artifact
 from keras_cct.inference.predictor import check_images, predict_in_batches
 
 
@@ -24,7 +24,7 @@ class SavedModelPredictor:
         try:
             self._module = tf.saved_model.load(str(path))
             specs = self._module.signatures["serving_default"].structured_input_signature[1]
-            shape = specs["images"].shape
+            shape = specs[INPUT_NAME].shape
             names = Path(self._module.class_names.asset_path.numpy().decode()).read_text().splitlines()
         except (OSError, ValueError, LookupError, AttributeError, tf.errors.OpError) as error:
             raise foreign_artifact(path) from error
@@ -52,12 +52,12 @@ class SavedModelPredictor:
 
     def _call_signature(self, signature: str, images: np.ndarray, dtype: tf.DType) -> np.ndarray:
         def predict(pixels: np.ndarray) -> np.ndarray:
-            return self._module.signatures[signature](**_signature_input(pixels, dtype))["probabilities"].numpy()
+            return self._module.signatures[signature](**_signature_input(pixels, dtype))[OUTPUT_NAME].numpy()
 
         return predict_in_batches(predict, check_images(images, self.image_shape), self._batch_size)
 
 
 def _signature_input(pixels: np.ndarray, dtype: tf.DType) -> dict[str, Any]:
     if dtype != tf.string:
-        return {"images": tf.cast(pixels, dtype)}
-    return {"encoded": tf.stack([tf.io.encode_png(image) for image in tf.cast(pixels, tf.uint8)])}
+        return {INPUT_NAME: tf.cast(pixels, dtype)}
+    return {ENCODED_INPUT_NAME: tf.stack([tf.io.encode_png(image) for image in tf.cast(pixels, tf.uint8)])}
