@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 RUN := runs/$(shell date +%Y%m%d-%H%M%S)-sample
 
-.PHONY: train test test-backends lint format fuzz faults
+.PHONY: train test test-backends examples bench lint format fuzz faults
 
 train: $(VENV)/ready
 	$(BIN)/python train_keras.py --output $(RUN)
@@ -26,6 +26,9 @@ PORTABLE := -m "not tensorflow" $(addprefix --ignore tests/,$(INDEPENDENT))
 test-backends: $(VENV)/ready-backends
 	KERAS_BACKEND=jax $(PYTEST) $(PORTABLE)
 	KERAS_BACKEND=torch $(PYTEST) $(PORTABLE)
+
+# The KServe environment and onnxruntime-web; without them the tests of these examples are skipped.
+examples: $(VENV)-serving/ready examples/browser/node_modules
 
 fuzz: $(VENV)/ready
 	KERAS_BACKEND=tensorflow KERAS_CCT_FUZZ_SECONDS=225 KERAS_CCT_FUZZ_SEED=$${SEED:-$$(date +%s)} $(BIN)/python -m pytest tests/fuzz -rP
@@ -46,6 +49,15 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx,openvino,litert]"
 	touch $@
+
+$(VENV)-serving/ready: examples/serving/requirements.txt
+	$(PYTHON) -m venv $(VENV)-serving
+	$(VENV)-serving/bin/python -m pip install --quiet --requirement examples/serving/requirements.txt
+	$(VENV)-serving/bin/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+examples/browser/node_modules: examples/browser/package.json
+	if command -v npm >/dev/null; then npm install --prefix examples/browser --no-audit --no-fund --ignore-scripts --silent; fi
 
 $(VENV)/ready-backends: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx,openvino,litert,jax,torch]"
