@@ -1,6 +1,7 @@
 # make train: create the environment, train on the bundled sample, export a SavedModel and print a prediction.
 # make test: create the environment and run the tests.
 # make fuzz: corrupt files for every reader, for about an hour; SEED repeats a run. make faults: full disks, killed downloads.
+# make examples: what the tests of the examples need. make bench: compare the speed with PyTorch and Pillow.
 
 PYTHON ?= python3
 VENV := .venv
@@ -35,6 +36,12 @@ fuzz: $(VENV)/ready
 
 faults: $(VENV)/ready
 	KERAS_BACKEND=tensorflow KERAS_CCT_FAULTS=20 $(BIN)/python -m pytest tests/faults
+
+# VIT_PYTORCH=path/to/vit_pytorch/cct.py and COMPACT_TRANSFORMERS=path/to/the/clone: the PyTorch code to compare with.
+bench: $(VENV)/ready-backends
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt einops
+	KERAS_BACKEND=tensorflow $(BIN)/python benchmarks/run_all.py $(if $(VIT_PYTORCH),--vit-pytorch $(VIT_PYTORCH)) \
+		$(if $(COMPACT_TRANSFORMERS),--compact-transformers $(COMPACT_TRANSFORMERS))
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -78,6 +78,7 @@ ROOMS = {
     ],
     "export": [
         "tensorflow_process",
+        "precision",
         "warmup",
         "saved_model",
         "conversion",

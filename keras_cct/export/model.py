@@ -15,6 +15,7 @@ from keras_cct.data.sample import load_sample
 from keras_cct.errors import InputError, check_class_names
 from keras_cct.export.conversion import Conversion, write_conversion_source
 from keras_cct.export.images import select_images
+from keras_cct.export.precision import compute_in_float32
 from keras_cct.export.saved_model import verify_signatures, write_saved_model
 from keras_cct.export.settings import ExportSettings
 from keras_cct.export.tensorflow_process import call_on_tensorflow
@@ -55,7 +56,8 @@ def export_model(
     """Writes artifacts that predict without Keras, and verifies each against the model in its own runtime.
 
     Every artifact takes `images`, float32 pixels in [0, 255], and returns `probabilities`. Nothing is written if a
-    format fails. Under JAX and PyTorch, a subprocess with Keras on TensorFlow traces the model.
+    format fails. Models in mixed precision are exported in float32. Under JAX and PyTorch, a subprocess with Keras on
+    TensorFlow traces the model.
 
     Args:
         model: A model of this package with its normalization and its head, a run folder or a `.keras` file.
@@ -85,7 +87,7 @@ def export_model(
         file = find_keras_file(model)
         recipe = _read_recipe(file)
         model = read_keras_file(file)
-    head = check_serves_pixels(model)
+    head, model = check_serves_pixels(model), compute_in_float32(model)
     names = chosen.class_names
     metadata = ArtifactMetadata(
         model=model.name,

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_cct.data.decode import DECODABLE_CHANNELS, decode_batch
 from keras_cct.errors import InputError, check_class_names
+from keras_cct.export.precision import compute_in_float32
 from keras_cct.export.tensorflow_process import call_on_tensorflow
 from keras_cct.export.warmup import write_warmup_requests
 from keras_cct.files import replacing
@@ -39,8 +40,8 @@ def export_saved_model(model: keras.Model, path: str | PathLike, class_names: Se
     loads the model. TensorFlow Serving serves the folder `NAME` if the path is `NAME/VERSION`, such as `served/1`.
 
     The class names are in `assets/class_names.txt`, one per line; `tf.saved_model.load(path).class_names.asset_path`
-    is the path of that file. `assets/metadata.json` describes the model. Under JAX and PyTorch, a subprocess with Keras
-    on TensorFlow writes the SavedModel.
+    is the path of that file. `assets/metadata.json` describes the model. Models in mixed precision are exported in
+    float32. Under JAX and PyTorch, a subprocess with Keras on TensorFlow writes the SavedModel.
 
     Args:
         model: A model of this package with its normalization and its head.
@@ -53,6 +54,7 @@ def export_saved_model(model: keras.Model, path: str | PathLike, class_names: Se
         RuntimeError: The probabilities of the SavedModel differ from those of the model; the SavedModel is removed.
     """
     path, head = Path(path), check_serves_pixels(model)
+    model = compute_in_float32(model)
     names = head.class_names if class_names is None else check_class_names(class_names, head.num_classes)
     if path.exists():
         raise InputError(f"{str(path)!r} exists already. Remove it or choose another folder.")
@@ -169,5 +171,5 @@ def verify_signatures(saved_model: SavedModelPredictor, images: np.ndarray, expe
         if not difference <= TOLERANCE:
             raise RuntimeError(
                 f"signature {signature} of the SavedModel differs from Keras by {difference:.2g}, more than "
-                f"{TOLERANCE:g}; the SavedModel was removed. Export a model that computes in float32."
+                f"{TOLERANCE:g}; the SavedModel was removed. Please report this bug."
             )
