@@ -4,8 +4,8 @@ The reference is `vit_pytorch/cct.py`, an independent PyTorch implementation. Al
 predict the same probabilities before they are timed, in alternating rounds. Each column of the table, a model and a
 batch size, gets a new process.
 
-* Ours are the artifacts of `keras_cct export` for OpenVINO and ONNX Runtime, in float32; the faster one counts. They take
-  pixels and return probabilities, so normalization and softmax are included.
+* Ours are the artifacts of `keras_cct export` for OpenVINO and ONNX Runtime, in float32; the faster one counts. They
+  take pixels and return probabilities, so normalization and softmax are included.
 * PyTorch takes normalized images and returns logits: eager, and with `torch.compile`, in `torch.inference_mode`.
 * On CPUs with bfloat16 instructions: OpenVINO in bfloat16, against compiled PyTorch with autocast to bfloat16.
 
@@ -54,7 +54,9 @@ def main() -> None:
     """Times all models and batch sizes and prints a table."""
     parser = Parser(description="Compare the inference speed of exported models with PyTorch, in images per second.")
     parser.add_argument("--reference", required=True, metavar="FILE", help="vit_pytorch/cct.py")
-    parser.add_argument("--models", nargs="+", metavar="MODEL", default=list(BATCH_SIZES), help="variants (default: all)")
+    parser.add_argument(
+        "--models", nargs="+", metavar="MODEL", default=list(BATCH_SIZES), help="variants (default: all)"
+    )
     parser.add_argument("--rounds", type=int, default=7, help="rounds per column (default 7)")
     parser.add_argument("--seconds", type=float, default=2.0, help="minimum seconds per round and side (default 2)")
     parser.add_argument("--json", metavar="FILE", help="write all results to this file")
@@ -156,6 +158,7 @@ def create_torch_sides(model: "keras.Model", images: np.ndarray, reference: str)
     import torch
 
     import keras_cct
+
     config = variant_config(model.name)
     mean, std = (np.array(values, "float32") for values in config.normalization)
     normalized = torch.from_numpy(np.ascontiguousarray(((images / 255 - mean) / std).transpose(0, 3, 1, 2)))

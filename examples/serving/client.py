@@ -1,6 +1,6 @@
 """Sends an image to the server of server.py with KServe's clients, through REST v1, REST v2 and gRPC.
 
-    python examples/serving/client.py examples/images/sneaker.png --model_name clothes
+Run it as `python examples/serving/client.py examples/images/sneaker.png --model_name clothes`.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The example page, in headless Chromium; `npm install` in its folder fetches onnxruntime-web."""
+"""The example page, in headless Chromium; `make examples` fetches onnxruntime-web."""
 
 import http.server
 import json
@@ -20,7 +20,7 @@ FLAGS += ["--disable-background-networking", "--disable-component-update"]
 pytestmark = [
     pytest.mark.tensorflow,
     pytest.mark.skipif(CHROMIUM is None, reason="requires Chromium"),
-    pytest.mark.skipif(not (BROWSER / "node_modules").exists(), reason="run `npm install` in examples/browser"),
+    pytest.mark.skipif(not (BROWSER / "node_modules").exists(), reason="run `make examples`"),
 ]
 
 # Drops files on the page in a frame, one after the other, and posts what the page then shows.

@@ -1,4 +1,4 @@
-"""The example server, started for real and called by KServe's own clients; `make test-serving` creates its environment."""
+"""The example server, started for real and called by KServe's own clients; `make examples` creates its environment."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ PYTHON = Path(os.environ.get("KERAS_CCT_SERVING_PYTHON", ROOT / ".venv-serving" 
 
 pytestmark = [
     pytest.mark.tensorflow,
-    pytest.mark.skipif(not PYTHON.exists(), reason="the environment of the server; run `make test-serving`"),
+    pytest.mark.skipif(not PYTHON.exists(), reason="the environment of the server; run `make examples`"),
 ]
 
 
