@@ -43,12 +43,24 @@ class SequencePool(CompositeLayer):
         self.score.build(input_shape)
 
     def call(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        weights = ops.transpose(self.pooling_weights(tokens, mask), (0, 2, 1))  # (batch, 1, tokens)
+        return ops.squeeze(ops.matmul(weights, tokens), axis=1)  # (batch, dim)
+
+    def pooling_weights(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Returns the weight of each token in the pooled vector.
+
+        Args:
+            tokens: Float tensor of shape (batch, tokens, dim).
+            mask: Optional boolean tensor of shape (batch, tokens); tokens where it is False get weight 0.
+
+        Returns:
+            Float tensor of shape (batch, tokens, 1), which sums to 1 over the tokens.
+        """
         scores = self.score(tokens)  # (batch, tokens, 1)
         if mask is not None:
             excluded = ops.expand_dims(ops.logical_not(mask), axis=-1)  # (batch, tokens, 1)
             scores = ops.where(excluded, ops.cast(_EXCLUDED_SCORE, scores.dtype), scores)
-        weights = ops.transpose(ops.softmax(scores, axis=1), (0, 2, 1))  # (batch, 1, tokens)
-        return ops.squeeze(ops.matmul(weights, tokens), axis=1)  # (batch, dim)
+        return ops.softmax(scores, axis=1)
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> None:
         """Returns None: the pooled vector has no token axis."""

@@ -87,13 +87,22 @@ class ConvTokenizer(keras.layers.Layer):
 
     def token_grid(self, image_shape: Shape) -> tuple[int, int]:
         """Returns the (rows, columns) of tokens for images of shape (batch, height, width, channels)."""
-        height, width, _ = check_image_shape(image_shape)
-        rows, columns = height, width
+        return self.stage_sizes(image_shape)[-1][1]
+
+    def stage_sizes(self, image_shape: Shape) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        """Returns the (rows, columns) after the convolution and after the max-pool of each stage.
+
+        Args:
+            image_shape: Shape (batch, height, width, channels) of the images.
+        """
+        rows, columns, _ = check_image_shape(image_shape)
+        sizes = []
         for _ in range(self.num_conv_layers):
-            rows, columns = (
-                _pooled_size((n + 2 * self.padding - self.kernel_size) // self.stride + 1) for n in (rows, columns)
-            )
-        return rows, columns
+            rows, columns = ((n + 2 * self.padding - self.kernel_size) // self.stride + 1 for n in (rows, columns))
+            convolved = rows, columns
+            rows, columns = _pooled_size(rows), _pooled_size(columns)
+            sizes.append((convolved, (rows, columns)))
+        return sizes
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], math.prod(self.token_grid(input_shape)), self.dim)
