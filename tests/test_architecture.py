@@ -93,6 +93,8 @@ ROOMS = {
     "explanation": ["maps", "pictures"],
     "export": [
         "tensorflow_process",
+        "precision",
+        "warmup",
         "saved_model",
         "conversion",
         "onnx",
@@ -180,6 +182,7 @@ ALONE = {"data": ("layers", "models", "weights"), "recipe": ("layers", "models",
 TENSORFLOW_HOMES = (
     "data.",
     "export.saved_model",
+    "export.warmup",
     "export.conversion",
     "export.litert",
     "export.images",

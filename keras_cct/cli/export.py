@@ -22,7 +22,8 @@ def add_export(commands: Any) -> None:
     export.add_argument(
         "output",
         metavar="OUT",
-        help="new folder (savedmodel, openvino, or several formats) or file (.onnx, .tflite)",
+        help="new folder (savedmodel, openvino, or several formats) or file (.onnx, .tflite); a SavedModel is written "
+        "to OUT/1, the layout of TensorFlow Serving, unless OUT ends in a version number",
     )
     export.add_argument(
         "--format",

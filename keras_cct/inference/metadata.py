@@ -12,6 +12,9 @@ from keras_cct.files import reading
 INPUT_NAME, OUTPUT_NAME = "images", "probabilities"
 """Names of the input and the output of every artifact."""
 
+ENCODED_INPUT_NAME = "image_bytes"
+"""Name of the input for PNG and JPEG files in a SavedModel. The ending `_bytes` marks base64 in the JSON of servers."""
+
 PIXEL_RANGE = (0, 255)
 MAX_METADATA_BYTES = 10**6
 """Largest size of the metadata, and of a list of class names."""
