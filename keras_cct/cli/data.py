@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_cct.cli.frameworks import load_frameworks
+from keras_cct.data.sources.source import parse_source
 from keras_cct.errors import InputError
 from keras_cct.inference.artifacts import RECIPE, find_run, saved_split
 from keras_cct.models.variants import variant_config
@@ -117,8 +118,6 @@ def open_evaluation_arguments(options: argparse.Namespace) -> "ImageSet":
 
 
 def _parse_source_arguments(options: argparse.Namespace) -> "Source":
-    from keras_cct.data.sources.open import parse_source
-
     source = parse_source(options.source)
     keys = SOURCE_FLAGS + (("data_dir",) if options.data_dir else ())
     rules, types = key_rules(Recipe), {field.name: field.type for field in dataclasses.fields(Recipe)}
@@ -167,7 +166,7 @@ def _show(options: argparse.Namespace) -> None:
     load_frameworks()
     from keras_cct.data.contact_sheet import write_contact_sheet
     from keras_cct.data.pipeline import model_image_shape
-    from keras_cct.data.sources.open import open_data, parse_source
+    from keras_cct.data.sources.open import open_data
 
     if options.source is not None:
         source = parse_source(options.source)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_cct.data.declared_size import GIF_PREFIX, PNG_PREFIX, check_declared_size
 from keras_cct.data.exif import exif_orientation, turn_upright
 from keras_cct.data.pillow_images import decode_with_pillow
 from keras_cct.errors import InputError
@@ -18,7 +19,6 @@ DECODABLE_CHANNELS = (1, 3)
 KERNELS = {"bicubic": "keyscubic", "bilinear": "triangle"}
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8")
 """First bytes of PNG, JPEG and GIF files."""
-PNG_PREFIX, GIF_PREFIX = b"\x89PNG", b"GIF8"
 
 
 def luma(images: tf.Tensor) -> tf.Tensor:
@@ -37,7 +37,8 @@ def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
     """Decodes a PNG, a JPEG or the first frame of a GIF, and turns it upright by its EXIF orientation.
 
     Uses only TensorFlow operations, so that a SavedModel can contain it. Images with 8 bits per channel decode to the
-    same pixels as in Pillow; with 16 bits, only the high byte is used. The alpha channel is dropped.
+    same pixels as in Pillow; with 16 bits, only the high byte is used. The alpha channel is dropped. Images that
+    declare more than 178,956,970 pixels fail before they are decoded.
 
     Args:
         encoded: Scalar string tensor, the bytes of the file.
@@ -46,6 +47,7 @@ def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
     Returns:
         uint8 tensor of shape (height, width, channels).
     """
+    encoded = check_declared_size(encoded)
     rgb = tf.cond(
         tf.io.is_jpeg(encoded),
         lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
@@ -191,5 +193,5 @@ def read_images(paths: Sequence[str | PathLike], image_shape: tuple[int, int, in
         except OSError as error:
             raise InputError(f"cannot read {str(path)!r}: {error.strerror}. Pass the path of an image file.") from error
         except tf.errors.OpError as error:
-            raise InputError(f"{str(path)!r} is a corrupt image. Choose another file.") from error
+            raise InputError(f"{str(path)!r} is a corrupted image. Choose another file.") from error
     return images

@@ -53,7 +53,8 @@ def match_classes(
         data_names: Names of the dataset's classes.
         label_map: The class of the model for each class of the dataset. Several classes may map to the same one, and
             classes of the model may be left out. Without it, classes are matched by name; if either side has no names
-            (only the indices "0", "1", ...), or if they have no name in common, by index.
+            (only the indices "0", "1", ...), or if they have no name in common, by index. Classes of the model may have
+            no images.
 
     Raises:
         InputError: The label map lacks a class or names an unknown one; or, without a label map, the number of classes

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_cct.data.pillow_images import decode_with_pillow, has_image_suffix
 from keras_cct.errors import InputError
+from keras_cct.files import check_is_file, reading
 from keras_cct.inference.resampling import resize_and_crop
 
 READABLE_CHANNELS = (1, 3)
@@ -55,8 +56,11 @@ def read_image(source: bytes | str | PathLike, image_shape: tuple[int, int, int]
             f"the model takes {image_shape[-1]} channels; image files have 1 or 3. Pass arrays to `predict` instead."
         )
     name = "the image" if isinstance(source, bytes) else repr(str(source))
-    try:
-        content = source if isinstance(source, bytes) else Path(source).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {name}: {error.strerror}. Pass the path of an image file.") from error
+    content = source if isinstance(source, bytes) else _read(source)
     return resize_and_crop(decode_with_pillow(content, image_shape[-1], name), *image_shape[:2])
+
+
+def _read(path: str | PathLike) -> bytes:
+    file = check_is_file(path, "Pass the path of an image file.")
+    with reading(path, "a readable file"):
+        return file.read_bytes()

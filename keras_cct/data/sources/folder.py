@@ -137,6 +137,15 @@ def split_files(source: Source) -> tuple[list[LabeledFile], list[LabeledFile]]:
     return splits[0], splits[1]
 
 
+def has_shared_folder(source: Source) -> bool:
+    """Returns whether both splits of a folder are parts of one folder, so that only hashes tell them apart."""
+    folder = Path(source.data_dir)
+    present = _folders_in(folder)
+    names = (parse_split(split)[0] for split in (source.train_split, source.val_split))
+    train_folder, eval_folder = (_find_split_folder(folder, name, present) for name in names)
+    return eval_folder is None or train_folder == eval_folder
+
+
 def _hold_out(source: Source, folder: Path) -> tuple[list[LabeledFile], list[LabeledFile]]:
     files = scan_images(folder, source.label_depth)
     if not source.val_fraction:

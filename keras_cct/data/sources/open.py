@@ -6,12 +6,12 @@ from pathlib import Path
 from keras_cct.data.images import ImageSet
 from keras_cct.data.sample import load_sample
 from keras_cct.data.sources.arrays import open_npz
-from keras_cct.data.sources.folder import open_evaluation_folder, open_folder
+from keras_cct.data.sources.folder import has_shared_folder, open_evaluation_folder, open_folder
 from keras_cct.data.sources.idx import has_idx_files, open_idx
 from keras_cct.data.sources.keras_datasets import KERAS_DATASETS, open_keras_dataset
 from keras_cct.data.sources.source import Source, check_default_splits
 from keras_cct.data.sources.tfds import open_tfds
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, check_instance
 from keras_cct.facts.datasets import DATASETS, standard_name
 from keras_cct.recipe.recipe import Recipe
 
@@ -28,7 +28,8 @@ def open_data(recipe: Recipe, split_file: Path | None = None) -> tuple[ImageSet,
     Raises:
         InputError: The source is unknown or cannot be read, or its number of classes differs from the recipe's.
     """
-    train, evaluation = open_source(Source(**{key: getattr(recipe, key) for key in SOURCE_KEYS}), split_file)
+    check_instance("recipe", recipe, Recipe, "a Recipe")
+    train, evaluation = open_source(recipe_source(recipe), split_file)
     num_classes = len(train.class_names)
     if recipe.num_classes not in (0, num_classes):
         raise InputError(
@@ -36,6 +37,16 @@ def open_data(recipe: Recipe, split_file: Path | None = None) -> tuple[ImageSet,
             f"Set num_classes to {num_classes}, or to 0 to use the number of classes of the images."
         )
     return train, evaluation
+
+
+def recipe_source(recipe: Recipe) -> Source:
+    """Returns the source of a recipe's images."""
+    return Source(**{key: getattr(recipe, key) for key in SOURCE_KEYS})
+
+
+def divides_one_folder(source: Source) -> bool:
+    """Returns whether the training and the evaluation images are parts of one folder: held out, or slices."""
+    return _is_image_folder(source) and has_shared_folder(source)
 
 
 def open_evaluation(source: Source) -> ImageSet:
@@ -69,16 +80,10 @@ def open_source(source: Source, split_file: Path | None = None) -> tuple[ImageSe
     if standard_name(source.dataset) in DATASETS:
         return open_tfds(source)
     raise InputError(
-        f"unknown dataset {source.dataset!r}. Choose sample, {', '.join(DATASETS)}, tfds/NAME or "
-        f"keras/{'|'.join(KERAS_DATASETS)}, or set data_dir to a folder of images, a folder of IDX files or an .npz "
-        "file."
+        f"unknown dataset {source.dataset!r}. Choose sample, {', '.join(DATASETS)}, "
+        f"tfds/NAME or keras/{'|'.join(KERAS_DATASETS)}, or set data_dir to a folder of images, a folder of IDX files "
+        "or an .npz file."
     )
-
-
-def parse_source(name: str) -> Source:
-    """Returns the source for a path if there is such a file or folder, and otherwise for the name of a dataset."""
-    is_path = Path(name).exists() or ("/" in name and not name.startswith(("tfds/", "keras/")))
-    return Source(Path(name).name, data_dir=name) if is_path else Source(name)
 
 
 def _is_image_folder(source: Source) -> bool:

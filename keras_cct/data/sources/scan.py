@@ -13,6 +13,7 @@ from keras_cct.errors import InputError
 log = logging.getLogger(__name__)
 
 MAX_CLASSES = 50_000
+MAX_LISTED_KINDS = 5
 EXPECTED = "files such as .jpg, .png, .webp or .tiff"
 
 LabeledFile = tuple[str, str]
@@ -128,7 +129,8 @@ def _class_of(path: str, folder: Path, label_depth: int) -> str:
 def _warn_about_skipped(skipped: Sequence[str], num_images: int) -> None:
     if skipped:
         kinds = collections.Counter(PurePath(path).suffix.lower() or "no suffix" for path in skipped)
-        listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5))
+        by_count = sorted(kinds.items(), key=lambda pair: (-pair[1], pair[0]))
+        listed = ", ".join(f"{count} {kind}" for kind, count in by_count[:MAX_LISTED_KINDS])
         log.warning(
             "left out %d %s not named like images (%s), the first is %r; %d images remain",
             len(skipped),

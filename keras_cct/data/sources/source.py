@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable
+from pathlib import Path
 
 from keras_cct.errors import InputError
 
@@ -34,6 +35,12 @@ class Source:
     val_fraction: float = 0.2
     label_depth: int = 0
     seed: int = 42
+
+
+def parse_source(name: str) -> Source:
+    """Returns the source for a path if there is such a file or folder, and otherwise for the name of a dataset."""
+    is_path = Path(name).exists() or ("/" in name and not name.startswith(("tfds/", "keras/")))
+    return Source(Path(name).name, data_dir=name) if is_path else Source(name)
 
 
 def find_split(split: str, available: Iterable[str]) -> str | None:

@@ -5,7 +5,7 @@ import pytest
 from fixtures.images import encoded, image_folder, photo, photos_in
 
 from keras_cct.data.images import EncodedImages, LabeledImages
-from keras_cct.data.sources.folder import order_classes
+from keras_cct.data.sources.folder import order_classes, split_files
 from keras_cct.data.sources.open import open_source
 from keras_cct.data.sources.scan import natural_sort_key, scan_images
 from keras_cct.data.sources.source import Source
@@ -86,13 +86,13 @@ def test_layout_of_cifar2png_is_read(tmp_path):
 @pytest.mark.parametrize("train", ["train", "training"])
 def test_split_folders_are_found_by_synonyms(train, val, tmp_path):
     image_folder(tmp_path, {f"{train}/cat": 2, f"{val}/cat": 1})
-    assert [len(data) for data in open_pets(tmp_path)] == [2, 1]
+    assert [len(files) for files in split_files(Source("pets", str(tmp_path)))] == [2, 1]
 
 
 def test_exact_split_name_takes_precedence_over_synonyms(tmp_path):
     image_folder(tmp_path, {"train/cat": 1, "val/cat": 2, "test/cat": 3, "odd/cat": 4, "deep/er/cat": 5})
     for val_split, count in (("validation", 2), ("test", 3), ("odd", 4), ("deep/er", 5)):
-        assert len(open_pets(tmp_path, val_split=val_split)[1]) == count
+        assert len(split_files(Source("pets", str(tmp_path), val_split=val_split))[1]) == count
 
 
 def test_images_of_different_sizes_stay_encoded(tmp_path):
@@ -132,7 +132,7 @@ def test_class_map_keeps_classes_without_training_images_with_a_warning(tmp_path
     assert train.class_names == ("zebra", "bee", "ant")
     assert (train.labels.tolist(), evaluation.labels.tolist()) == ([2, 0], [2])
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert warnings == [f"1 of 3 classes have no training images in {tmp_path / 'train'}, the first is 'bee'"]
+    assert warnings == [f"1 of 3 classes have no training images in {tmp_path}, the first is 'bee'"]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_class_map_keeps_classes_without_training_images_with_a_warning(tmp_path
         (
             {"train/cat": 1, "val/cat": 1},
             {"class_map": "{folder}/map"},
-            "map' lists none of the classes in '{folder}/train'",
+            "map' lists none of the classes in '{folder}'",
         ),
     ],
 )
