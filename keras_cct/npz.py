@@ -18,7 +18,9 @@ _SUFFIX = ".npy"
 _ADVICE = "Save it again with `np.savez`."
 
 
-def read_npz(path: str | PathLike, advice: str = _ADVICE) -> Mapping[str, np.ndarray]:
+def read_npz(
+    path: str | PathLike, advice: str = _ADVICE, expected: str = "an .npz file of plain arrays"
+) -> Mapping[str, np.ndarray]:
     """Returns the arrays of an `.npz` file by name.
 
     Pickled objects are refused, and so are headers that claim another size than the file has, before memory is taken.
@@ -26,13 +28,14 @@ def read_npz(path: str | PathLike, advice: str = _ADVICE) -> Mapping[str, np.nda
     Args:
         path: The file.
         advice: What to do about a file that cannot be read, a sentence.
+        expected: What the file should be, for the message.
 
     Raises:
         InputError: The file is missing or corrupted, contains pickled objects, or expands to far more than its size.
     """
     file = check_is_file(path)
     with (
-        reading(path, "an .npz file of plain arrays", advice),
+        reading(path, expected, advice),
         file.open("rb") as content,
         open_archive(content, MAX_ARRAYS) as archive,
     ):

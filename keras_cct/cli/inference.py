@@ -1,4 +1,4 @@
-"""The commands that use a trained model: evaluate and predict."""
+"""The command `keras_cct predict`, and the arguments that name a trained model."""
 
 import argparse
 import contextlib
@@ -9,15 +9,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from keras_cct.cli.data import add_source, open_source_arguments
 from keras_cct.cli.frameworks import load_frameworks, silent_stderr
 from keras_cct.errors import InputError, check_count
 from keras_cct.export.runtime import RUNTIMES, load_predictor
 from keras_cct.files import replacing
 from keras_cct.inference.artifacts import artifact_format, find_artifact
 from keras_cct.inference.predictors import COMPUTE_DTYPES
-from keras_cct.recipe.keys import key_rules
-from keras_cct.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     from keras_cct.inference.prediction import Prediction
@@ -32,26 +29,10 @@ _STDIN = "-"
 _SECONDS_PER_PROGRESS = 0.2
 
 
-def add_inference(commands: Any) -> None:
-    """Adds the commands to the subparsers of the main parser."""
-    interpolations = key_rules(Recipe)["interpolation"].choices
-    evaluate = commands.add_parser("evaluate", help="report top-1 and top-5 accuracy on evaluation images")
-    _add_model(evaluate)
-    add_source(evaluate, default="sample")
-    evaluate.add_argument(
-        "--crop-pct",
-        type=float,
-        default=1.0,
-        metavar="FLOAT",
-        help="fraction of the resized image's short side in the center crop (default: 1)",
-    )
-    evaluate.add_argument(
-        "--interpolation", choices=interpolations, default="bicubic", help="resize interpolation (default: bicubic)"
-    )
-    evaluate.set_defaults(run=_evaluate)
-
+def add_predict(commands: Any) -> None:
+    """Adds the command to the subparsers of the main parser."""
     predict = commands.add_parser("predict", help="classify images")
-    _add_model(predict)
+    add_model_arguments(predict)
     predict.add_argument(
         "images",
         nargs="+",
@@ -66,7 +47,8 @@ def add_inference(commands: Any) -> None:
     predict.set_defaults(run=_predict)
 
 
-def _add_model(command: argparse.ArgumentParser) -> None:
+def add_model_arguments(command: argparse.ArgumentParser) -> None:
+    """Adds the arguments that name a model, its runtime and its precision."""
     command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     command.add_argument(
         "--runtime", choices=RUNTIMES, help="runtime to which a .keras file is exported (default: the runtime of MODEL)"
@@ -89,7 +71,8 @@ def add_trust(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _load(options: argparse.Namespace) -> "Predictor":
+def load_model_argument(options: argparse.Namespace) -> "Predictor":
+    """Returns the predictor that the arguments of `add_model_arguments` name."""
     name = artifact_format(find_artifact(options.model))
     if name not in _RUNTIMES_WITHOUT_TENSORFLOW:
         load_frameworks()
@@ -97,34 +80,23 @@ def _load(options: argparse.Namespace) -> "Predictor":
         return load_predictor(options.model, options.runtime, options.compute_dtype, trust=options.trust)
 
 
-def _evaluate(options: argparse.Namespace) -> None:
-    crop_pct = key_rules(Recipe)["crop_pct"].parse("--crop-pct", options.crop_pct, float)
-    predictor = _load(options)
-    load_frameworks()
-    from keras_cct.inference.evaluation import evaluate
-
-    _, data = open_source_arguments(options)
-    accuracy = evaluate(predictor, data, crop_pct=crop_pct, interpolation=options.interpolation)
-    print(f"{len(data)} images: top-1 {accuracy['top1']:.2f} %, top-5 {accuracy['top5']:.2f} %")
-
-
 def _predict(options: argparse.Namespace) -> int:
     check_count("--top", options.top)
     check_count("--batch-size", options.batch_size)
     if options.output is not None and Path(options.output).exists():
         raise InputError(f"--output {options.output!r} exists already. Remove it or choose another file.")
-    predictor = _load(options)
     from keras_cct.cli.prediction_formats import WRITERS
     from keras_cct.inference.prediction import predict
 
+    images = list(_list_images(options.images))
     predictions = predict(
-        predictor,
-        _list_images(options.images),
+        load_model_argument(options),
+        images,
         top=None if options.probabilities else options.top,
         batch_size=options.batch_size,
         skips_unreadable=True,
     )
-    readable = _Readable(_showing_progress(predictions))
+    readable = _Readable(_showing_progress(predictions, len(images)))
     with _open_output(options.output) as stream:
         WRITERS[options.format](readable, stream)
     return EXIT_UNREADABLE if readable.num_unreadable else 0
@@ -151,24 +123,31 @@ class _Readable:
 
 
 def _list_images(arguments: list[str]) -> Iterator[str | bytes]:
-    """Yields the paths in the arguments; for "-", the image or the paths on standard input."""
+    """Yields the files in the arguments, also those in folders; for "-", the image or the paths on standard input."""
     for argument in arguments:
         if argument == _STDIN:
             content = sys.stdin.buffer.read()
             try:
-                yield from (line for line in content.decode().splitlines() if line)
+                yield from _list_files(line for line in content.decode().splitlines() if line)
             except UnicodeDecodeError:  # an encoded image is never valid UTF-8
                 yield content
         elif glob.has_magic(argument) and not Path(argument).exists():
             matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 # takes absolute patterns too
             if not matches:
                 raise InputError(f"no file matches {argument!r}. Check the pattern.")
-            yield from matches
+            yield from _list_files(matches)
         else:
-            yield argument
+            yield from _list_files([argument])
 
 
-def _showing_progress(predictions: "Iterable[Prediction]") -> "Iterator[Prediction]":
+def _list_files(paths: Iterable[str]) -> Iterator[str]:
+    from keras_cct.inference.image_files import find_image_files
+
+    for path in paths:
+        yield from map(str, find_image_files(path))
+
+
+def _showing_progress(predictions: "Iterable[Prediction]", total: int) -> "Iterator[Prediction]":
     """Reports progress on standard error if it is a terminal and standard output is not."""
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield from predictions
@@ -179,7 +158,9 @@ def _showing_progress(predictions: "Iterable[Prediction]") -> "Iterator[Predicti
         now = time.monotonic()
         if now - shown > _SECONDS_PER_PROGRESS:
             shown = now
-            print(f"\r{count} images, {count / (now - start):.0f} images/s ", end="", file=sys.stderr, flush=True)
+            speed = count / (now - start)
+            left = f"{(total - count) / speed:.0f} s left"
+            print(f"\r{count}/{total} images, {speed:.0f} images/s, {left}  ", end="", file=sys.stderr, flush=True)
     if shown != start:
         print(file=sys.stderr)
 
@@ -189,5 +170,8 @@ def _open_output(path: str | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    with replacing(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+    with (
+        replacing(Path(path)) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+    ):
         yield stream

@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from keras_cct.cli.summary import add_table_format, print_table
 from keras_cct.errors import InputError
 from keras_cct.models.config import ModelConfig
 from keras_cct.models.variants import list_models, variant_config, variant_dataset
@@ -14,6 +15,10 @@ def add_models(commands: Any) -> None:
     models = commands.add_parser("models", help="list the variants and their pretrained weights")
     models.add_argument("pattern", nargs="?", default="*", metavar="PATTERN", help="wildcard, e.g. 'cct_*_sine'")
     models.add_argument("--pretrained", action="store_true", help="list the pretrained weights instead")
+    models.add_argument(
+        "--table", action="store_true", help="print parameters, MACs, activation memory and published accuracy"
+    )
+    add_table_format(models)
     models.set_defaults(run=_models)
 
 
@@ -21,6 +26,13 @@ def _models(options: argparse.Namespace) -> None:
     names = list_models(options.pattern)
     if not names:
         raise InputError(f"no variant matches {options.pattern!r}. Run `keras_cct models` for the full list.")
+    if options.format != "text" and not options.table:
+        raise InputError(f"--format {options.format} has an effect with --table only. Add --table.")
+    if options.table and options.pretrained:
+        raise InputError("--table conflicts with --pretrained. Use one of them.")
+    if options.table:
+        print_table(names, options.format)
+        return
     if options.pretrained:
         _print_checkpoints(names)
         return

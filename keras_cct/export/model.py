@@ -12,16 +12,18 @@ import keras
 import numpy as np
 
 from keras_cct.data.sample import load_sample
-from keras_cct.errors import InputError, check_class_names
+from keras_cct.errors import InputError, check_class_names, check_instance, check_path
+from keras_cct.evaluation.evaluate import evaluate
 from keras_cct.export.conversion import Conversion, write_conversion_source
 from keras_cct.export.images import select_images
+from keras_cct.export.precision import compute_in_float32
 from keras_cct.export.saved_model import verify_signatures, write_saved_model
 from keras_cct.export.settings import ExportSettings
+from keras_cct.export.temperature import divided_logits, resolve_temperature
 from keras_cct.export.tensorflow_process import call_on_tensorflow
 from keras_cct.export.verification import Baseline, ExportReport, check_accuracy_drop, compare
 from keras_cct.files import replacing
-from keras_cct.inference.artifacts import ARTIFACT_NAMES, RECIPE, find_keras_file
-from keras_cct.inference.evaluation import evaluate
+from keras_cct.inference.artifacts import ARTIFACT_NAMES, RECIPE, find_keras_file, saved_model_folder
 from keras_cct.inference.keras_model import KerasPredictor, check_serves_pixels
 from keras_cct.inference.metadata import ArtifactMetadata
 from keras_cct.inference.predictors import open_artifact
@@ -45,6 +47,7 @@ class ExportFields(TypedDict, total=False):
     data: "tuple[ImageSet, ImageSet] | None"
     max_drop: float
     overwrite: bool
+    temperature: float | str | None
 
 
 def export_model(
@@ -58,15 +61,18 @@ def export_model(
     """Writes artifacts that predict without Keras, and verifies each against the model in its own runtime.
 
     Every artifact takes `images`, float32 pixels in [0, 255], and returns `probabilities`. Nothing is written if a
-    format fails. Under JAX and PyTorch, a subprocess with Keras on TensorFlow traces the model.
+    format fails. Models in mixed precision are exported in float32. Under JAX and PyTorch, a subprocess with Keras on
+    TensorFlow traces the model.
 
     Args:
         model: A model of this package with its normalization and its head, a run folder or a `.keras` file.
         path: The new artifact: a folder for "savedmodel" and "openvino", a file for "onnx" (`.onnx`) and "litert"
-            (`.tflite`). With several formats, a folder that contains one artifact per format.
+            (`.tflite`). With several formats, a folder that contains one artifact per format. A SavedModel is written
+            to `path/1`, the layout of TensorFlow Serving; to add another version, use its path, such as `served/2`.
         format: One or more of "savedmodel", "onnx", "openvino" and "litert".
         trust: Whether a `.keras` file may contain other layers than those of this package, and so run any code.
-        **settings: Fields of `ExportSettings`: `dtype`, `batch_size`, `class_names`, `data`, `max_drop`, `overwrite`.
+        **settings: Fields of `ExportSettings`: `dtype`, `batch_size`, `class_names`, `data`, `max_drop`, `overwrite`,
+            `temperature`.
 
     Returns:
         One report per format: size, difference from Keras, agreement and latency.
@@ -79,16 +85,19 @@ def export_model(
     Example:
         >>> export_model(model, "model.onnx", "onnx", dtype="float16")
     """
+    check_path("path", path)
+    check_instance("format", format, (str, list, tuple), "a format or a list of formats")
     path = Path(path)
     chosen = ExportSettings(formats=(format,) if isinstance(format, str) else tuple(format), **settings)
     chosen.check_output(path)
     chosen.check_packages()
     recipe = None
     if not isinstance(model, keras.Model):
+        check_path("model", model)
         file = find_keras_file(model)
         recipe = _read_recipe(file)
         model = read_keras_file(file, trust=trust)
-    head = check_serves_pixels(model)
+    head, model = check_serves_pixels(model), compute_in_float32(model)
     names = chosen.class_names
     metadata = ArtifactMetadata(
         model=model.name,
@@ -96,8 +105,9 @@ def export_model(
         class_names=head.class_names if names is None else check_class_names(names, head.num_classes),
         dtype=chosen.dtype,
         recipe=recipe,
+        temperature=resolve_temperature(model, chosen),
     )
-    with _replacing_artifact(path) as temporary:
+    with divided_logits(model, metadata.temperature), _replacing_artifact(path) as temporary:
         return _Export(model, metadata, chosen).write(temporary, path)
 
 
@@ -139,7 +149,7 @@ class _Export:
         self.baseline = Baseline(keras_predictor, images, batch_size)
         self.calibration = np.zeros((0, *metadata.image_shape), "float32")
         if self.is_int8:
-            self.keras_top1 = evaluate(keras_predictor, self.evaluation)["top1"]
+            self.keras_top1 = evaluate(keras_predictor, self.evaluation).top1
             count = max(NUM_CALIBRATION, batch_size)
             self.calibration = select_images(train, metadata.image_shape, count).astype("float32")
             if len(self.calibration) < batch_size:
@@ -170,6 +180,8 @@ class _Export:
     def _write_format(self, name: str, source: Path, temporary: Path, path: Path) -> ExportReport:
         metadata = dataclasses.replace(self.metadata, batch_size=self.settings.batch_size_of(name))
         if name == "savedmodel":
+            version = saved_model_folder(path).relative_to(path)
+            temporary, path = temporary / version, path / version
             call_on_tensorflow(write_saved_model, self.model, temporary, metadata=metadata.to_json())
         else:
             _find_writer(name)(Conversion(source, metadata, self.calibration), temporary)
@@ -178,7 +190,7 @@ class _Export:
             verify_signatures(predictor, self.baseline.images, self.baseline.probabilities)
         report = compare(predictor, self.baseline, name, temporary, metadata.dtype)
         if self.is_int8:
-            top1 = evaluate(predictor, self.evaluation)["top1"]
+            top1 = evaluate(predictor, self.evaluation).top1
             check_accuracy_drop(name, top1, self.keras_top1, self.settings.max_drop)
             report = dataclasses.replace(report, top1=top1, keras_top1=self.keras_top1)
         return dataclasses.replace(report, path=path)

@@ -5,7 +5,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_cct.errors import InputError, check_setting
+from keras_cct.errors import InputError, check_path, check_setting
 from keras_cct.inference.artifacts import (
     ARTIFACT_NAMES,
     FORMATS,
@@ -40,9 +40,10 @@ def load_predictor(
         InputError: There is no model at the path, it is corrupted, its runtime is not installed, or the artifact
             belongs to another runtime.
     """
+    check_path("path", path)
     if runtime is None:
         return open_artifact(path, compute_dtype, trust=trust)
-    check_setting("runtime", runtime, runtime in RUNTIMES, f"one of {', '.join(RUNTIMES)}")
+    check_setting("runtime", runtime, isinstance(runtime, str) and runtime in RUNTIMES, f"one of {', '.join(RUNTIMES)}")
     artifact = find_artifact(path) if runtime == "savedmodel" else find_keras_file(path)
     name = artifact_format(artifact)
     if name == runtime:

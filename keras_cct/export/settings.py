@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_cct.errors import InputError, check_count, check_setting, is_number
-from keras_cct.inference.artifacts import ARTIFACT_NAMES, FORMATS
+from keras_cct.inference.artifacts import ARTIFACT_NAMES, FIRST_VERSION, FORMATS, find_artifact
 
 if TYPE_CHECKING:
     from keras_cct.data.images import ImageSet
 
 DTYPES = ("float32", "float16", "int8")
+AUTO = "auto"
+"""The temperature that is fitted on the evaluation images."""
 
 _PACKAGES = {
     "savedmodel": (),
@@ -36,6 +38,8 @@ class ExportSettings:
             images. int8 also calibrates on training images and measures the accuracy on all evaluation images.
         max_drop: Maximum drop in top-1 accuracy with int8, in percentage points.
         overwrite: Whether to replace an existing artifact.
+        temperature: Divides the logits, which calibrates the probabilities: a number in [0.01, 100], "auto" to fit it
+            on the evaluation images, or None for 1.
 
     Raises:
         InputError: A value is unknown or out of range.
@@ -48,6 +52,7 @@ class ExportSettings:
     data: "tuple[ImageSet, ImageSet] | None" = None
     max_drop: float = 1.0
     overwrite: bool = False
+    temperature: float | str | None = None
 
     def __post_init__(self) -> None:
         for name in self.formats:
@@ -61,6 +66,9 @@ class ExportSettings:
             raise InputError(f"dtype={self.dtype!r} is not supported by savedmodel. Use onnx, openvino or litert.")
         if self.batch_size is not None:
             check_count("batch_size", self.batch_size)
+        if self.temperature is not None and self.temperature != AUTO:
+            is_valid = is_number(self.temperature) and 0.01 <= self.temperature <= 100
+            check_setting("temperature", self.temperature, is_valid, f"a number in [0.01, 100] or {AUTO!r}")
         check_setting(
             "max_drop", self.max_drop, is_number(self.max_drop) and self.max_drop >= 0, "a number of at least 0"
         )
@@ -100,11 +108,13 @@ class ExportSettings:
             )
         if path.is_dir() and not _contains_artifacts_only(path):
             raise InputError(
-                f"{str(path)!r} contains files other than artifacts and is not overwritten. Choose another path."
+                f"{str(path)!r} contains files other than one artifact per format and is not overwritten. "
+                f"Choose another path."
             )
 
 
 def _contains_artifacts_only(folder: Path) -> bool:
     names = {file.name for file in folder.iterdir()}
-    is_artifact = {"saved_model.pb", "model.xml"} & names
-    return bool(is_artifact) or names <= set(ARTIFACT_NAMES.values())
+    if {"saved_model.pb", "model.xml"} & names:
+        return True
+    return names <= set(ARTIFACT_NAMES.values()) or (names == {FIRST_VERSION} and find_artifact(folder) != folder)

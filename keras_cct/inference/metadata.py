@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
-from keras_cct.errors import InputError, check_class_names, check_count, check_setting
+from keras_cct.errors import InputError, check_class_names, check_count, check_setting, is_number
 from keras_cct.files import reading
 
 INPUT_NAME, OUTPUT_NAME = "images", "probabilities"
 """Names of the input and the output of every artifact."""
+
+ENCODED_INPUT_NAME = "image_bytes"
+"""Name of the input for PNG and JPEG files in a SavedModel. The ending `_bytes` marks base64 in the JSON of servers."""
 
 PIXEL_RANGE = (0, 255)
 MAX_METADATA_BYTES = 10**6
@@ -31,6 +34,7 @@ class ArtifactMetadata:
         dtype: Precision of the weights, "float32", "float16" or "int8".
         batch_size: Number of images per call, or None if any number is allowed.
         recipe: YAML text of the training recipe, or None if it is unknown.
+        temperature: Number by which the logits of the Keras model were divided, or None if they were not.
     """
 
     model: str
@@ -39,6 +43,7 @@ class ArtifactMetadata:
     dtype: str = "float32"
     batch_size: int | None = None
     recipe: str | None = None
+    temperature: float | None = None
 
     def to_json(self) -> str:
         """Returns the fields and the pixel range as one line of JSON."""
@@ -58,12 +63,13 @@ class ArtifactMetadata:
         with reading(artifact, EXPECTED, ADVICE):
             if len(text) > MAX_METADATA_BYTES:
                 raise InputError(f"its metadata have more than {MAX_METADATA_BYTES:,} bytes. {ADVICE}")
-            values = json.loads(text)
+            values = {"temperature": None} | json.loads(text)  # earlier versions had no temperature
             fields = {field.name: values[field.name] for field in dataclasses.fields(cls)}
             height, width, channels = (check_count("image_shape", size) for size in fields["image_shape"])
-            names, batch_size = fields["class_names"], fields["batch_size"]
+            names, batch_size, temperature = fields["class_names"], fields["batch_size"], fields["temperature"]
             for name in ("model", "dtype", "recipe"):
                 check_setting(name, fields[name], isinstance(fields[name] or "", str), "text")
+            check_setting("temperature", temperature, temperature is None or is_number(temperature), "a number")
             fields["image_shape"] = (height, width, channels)
             fields["class_names"] = None if names is None else check_class_names(names, len(names))
             fields["batch_size"] = None if batch_size is None else check_count("batch_size", batch_size)

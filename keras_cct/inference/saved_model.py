@@ -8,7 +8,14 @@ import tensorflow as tf
 
 from keras_cct.errors import InputError, check_class_names
 from keras_cct.files import check_is_file, reading
-from keras_cct.inference.metadata import ADVICE, EXPECTED, MAX_METADATA_BYTES
+from keras_cct.inference.metadata import (
+    ADVICE,
+    ENCODED_INPUT_NAME,
+    EXPECTED,
+    INPUT_NAME,
+    MAX_METADATA_BYTES,
+    OUTPUT_NAME,
+)
 from keras_cct.inference.predictor import check_images, predict_in_batches
 
 
@@ -29,9 +36,9 @@ class SavedModelPredictor:
         with reading(path, EXPECTED, ADVICE):
             self._module = tf.saved_model.load(str(path))
             signature = self._module.signatures["serving_default"]
-            batch_size, *sizes = signature.structured_input_signature[1]["images"].shape
+            batch_size, *sizes = signature.structured_input_signature[1][INPUT_NAME].shape
             height, width, channels = (int(size) for size in sizes)
-            num_classes = int(signature.structured_outputs["probabilities"].shape[-1])
+            num_classes = int(signature.structured_outputs[OUTPUT_NAME].shape[-1])
             names = _read_class_names(Path(self._module.class_names.asset_path.numpy().decode()), path, num_classes)
         self.image_shape: tuple[int, int, int] = (height, width, channels)
         self.class_names = names
@@ -57,7 +64,7 @@ class SavedModelPredictor:
 
     def _call_signature(self, signature: str, images: np.ndarray, dtype: tf.DType) -> np.ndarray:
         def predict(pixels: np.ndarray) -> np.ndarray:
-            return self._module.signatures[signature](**_signature_input(pixels, dtype))["probabilities"].numpy()
+            return self._module.signatures[signature](**_signature_input(pixels, dtype))[OUTPUT_NAME].numpy()
 
         return predict_in_batches(predict, check_images(images, self.image_shape), self._batch_size, self.class_names)
 
@@ -78,5 +85,5 @@ def _read_class_names(file: Path, folder: Path, num_classes: int) -> tuple[str, 
 
 def _signature_input(pixels: np.ndarray, dtype: tf.DType) -> dict[str, Any]:
     if dtype != tf.string:
-        return {"images": tf.cast(pixels, dtype)}
-    return {"encoded": tf.stack([tf.io.encode_png(image) for image in tf.cast(pixels, tf.uint8)])}
+        return {INPUT_NAME: tf.cast(pixels, dtype)}
+    return {ENCODED_INPUT_NAME: tf.stack([tf.io.encode_png(image) for image in tf.cast(pixels, tf.uint8)])}

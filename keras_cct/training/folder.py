@@ -9,6 +9,7 @@ from pathlib import Path
 from keras_cct.errors import InputError
 from keras_cct.files import remove_partial, replacing
 from keras_cct.inference.artifacts import BEST_MODEL, RECIPE, SAVED_MODEL
+from keras_cct.training.lock import LOCK
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +24,9 @@ class RunFolder:
 
     @staticmethod
     def check_is_free(path: Path) -> None:
-        """Raises InputError if the path is a file, or a folder with files in it."""
-        if path.is_dir() and any(path.iterdir()):
+        """Raises InputError if the path is a file, or a folder with files in it, or is not valid UTF-8."""
+        _check_encoding(path)
+        if path.is_dir() and any(file.name != LOCK for file in path.iterdir()):
             raise InputError(f"the output folder {str(path)!r} is not empty. Choose a new one; nothing is overwritten.")
         if path.exists() and not path.is_dir():
             raise InputError(f"the output folder {str(path)!r} is a file. Choose another.")
@@ -50,8 +52,9 @@ class RunFolder:
         """Opens the folder of an existing run.
 
         Raises:
-            InputError: It has no recipe.yml.
+            InputError: It has no recipe.yml, or its path is not valid UTF-8.
         """
+        _check_encoding(path)
         folder = cls(path)
         if not folder.recipe.is_file():
             raise InputError(
@@ -65,6 +68,21 @@ class RunFolder:
         return self.path / RECIPE
 
     @property
+    def environment(self) -> Path:
+        """Versions of the packages and the hardware on which the run started."""
+        return self.path / "environment.json"
+
+    @property
+    def report(self) -> Path:
+        """The report about the run."""
+        return self.path / "report.html"
+
+    @property
+    def metrics(self) -> Path:
+        """Metrics of the best model on the evaluation images, written with the report."""
+        return self.path / "metrics.json"
+
+    @property
     def summary(self) -> Path:
         """One row of metrics per epoch."""
         return self.path / "summary.csv"
@@ -75,6 +93,11 @@ class RunFolder:
         return self.path / "state.npz"
 
     @property
+    def data(self) -> Path:
+        """The fingerprint of the data of the run."""
+        return self.path / "data.npz"
+
+    @property
     def best_model(self) -> Path:
         """The model of the best epoch."""
         return self.path / BEST_MODEL
@@ -83,6 +106,11 @@ class RunFolder:
     def last_model(self) -> Path:
         """The model of the last epoch."""
         return self.path / "last.keras"
+
+    @property
+    def average_model(self) -> Path:
+        """The average of the best checkpoints, if `average_checkpoints` kept it."""
+        return self.path / "average.keras"
 
     @property
     def curves(self) -> Path:
@@ -126,8 +154,9 @@ class RunFolder:
             writer.writerows(rows)
 
     def remove_results(self) -> None:
-        """Removes the plots and the SavedModel, which describe all epochs, before more epochs are trained."""
-        self.curves.unlink(missing_ok=True)
+        """Removes the report and the SavedModel, which describe all epochs, before more epochs are trained."""
+        for path in (self.curves, self.report, self.metrics):
+            path.unlink(missing_ok=True)
         if self.saved_model.exists():
             shutil.rmtree(self.saved_model)
 
@@ -135,3 +164,12 @@ class RunFolder:
         """Removes temporary files left behind by a killed run."""
         for folder in (self.path, self.checkpoints):
             remove_partial(folder)
+
+
+def _check_encoding(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"the run folder {str(path)!r} is not valid UTF-8, which TensorFlow requires. Choose another name."
+        ) from error

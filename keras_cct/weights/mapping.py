@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, check_instance
 from keras_cct.layers.grassmann import GrassmannAttention
 from keras_cct.layers.manifold import ManifoldAttention
 from keras_cct.layers.tokenizers import ConvTokenizer, PatchTokenizer
@@ -48,6 +48,7 @@ def torch_entries(model: keras.Model) -> list[Entry]:
     Raises:
         InputError: The model was not made by this package, or is quantized.
     """
+    check_instance("model", model, keras.Model, "a Keras model")
     if not any(isinstance(layer, ConvTokenizer | PatchTokenizer) for layer in model.layers):
         raise InputError(f"model {model.name!r} has no tokenizer. Pass a model made by keras_cct.")
     entries = []
