@@ -5,8 +5,6 @@ differ by at most 1, due to rounding.
 """
 
 import io
-import struct
-import zlib
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
@@ -71,15 +69,13 @@ def read_image(source: bytes | str | PathLike, image_shape: tuple[int, int, int]
     readers = [reader for signature, reader in _READERS.items() if content.startswith(signature)]
     if not readers:
         raise InputError(f"{name} is not a PNG, JPEG or GIF image. Convert it to one of these formats.")
-    try:
-        with readers[0](io.BytesIO(content)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise InputError(
-                    f"{name} has {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}. Resize it first."
-                )
-            pixels = _decode(image, _MODES[image_shape[-1]])
-    except (OSError, SyntaxError, EOFError, struct.error, zlib.error, IndexError, TypeError) as error:
-        raise InputError(f"{name} is a corrupted image. Replace or remove it.") from error
+    label = "the image" if isinstance(source, bytes) else str(source)
+    with reading(label, "an image", "Replace or remove it."), readers[0](io.BytesIO(content)) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise InputError(
+                f"{name} has {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}. Resize it first."
+            )
+        pixels = _decode(image, _MODES[image_shape[-1]])
     return resize_and_crop(pixels, *image_shape[:2])
 
 

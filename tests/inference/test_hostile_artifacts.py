@@ -79,7 +79,7 @@ LIES = {
     "control characters in class names": (edited(class_names=["a", "\x1b[2J", "c"]), "without control characters"),
     "another image shape": (edited(image_shape=[8, 16, 1]), "takes images of shape"),
     "two channels": (edited(image_shape=[8, 8, 2]), "takes images of shape"),
-    "huge image shape": (edited(image_shape=[10**30, 8, 1]), "takes images of shape"),
+    "huge image shape": (edited(image_shape=[10**30, 8, 1]), "image_shape must be at most"),
     "negative image shape": (edited(image_shape=[-8, 8, 1]), "image_shape"),
     "infinite image shape": (lambda text: text.replace("[8, 8, 1]", "[1e999, 8, 1]"), "image_shape"),
     "long integer": (lambda text: text.replace("[8, 8, 1]", f"[{'9' * 5000}, 8, 1]"), "complete artifact"),
