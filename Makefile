@@ -1,6 +1,7 @@
 # make train: create the environment, train on the bundled sample, export a SavedModel and print a prediction.
 # make test: create the environment and run the tests.
-# make fuzz: corrupt files for every reader, for about an hour; SEED repeats a run. make faults: full disks, killed downloads.
+# make fuzz: corrupt files and absurd arguments, for about an hour; SEED repeats a run.
+# make faults: full and read-only disks, killed downloads and runs; SEED chooses when they are killed.
 # make examples: what the tests of the examples need. make bench: compare the speed with PyTorch and Pillow.
 
 PYTHON ?= python3
@@ -22,7 +23,8 @@ test: $(VENV)/ready
 
 # What does not depend on the backend: pipelines always use TensorFlow; recipes, facts, archives and downloads use none.
 INDEPENDENT := data recipe facts fuzz faults test_architecture.py test_archives.py test_configs.py test_distribution.py \
-	test_npz.py evaluation/test_metrics.py evaluation/test_calibration.py report/test_evaluation_folder.py inference/test_image_files.py weights/test_download.py weights/test_pretrained.py weights/test_torch_file.py
+	test_npz.py evaluation/test_metrics.py evaluation/test_calibration.py report/test_evaluation_folder.py \
+	inference/test_image_files.py weights/test_download.py weights/test_pretrained.py weights/test_torch_file.py
 PORTABLE := -m "not tensorflow" $(addprefix --ignore tests/,$(INDEPENDENT))
 
 test-backends: $(VENV)/ready-backends
@@ -33,10 +35,10 @@ test-backends: $(VENV)/ready-backends
 examples: $(VENV)-serving/ready examples/browser/node_modules
 
 fuzz: $(VENV)/ready
-	KERAS_BACKEND=tensorflow KERAS_CCT_FUZZ_SECONDS=225 KERAS_CCT_FUZZ_SEED=$${SEED:-$$(date +%s)} $(BIN)/python -m pytest tests/fuzz -rP
+	KERAS_BACKEND=tensorflow KERAS_CCT_FUZZ_SECONDS=180 KERAS_CCT_FUZZ_SEED=$${SEED:-$$(date +%s)} $(BIN)/python -m pytest tests/fuzz -rP
 
 faults: $(VENV)/ready
-	KERAS_BACKEND=tensorflow KERAS_CCT_FAULTS=20 $(BIN)/python -m pytest tests/faults
+	KERAS_BACKEND=tensorflow KERAS_CCT_FAULTS=20 KERAS_CCT_FAULTS_SEED=$${SEED:-3} $(BIN)/python -m pytest tests/faults -rP
 
 # VIT_PYTORCH=path/to/vit_pytorch/cct.py and COMPACT_TRANSFORMERS=path/to/the/clone: the PyTorch code to compare with.
 bench: $(VENV)/ready-backends

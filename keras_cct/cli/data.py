@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_cct.cli.frameworks import load_frameworks
+from keras_cct.data.sources.source import parse_source
 from keras_cct.errors import InputError
 from keras_cct.models.variants import variant_config
 from keras_cct.recipe.loading import load_recipe
@@ -72,7 +73,7 @@ def add_source_flags(parser: argparse.ArgumentParser) -> None:
 
 def open_source_arguments(options: argparse.Namespace) -> "tuple[ImageSet, ImageSet]":
     """Returns the training and the evaluation images that the arguments of `add_source` name."""
-    from keras_cct.data.sources.open import open_source, parse_source
+    from keras_cct.data.sources.open import open_source
 
     source = parse_source(options.source)
     keys = ("class_map", "train_split", "val_split") + (("data_dir",) if options.data_dir else ())
@@ -119,7 +120,7 @@ def _show(options: argparse.Namespace) -> None:
     load_frameworks()
     from keras_cct.data.contact_sheet import write_contact_sheet
     from keras_cct.data.pipeline import model_image_shape
-    from keras_cct.data.sources.open import open_data, parse_source
+    from keras_cct.data.sources.open import open_data
 
     if options.source is not None:
         source = parse_source(options.source)

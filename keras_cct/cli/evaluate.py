@@ -69,7 +69,8 @@ def _evaluate(options: argparse.Namespace) -> None:
             tta=options.tta,
             on_batch=advance,
         )
-    print(f"{len(data)} images: top-1 {evaluation.top1:.2f} %, top-5 {evaluation.top5:.2f} %")
+    top5 = f", top-5 {evaluation.top5:.2f} %" if len(evaluation.class_names) > 5 else ""
+    print(f"{len(data)} images: top-1 {evaluation.top1:.2f} %{top5}")
     speed = f"{evaluation.images_per_second:,.0f} images/s"
     print(f"loss {evaluation.loss:.4f}, macro F1 {evaluation.macro_f1:.2f} %, {speed}")
     print(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_cct.cli.data import SOURCE_HELP, add_source_flags, open_source_arguments
 from keras_cct.cli.frameworks import load_frameworks, silent_stderr
+from keras_cct.cli.inference import add_trust
 from keras_cct.export.settings import AUTO, DTYPES, ExportSettings
 from keras_cct.inference.artifacts import FORMATS, RECIPE, find_keras_file
 from keras_cct.recipe.loading import load_recipe
@@ -63,6 +64,7 @@ def add_export(commands: Any) -> None:
         "images (default: 1)",
     )
     export.add_argument("--overwrite", action="store_true", help="replace an existing artifact")
+    add_trust(export)
     export.set_defaults(run=_export)
 
 
@@ -87,6 +89,7 @@ def _export(options: argparse.Namespace) -> None:
             options.model,
             options.output,
             formats,
+            trust=options.trust,
             dtype=options.dtype,
             batch_size=options.batch,
             data=data,

@@ -59,6 +59,16 @@ def add_model_arguments(command: argparse.ArgumentParser) -> None:
         default="float32",
         help="precision of the computation; bfloat16 requires OpenVINO (default: float32)",
     )
+    add_trust(command)
+
+
+def add_trust(command: argparse.ArgumentParser) -> None:
+    """Adds --trust, for `.keras` files of models with other layers than those of this package, to a command."""
+    command.add_argument(
+        "--trust",
+        action="store_true",
+        help="load .keras files with Keras, layers of other packages included; such a file can run any code",
+    )
 
 
 def load_model_argument(options: argparse.Namespace) -> "Predictor":
@@ -67,7 +77,7 @@ def load_model_argument(options: argparse.Namespace) -> "Predictor":
     if name not in _RUNTIMES_WITHOUT_TENSORFLOW:
         load_frameworks()
     with silent_stderr():  # runtimes and converters log their internals
-        return load_predictor(options.model, options.runtime, options.compute_dtype)
+        return load_predictor(options.model, options.runtime, options.compute_dtype, trust=options.trust)
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -160,5 +170,8 @@ def _open_output(path: str | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    with replacing(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+    with (
+        replacing(Path(path)) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+    ):
         yield stream

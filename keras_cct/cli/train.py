@@ -9,9 +9,11 @@ from typing import Any
 
 from keras_cct.cli.convert import add_checkpoint_dir
 from keras_cct.cli.frameworks import load_frameworks
+from keras_cct.cli.inference import add_trust
 from keras_cct.cli.progress import image_progress
 from keras_cct.cli.recipe_flags import add_recipe_flags, add_unsupported_flags, recipe_overrides
 from keras_cct.cli.report import DEFAULT_COMPARISON
+from keras_cct.data.sources.source import parse_source
 from keras_cct.errors import InputError, check_count
 from keras_cct.inference.artifacts import RECIPE
 from keras_cct.models.variants import variant_config
@@ -29,7 +31,7 @@ def add_train(commands: Any) -> None:
         nargs="?",
         default=argparse.SUPPRESS,
         metavar="DATA",
-        help="folder of images or of IDX files, .npz file, tfds/NAME or keras/NAME (default: the config's dataset)",
+        help="folder of images or of IDX files, .npz file, or name of a dataset (default: the config's dataset)",
     )
     train.add_argument(
         "-c", "--config", help=f"name of a shipped config or path of a YAML file (default: {DEFAULT_CONFIG})"
@@ -44,10 +46,16 @@ def add_train(commands: Any) -> None:
         metavar="INT",
         help="train this many runs with consecutive seeds into one folder",
     )
+    train.add_argument(
+        "--allow-changed-data",
+        action="store_true",
+        help="with --resume: continue although the images, labels or files have changed",
+    )
     train.add_argument("--print-recipe", action="store_true", help="print the effective recipe and exit")
     train.add_argument("--log-wandb", action="store_true", help="send the metrics to Weights & Biases")
     train.add_argument("--gpu", metavar="LIST", help="indices of the GPUs to use, e.g. 0 or 0,1 (default: all)")
     add_checkpoint_dir(train)
+    add_trust(train)
     add_recipe_flags(train.add_argument_group("recipe", "Each flag overrides a key of the config."))
     add_unsupported_flags(train)
     train.set_defaults(run=_train)
@@ -61,6 +69,8 @@ def _train(options: argparse.Namespace) -> None:
     if options.resume is not None:
         _resume(options, overrides)
         return
+    if options.allow_changed_data:
+        raise InputError("--allow-changed-data has no effect without --resume. Leave it out.")
     recipe = load_recipe(options.config or DEFAULT_CONFIG, **overrides | _source_keys(options, overrides))
     variant_config(recipe.model)
     if options.print_recipe:
@@ -73,7 +83,7 @@ def _train(options: argparse.Namespace) -> None:
         return
     from keras_cct.training.run import train
 
-    train(recipe, output, log_wandb=options.log_wandb)
+    train(recipe, output, log_wandb=options.log_wandb, trust=options.trust)
     _write_report(output)
 
 
@@ -87,7 +97,7 @@ def _train_seeds(options: argparse.Namespace, recipe: Recipe, output: Path) -> N
     RunFolder.check_is_free(output)
     for seeded in recipes:
         options.run_folder = output / f"seed-{seeded.seed}"
-        train(seeded, options.run_folder, log_wandb=options.log_wandb)
+        train(seeded, options.run_folder, log_wandb=options.log_wandb, trust=options.trust)
         _write_report(options.run_folder)
     print(f"comparison in {write_comparison([output], output / DEFAULT_COMPARISON, progress=image_progress)}")
 
@@ -114,16 +124,23 @@ def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     load_frameworks()
     from keras_cct.training.run import resume
 
-    resume(options.resume, log_wandb=options.log_wandb, **overrides)
+    resume(
+        options.resume,
+        log_wandb=options.log_wandb,
+        allow_changed_data=options.allow_changed_data,
+        trust=options.trust,
+        **overrides,
+    )
     _write_report(options.run_folder)
 
 
 def _source_keys(options: argparse.Namespace, overrides: dict[str, Any]) -> dict[str, Any]:
-    """Returns the recipe keys that DATA sets."""
+    """Returns the recipe keys that DATA sets: the path of images or, as in other commands, the name of a dataset."""
     data = overrides.get("data_dir")
     if data is None:
         return {}
-    if data.startswith(("tfds/", "keras/")) and not Path(data).exists():
+    has_prefix = data.startswith(("tfds/", "keras/"))
+    if not parse_source(data).data_dir and (has_prefix or "dataset" not in overrides):
         return {"dataset": data, "data_dir": ""}
     # Absolute, so that a run can be resumed from another folder. With the default config, the dataset is named after
     # its path, not "sample".

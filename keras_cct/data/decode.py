@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_cct.data.declared_size import check_declared_size
 from keras_cct.errors import InputError
 
 DECODABLE_CHANNELS = (1, 3)
@@ -33,7 +34,8 @@ def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
     """Decodes a PNG, a JPEG or the first frame of a GIF.
 
     Images with 8 bits per channel decode to the same pixels as in Pillow; with 16 bits, only the high byte is used.
-    The alpha channel is dropped, and the EXIF orientation is ignored.
+    The alpha channel is dropped, and the EXIF orientation is ignored. Images that declare more than 178,956,970 pixels
+    fail before they are decoded.
 
     Args:
         encoded: Scalar string tensor, the bytes of the file.
@@ -42,6 +44,7 @@ def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
     Returns:
         uint8 tensor of shape (height, width, channels).
     """
+    encoded = check_declared_size(encoded)
     rgb = tf.cond(
         tf.io.is_jpeg(encoded),
         lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
@@ -157,5 +160,5 @@ def read_images(paths: Sequence[str | PathLike], image_shape: tuple[int, int, in
         except OSError as error:
             raise InputError(f"cannot read {str(path)!r}: {error.strerror}. Pass the path of an image file.") from error
         except tf.errors.OpError as error:
-            raise InputError(f"{str(path)!r} is a corrupt image. Choose another file.") from error
+            raise InputError(f"{str(path)!r} is a corrupted image. Choose another file.") from error
     return images

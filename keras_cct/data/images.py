@@ -28,11 +28,13 @@ class LabeledImages:
         images: uint8 array of shape (images, height, width, channels).
         labels: Integer array of shape (images,), indices into `class_names`.
         class_names: Names of the classes.
+        names: Name of each image; empty if they have none.
     """
 
     images: np.ndarray
     labels: np.ndarray
     class_names: tuple[str, ...]
+    names: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.images)

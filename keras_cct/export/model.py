@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from keras_cct.data.sample import load_sample
-from keras_cct.errors import InputError, check_class_names
+from keras_cct.errors import InputError, check_class_names, check_instance, check_path
 from keras_cct.evaluation.evaluate import evaluate
 from keras_cct.export.conversion import Conversion, write_conversion_source
 from keras_cct.export.images import select_images
@@ -28,6 +28,7 @@ from keras_cct.inference.keras_model import KerasPredictor, check_serves_pixels
 from keras_cct.inference.metadata import ArtifactMetadata
 from keras_cct.inference.predictors import open_artifact
 from keras_cct.inference.saved_model import SavedModelPredictor
+from keras_cct.recipe.strict_yaml import read_yaml_file
 from keras_cct.weights.formats import read_keras_file
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def export_model(
     model: keras.Model | str | PathLike,
     path: str | PathLike,
     format: str | Sequence[str] = "savedmodel",  # noqa: A002 # the name in `keras.Model.export`
+    *,
+    trust: bool = False,
     **settings: Unpack[ExportFields],
 ) -> list[ExportReport]:
     """Writes artifacts that predict without Keras, and verifies each against the model in its own runtime.
@@ -67,6 +70,7 @@ def export_model(
             (`.tflite`). With several formats, a folder that contains one artifact per format. A SavedModel is written
             to `path/1`, the layout of TensorFlow Serving; to add another version, use its path, such as `served/2`.
         format: One or more of "savedmodel", "onnx", "openvino" and "litert".
+        trust: Whether a `.keras` file may contain other layers than those of this package, and so run any code.
         **settings: Fields of `ExportSettings`: `dtype`, `batch_size`, `class_names`, `data`, `max_drop`, `overwrite`,
             `temperature`.
 
@@ -81,15 +85,18 @@ def export_model(
     Example:
         >>> export_model(model, "model.onnx", "onnx", dtype="float16")
     """
+    check_path("path", path)
+    check_instance("format", format, (str, list, tuple), "a format or a list of formats")
     path = Path(path)
     chosen = ExportSettings(formats=(format,) if isinstance(format, str) else tuple(format), **settings)
     chosen.check_output(path)
     chosen.check_packages()
     recipe = None
     if not isinstance(model, keras.Model):
+        check_path("model", model)
         file = find_keras_file(model)
         recipe = _read_recipe(file)
-        model = read_keras_file(file)
+        model = read_keras_file(file, trust=trust)
     head, model = check_serves_pixels(model), compute_in_float32(model)
     names = chosen.class_names
     metadata = ArtifactMetadata(
@@ -106,7 +113,10 @@ def export_model(
 
 def _read_recipe(model_file: Path) -> str | None:
     recipe = model_file.parent / RECIPE
-    return recipe.read_text(encoding="utf-8") if recipe.is_file() else None
+    if not recipe.is_file():
+        return None
+    read_yaml_file(recipe)  # checks its size and encoding
+    return recipe.read_text(encoding="utf-8")
 
 
 @contextlib.contextmanager

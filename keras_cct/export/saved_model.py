@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_cct.data.decode import DECODABLE_CHANNELS, decode_batch
-from keras_cct.errors import InputError, check_class_names
+from keras_cct.errors import InputError, check_class_names, check_path
 from keras_cct.export.precision import compute_in_float32
 from keras_cct.export.tensorflow_process import call_on_tensorflow
 from keras_cct.export.warmup import write_warmup_requests
@@ -53,6 +53,7 @@ def export_saved_model(model: keras.Model, path: str | PathLike, class_names: Se
             is not one name per class.
         RuntimeError: The probabilities of the SavedModel differ from those of the model; the SavedModel is removed.
     """
+    check_path("path", path)
     path, head = Path(path), check_serves_pixels(model)
     model = compute_in_float32(model)
     names = head.class_names if class_names is None else check_class_names(class_names, head.num_classes)
@@ -109,6 +110,14 @@ def probabilities_of(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
     return tf.nn.softmax(tf.cast(model(images, training=False), tf.float32))
 
 
+def _finite_or_nan(probabilities: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """Returns NaN for images with pixels that are NaN or infinite: a model's ReLU and pooling would hide them."""
+    if not images.dtype.is_floating:
+        return probabilities
+    is_finite = tf.reduce_all(tf.math.is_finite(images), axis=(1, 2, 3))  # (batch,)
+    return tf.where(is_finite[:, tf.newaxis], probabilities, float("nan"))
+
+
 def _signature_specs(image_shape: tuple[int, int, int], batch_size: int | None) -> dict[str, tf.TensorSpec]:
     """Returns the input of each signature."""
     specs = {
@@ -128,11 +137,12 @@ def _trace_signatures(model: keras.Model, batch_size: int | None) -> dict[str, A
         # into twice the rows. Graph optimization removes assertions on static shapes, but keeps EnsureShape.
         images = tf.ensure_shape(images, (batch_size, *image_shape), name="check_image_shape")
         if batch_size is not None:
-            return {OUTPUT_NAME: probabilities_of(model, images)}
+            return {OUTPUT_NAME: _finite_or_nan(probabilities_of(model, images), images)}
         # TensorFlow's fused convolutions on CPUs fail on empty batches, so an empty batch becomes one black image.
         count = tf.shape(images)[0]
         padding = tf.zeros((tf.cast(count == 0, tf.int32), *image_shape), images.dtype)
-        return {OUTPUT_NAME: probabilities_of(model, tf.concat([images, padding], axis=0))[:count]}
+        probabilities = probabilities_of(model, tf.concat([images, padding], axis=0))[:count]
+        return {OUTPUT_NAME: _finite_or_nan(probabilities, images)}
 
     def decode_and_compute(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         encoded = tf.ensure_shape(encoded, (batch_size,), name="check_encoded_shape")

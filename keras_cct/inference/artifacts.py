@@ -1,9 +1,11 @@
 """Locates the artifact at a path and detects its format."""
 
+import os
 from os import PathLike
 from pathlib import Path
 
 from keras_cct.errors import InputError
+from keras_cct.files import check_is_file
 
 RECIPE, BEST_MODEL, SAVED_MODEL = "recipe.yml", "best.keras", "saved_model"
 """Files and folders of a run folder."""
@@ -61,7 +63,7 @@ def _find_latest_version(path: Path) -> Path:
 
 
 def _find_in_run(path: Path, names: tuple[str, ...]) -> Path:
-    if not (path / RECIPE).is_file():
+    if not os.path.isfile(path / RECIPE):  # noqa: PTH113 # `Path.is_file` fails on names that are too long
         return path
     for name in names:
         if (path / name).exists():
@@ -76,7 +78,7 @@ def artifact_format(path: Path) -> str:
         InputError: The path does not exist, or its format is unknown.
     """
     expected = "Pass a run folder, a .keras file or an artifact written by `keras_cct export`."
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 # as above
         raise InputError(f"no model at {str(path)!r}. {expected}")
     if path.is_dir():
         path = _find_latest_version(path)
@@ -85,4 +87,6 @@ def artifact_format(path: Path) -> str:
         found = [name for ending, name in _FILE_ENDINGS.items() if path.name.endswith(ending)]
     if not found:
         raise InputError(f"{str(path)!r} is neither a .keras file nor an exported artifact. {expected}")
+    if not path.is_dir():
+        check_is_file(path, expected)
     return found[0]

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from PIL import GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin
 
+from keras_cct.data.image_headers import MAX_PIXELS
 from keras_cct.errors import InputError
+from keras_cct.files import check_is_file, reading
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".gif")
-MAX_PIXELS = 100_000_000
-"""Maximum number of pixels of an image, about 300 MB of memory in RGB."""
 
 _READERS = {
     b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
@@ -67,10 +67,7 @@ def read_image(source: bytes | str | PathLike, image_shape: tuple[int, int, int]
             f"the model takes {image_shape[-1]} channels; image files have 1 or 3. Pass arrays to `predict` instead."
         )
     name = "the image" if isinstance(source, bytes) else repr(str(source))
-    try:
-        content = source if isinstance(source, bytes) else Path(source).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {name}: {error.strerror}. Pass the path of an image file.") from error
+    content = source if isinstance(source, bytes) else _read(source)
     readers = [reader for signature, reader in _READERS.items() if content.startswith(signature)]
     if not readers:
         raise InputError(f"{name} is not a PNG, JPEG or GIF image. Convert it to one of these formats.")
@@ -84,6 +81,12 @@ def read_image(source: bytes | str | PathLike, image_shape: tuple[int, int, int]
     except (OSError, SyntaxError, EOFError, struct.error, zlib.error, IndexError, TypeError) as error:
         raise InputError(f"{name} is a corrupted image. Replace or remove it.") from error
     return resize_and_crop(pixels, *image_shape[:2])
+
+
+def _read(path: str | PathLike) -> bytes:
+    file = check_is_file(path, "Pass the path of an image file.")
+    with reading(path, "a readable file"):
+        return file.read_bytes()
 
 
 def _decode(image: Image.Image, mode: str) -> np.ndarray:

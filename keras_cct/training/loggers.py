@@ -1,9 +1,12 @@
 """Outputs for the metrics of a run: the log, TensorBoard, Weights & Biases and a plot."""
 
+import contextlib
+import errno
 import logging
+import re
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,18 +98,32 @@ def event_writer(folder: Path) -> Callable[[EpochMetrics], None]:
     """
     import tensorflow as tf
 
-    writer = tf.summary.create_file_writer(str(folder))
+    with _os_errors_of_tensorflow(folder):
+        writer = tf.summary.create_file_writer(str(folder))
     plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
     scalars = tf.compat.v1.SummaryMetadata(plugin_data=plugin, data_class=DATA_CLASS_SCALAR)
 
     def write(row: EpochMetrics) -> None:
-        with writer.as_default():
+        with _os_errors_of_tensorflow(folder), writer.as_default():
             for name, value in row.items():
                 if name != "epoch":
                     tf.summary.write(name, tf.constant(value, tf.float32), row["epoch"], metadata=scalars)
-        writer.flush()
+            writer.flush()
 
     return write
+
+
+@contextlib.contextmanager
+def _os_errors_of_tensorflow(path: Path) -> Iterator[None]:
+    """Replaces TensorFlow's error about a file by the OSError that Python raises for the same problem."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        # "{{function_node ...}} path; No space left on device [Op:...] name: "
+        reason = re.sub(r"^{{.*?}} | \[Op:.*", "", error.message.splitlines()[0]).rpartition("; ")[2]
+        raise OSError(errno.EIO, reason, str(path)) from error
 
 
 def check_wandb() -> None:

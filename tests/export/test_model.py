@@ -223,6 +223,16 @@ def test_the_recipe_of_a_run_is_in_the_metadata(tmp_path):
     assert (metadata["image_shape"], metadata["batch_size"], metadata["dtype"]) == ([12, 16, 3], 1, "float32")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"lr: \xff", "Save it as UTF-8"), (b"# " + b"x" * 200_000, "more than 100000 bytes")]
+)
+def test_a_recipe_that_is_not_text_is_refused(content, message, tmp_path):
+    (tmp_path / "recipe.yml").write_bytes(content)
+    (tmp_path / "best.keras").touch()
+    with pytest.raises(keras_cct.InputError, match=message):
+        keras_cct.export_model(tmp_path, tmp_path / "out")
+
+
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
 def test_models_in_mixed_precision_are_exported_in_float32(dtype, tmp_path):
     model = tiny_model(dtype=dtype)

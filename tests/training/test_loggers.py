@@ -91,3 +91,10 @@ def test_a_missing_wandb_is_reported_before_training(monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(keras_cct.InputError, match="pip install wandb"):
         check_wandb()
+
+
+def test_event_files_that_cannot_be_written_are_an_os_error(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(OSError, match="file is not a directory") as error:
+        event_writer(tmp_path / "file" / "tensorboard")
+    assert error.value.filename == str(tmp_path / "file" / "tensorboard")

@@ -10,7 +10,7 @@ from keras_cct.data.sources.idx import has_idx_files, open_idx
 from keras_cct.data.sources.keras_datasets import KERAS_DATASETS, open_keras_dataset
 from keras_cct.data.sources.source import Source, check_default_splits
 from keras_cct.data.sources.tfds import open_tfds
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, check_instance
 from keras_cct.facts.datasets import DATASETS, standard_name
 from keras_cct.recipe.recipe import Recipe
 
@@ -21,6 +21,7 @@ def open_data(recipe: Recipe) -> tuple[ImageSet, ImageSet]:
     Raises:
         InputError: The source is unknown or cannot be read, or its number of classes differs from the recipe's.
     """
+    check_instance("recipe", recipe, Recipe, "a Recipe")
     keys = ("dataset", "data_dir", "class_map", "train_split", "val_split")
     train, evaluation = open_source(Source(**{key: getattr(recipe, key) for key in keys}))
     num_classes = len(train.class_names)
@@ -50,16 +51,10 @@ def open_source(source: Source) -> tuple[ImageSet, ImageSet]:
     if standard_name(source.dataset) in DATASETS:
         return open_tfds(source)
     raise InputError(
-        f"unknown dataset {source.dataset!r}. Choose sample, {', '.join(DATASETS)}, tfds/NAME or "
-        f"keras/{'|'.join(KERAS_DATASETS)}, or set data_dir to a folder of images, a folder of IDX files or an .npz "
-        "file."
+        f"unknown dataset {source.dataset!r}. Choose sample, {', '.join(DATASETS)}, "
+        f"tfds/NAME or keras/{'|'.join(KERAS_DATASETS)}, or set data_dir to a folder of images, a folder of IDX files "
+        "or an .npz file."
     )
-
-
-def parse_source(name: str) -> Source:
-    """Returns the source for a path if there is such a file or folder, and otherwise for the name of a dataset."""
-    is_path = Path(name).exists() or ("/" in name and not name.startswith(("tfds/", "keras/")))
-    return Source(Path(name).name, data_dir=name) if is_path else Source(name)
 
 
 def _open_path(source: Source) -> tuple[ImageSet, ImageSet]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable
+from pathlib import Path
 
 from keras_cct.errors import InputError
 
@@ -28,6 +29,12 @@ class Source:
     class_map: str = ""
     train_split: str = "train"
     val_split: str = "validation"
+
+
+def parse_source(name: str) -> Source:
+    """Returns the source for a path if there is such a file or folder, and otherwise for the name of a dataset."""
+    is_path = Path(name).exists() or ("/" in name and not name.startswith(("tfds/", "keras/")))
+    return Source(Path(name).name, data_dir=name) if is_path else Source(name)
 
 
 def find_split(split: str, available: Iterable[str]) -> str | None:
