@@ -67,7 +67,7 @@ $(VENV)-serving/ready: examples/serving/requirements.txt
 	touch $@
 
 examples/browser/node_modules: examples/browser/package.json
-	if command -v npm >/dev/null; then npm install --prefix examples/browser --no-audit --no-fund --ignore-scripts --silent; fi
+	if command -v npm >/dev/null; then npm install --prefix examples/browser --no-package-lock --no-audit --ignore-scripts --silent; fi
 
 $(VENV)/ready-backends: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx,openvino,litert,jax,torch]"
