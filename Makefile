@@ -19,7 +19,8 @@ test: $(VENV)/ready
 	KERAS_BACKEND=tensorflow $(PYTEST)
 
 # What does not depend on the backend: pipelines always use TensorFlow; recipes, facts, archives and downloads use none.
-INDEPENDENT := data recipe facts fuzz faults test_architecture.py test_archives.py test_configs.py test_distribution.py \
+INDEPENDENT := data recipe facts fuzz faults explanation/test_models.py explanation/test_pictures.py \
+	models/test_summary.py cli/test_summary.py test_architecture.py test_archives.py test_configs.py test_distribution.py \
 	test_npz.py inference/test_image_files.py weights/test_download.py weights/test_pretrained.py weights/test_torch_file.py
 PORTABLE := -m "not tensorflow" $(addprefix --ignore tests/,$(INDEPENDENT))
 
