@@ -52,7 +52,7 @@ def train(folder: Path, name: str, first_class: int, images_per_class: int, **ke
     np.savez(folder / f"{name}.npz", class_names=test.class_names, **arrays)
     recipe = keras_cct.load_recipe("sample", dataset=name, data_dir=str(folder / f"{name}.npz"), **keys)
     model = keras_cct.train(recipe, folder / name).last_model
-    return model, keras_cct.evaluate(keras_cct.load_predictor(model), test)["top1"]
+    return model, keras_cct.evaluate(keras_cct.load_predictor(model), test).top1
 
 
 def main(folder: Path) -> None:

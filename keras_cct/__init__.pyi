@@ -21,13 +21,16 @@ from .create import (
 from .data.sample import load_sample as load_sample
 from .data.sources.open import open_data as open_data
 from .errors import InputError as InputError
+from .evaluation.evaluate import (
+    Evaluation as Evaluation,
+    evaluate as evaluate,
+)
 from .explanation.maps import Explanation as Explanation, explain as explain
 from .explanation.pictures import head_grid as head_grid, overlay as overlay
 from .export.model import export_model as export_model
 from .export.runtime import load_predictor as load_predictor
 from .export.saved_model import export_saved_model as export_saved_model
 from .facts.datasets import class_names as class_names
-from .inference.evaluation import evaluate as evaluate
 from .inference.keras_model import KerasPredictor as KerasPredictor
 from .inference.prediction import (
     Prediction as Prediction,
@@ -65,6 +68,8 @@ from .recipe import (
     Recipe as Recipe,
     load_recipe as load_recipe,
 )
+from .report.comparison import write_comparison as write_comparison
+from .report.run_report import write_report as write_report
 from .training.average import (
     WeightAverage as WeightAverage,
     average_checkpoints as average_checkpoints,

@@ -12,10 +12,12 @@ from keras_cct.cli.average import add_average
 from keras_cct.cli.benchmark import add_benchmark
 from keras_cct.cli.convert import add_convert
 from keras_cct.cli.data import add_data
+from keras_cct.cli.evaluate import add_evaluate
 from keras_cct.cli.explain import add_explain
 from keras_cct.cli.export import add_export
-from keras_cct.cli.inference import add_inference
+from keras_cct.cli.inference import add_predict
 from keras_cct.cli.models import add_models
+from keras_cct.cli.report import add_report
 from keras_cct.cli.summary import add_summary
 from keras_cct.cli.train import add_train
 from keras_cct.errors import InputError
@@ -95,7 +97,9 @@ def _create_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     add_train(commands)
     add_data(commands)
-    add_inference(commands)
+    add_evaluate(commands)
+    add_predict(commands)
+    add_report(commands)
     add_explain(commands)
     add_export(commands)
     add_benchmark(commands)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_cct.cli.data import SOURCE_HELP, add_source_flags, open_source_arguments
 from keras_cct.cli.frameworks import load_frameworks, silent_stderr
-from keras_cct.export.settings import DTYPES, ExportSettings
+from keras_cct.export.settings import AUTO, DTYPES, ExportSettings
 from keras_cct.inference.artifacts import FORMATS, RECIPE, find_keras_file
 from keras_cct.recipe.loading import load_recipe
 
@@ -43,7 +43,8 @@ def add_export(commands: Any) -> None:
         "--data",
         dest="source",
         metavar="SOURCE",
-        help=f"images for verification and int8 calibration: {SOURCE_HELP} (default: sample, or the run's for int8)",
+        help=f"images for verification, int8 calibration and --temperature auto: {SOURCE_HELP} (default: sample, or "
+        "the run's for int8 and auto)",
     )
     add_source_flags(export)
     export.add_argument(
@@ -53,6 +54,13 @@ def add_export(commands: Any) -> None:
         metavar="FLOAT",
         help="maximum drop in top-1 accuracy with int8, in percentage points (default: 1)",
     )
+    export.add_argument(
+        "--temperature",
+        type=_parse_temperature,
+        metavar=f"FLOAT|{AUTO}",
+        help="divide the logits by this number, which calibrates the probabilities; auto fits it on the evaluation "
+        "images (default: 1)",
+    )
     export.add_argument("--overwrite", action="store_true", help="replace an existing artifact")
     export.set_defaults(run=_export)
 
@@ -60,7 +68,12 @@ def add_export(commands: Any) -> None:
 def _export(options: argparse.Namespace) -> None:
     formats = tuple(options.format)
     settings = ExportSettings(
-        formats, options.dtype, options.batch, max_drop=options.max_drop, overwrite=options.overwrite
+        formats,
+        options.dtype,
+        options.batch,
+        max_drop=options.max_drop,
+        overwrite=options.overwrite,
+        temperature=options.temperature,
     )
     settings.check_output(Path(options.output))
     settings.check_packages()
@@ -78,17 +91,26 @@ def _export(options: argparse.Namespace) -> None:
             data=data,
             max_drop=options.max_drop,
             overwrite=options.overwrite,
+            temperature=options.temperature,
         )
     for report in reports:
         print(f"wrote {report}")
 
 
+def _parse_temperature(text: str) -> float | str:
+    try:
+        return text if text == AUTO else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number or {AUTO}, got {text!r}") from None
+
+
 def _open_images(options: argparse.Namespace) -> "tuple[ImageSet, ImageSet] | None":
-    """Returns the images named by --data; with int8, they default to the dataset of the run."""
+    """Returns the images named by --data; with int8 or a fitted temperature, they default to the dataset of the run."""
     if options.source is not None:
         return open_source_arguments(options)
     recipe = find_keras_file(options.model).parent / RECIPE
-    if options.dtype != "int8" or not recipe.is_file():
+    needs_images = options.dtype == "int8" or options.temperature == AUTO
+    if not needs_images or not recipe.is_file():
         return None
     from keras_cct.data.sources.open import open_data
 

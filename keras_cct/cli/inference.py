@@ -1,4 +1,4 @@
-"""The commands that use a trained model: evaluate and predict."""
+"""The command `keras_cct predict`, and the arguments that name a trained model."""
 
 import argparse
 import contextlib
@@ -9,15 +9,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from keras_cct.cli.data import add_source, open_source_arguments
 from keras_cct.cli.frameworks import load_frameworks, silent_stderr
 from keras_cct.errors import InputError, check_count
 from keras_cct.export.runtime import RUNTIMES, load_predictor
 from keras_cct.files import replacing
 from keras_cct.inference.artifacts import artifact_format, find_artifact
 from keras_cct.inference.predictors import COMPUTE_DTYPES
-from keras_cct.recipe.keys import key_rules
-from keras_cct.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     from keras_cct.inference.prediction import Prediction
@@ -32,26 +29,10 @@ _STDIN = "-"
 _SECONDS_PER_PROGRESS = 0.2
 
 
-def add_inference(commands: Any) -> None:
-    """Adds the commands to the subparsers of the main parser."""
-    interpolations = key_rules(Recipe)["interpolation"].choices
-    evaluate = commands.add_parser("evaluate", help="report top-1 and top-5 accuracy on evaluation images")
-    _add_model(evaluate)
-    add_source(evaluate, default="sample")
-    evaluate.add_argument(
-        "--crop-pct",
-        type=float,
-        default=1.0,
-        metavar="FLOAT",
-        help="fraction of the resized image's short side in the center crop (default: 1)",
-    )
-    evaluate.add_argument(
-        "--interpolation", choices=interpolations, default="bicubic", help="resize interpolation (default: bicubic)"
-    )
-    evaluate.set_defaults(run=_evaluate)
-
+def add_predict(commands: Any) -> None:
+    """Adds the command to the subparsers of the main parser."""
     predict = commands.add_parser("predict", help="classify images")
-    _add_model(predict)
+    add_model_arguments(predict)
     predict.add_argument(
         "images",
         nargs="+",
@@ -66,7 +47,8 @@ def add_inference(commands: Any) -> None:
     predict.set_defaults(run=_predict)
 
 
-def _add_model(command: argparse.ArgumentParser) -> None:
+def add_model_arguments(command: argparse.ArgumentParser) -> None:
+    """Adds the arguments that name a model, its runtime and its precision."""
     command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     command.add_argument(
         "--runtime", choices=RUNTIMES, help="runtime to which a .keras file is exported (default: the runtime of MODEL)"
@@ -79,7 +61,8 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _load(options: argparse.Namespace) -> "Predictor":
+def load_model_argument(options: argparse.Namespace) -> "Predictor":
+    """Returns the predictor that the arguments of `add_model_arguments` name."""
     name = artifact_format(find_artifact(options.model))
     if name not in _RUNTIMES_WITHOUT_TENSORFLOW:
         load_frameworks()
@@ -87,23 +70,12 @@ def _load(options: argparse.Namespace) -> "Predictor":
         return load_predictor(options.model, options.runtime, options.compute_dtype)
 
 
-def _evaluate(options: argparse.Namespace) -> None:
-    crop_pct = key_rules(Recipe)["crop_pct"].parse("--crop-pct", options.crop_pct, float)
-    predictor = _load(options)
-    load_frameworks()
-    from keras_cct.inference.evaluation import evaluate
-
-    _, data = open_source_arguments(options)
-    accuracy = evaluate(predictor, data, crop_pct=crop_pct, interpolation=options.interpolation)
-    print(f"{len(data)} images: top-1 {accuracy['top1']:.2f} %, top-5 {accuracy['top5']:.2f} %")
-
-
 def _predict(options: argparse.Namespace) -> int:
     check_count("--top", options.top)
     check_count("--batch-size", options.batch_size)
     if options.output is not None and Path(options.output).exists():
         raise InputError(f"--output {options.output!r} exists already. Remove it or choose another file.")
-    predictor = _load(options)
+    predictor = load_model_argument(options)
     from keras_cct.cli.prediction_formats import WRITERS
     from keras_cct.inference.prediction import predict
 

@@ -1,6 +1,7 @@
 """The command `keras_cct train`: the flags of the reference training script, and one flag for every recipe key."""
 
 import argparse
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any
 
 from keras_cct.cli.convert import add_checkpoint_dir
 from keras_cct.cli.frameworks import load_frameworks
+from keras_cct.cli.progress import image_progress
 from keras_cct.cli.recipe_flags import add_recipe_flags, add_unsupported_flags, recipe_overrides
-from keras_cct.errors import InputError
+from keras_cct.cli.report import DEFAULT_COMPARISON
+from keras_cct.errors import InputError, check_count
 from keras_cct.inference.artifacts import RECIPE
 from keras_cct.models.variants import variant_config
 from keras_cct.recipe.loading import load_recipe
@@ -34,6 +37,13 @@ def add_train(commands: Any) -> None:
     train.add_argument("--output", metavar="DIR", help="run folder, new or empty (default: runs/TIME-MODEL)")
     train.add_argument("--experiment", metavar="NAME", help="same as --output runs/NAME")
     train.add_argument("--resume", metavar="RUN", help="folder of an interrupted run to resume")
+    train.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        metavar="INT",
+        help="train this many runs with consecutive seeds into one folder",
+    )
     train.add_argument("--print-recipe", action="store_true", help="print the effective recipe and exit")
     train.add_argument("--log-wandb", action="store_true", help="send the metrics to Weights & Biases")
     train.add_argument("--gpu", metavar="LIST", help="indices of the GPUs to use, e.g. 0 or 0,1 (default: all)")
@@ -47,6 +57,7 @@ def _train(options: argparse.Namespace) -> None:
     overrides = recipe_overrides(options)
     if options.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = options.gpu
+    check_count("--seeds", options.seeds)
     if options.resume is not None:
         _resume(options, overrides)
         return
@@ -57,12 +68,39 @@ def _train(options: argparse.Namespace) -> None:
         return
     output = options.run_folder = _output_folder(options, recipe)
     load_frameworks()
+    if options.seeds > 1:
+        _train_seeds(options, recipe, output)
+        return
     from keras_cct.training.run import train
 
     train(recipe, output, log_wandb=options.log_wandb)
+    _write_report(output)
+
+
+def _train_seeds(options: argparse.Namespace, recipe: Recipe, output: Path) -> None:
+    """Trains one run per seed, each in a folder of its own, and compares them."""
+    from keras_cct.report.comparison import write_comparison
+    from keras_cct.training.folder import RunFolder
+    from keras_cct.training.run import train
+
+    recipes = [dataclasses.replace(recipe, seed=recipe.seed + index) for index in range(options.seeds)]
+    RunFolder.check_is_free(output)
+    for seeded in recipes:
+        options.run_folder = output / f"seed-{seeded.seed}"
+        train(seeded, options.run_folder, log_wandb=options.log_wandb)
+        _write_report(options.run_folder)
+    print(f"comparison in {write_comparison([output], output / DEFAULT_COMPARISON, progress=image_progress)}")
+
+
+def _write_report(run: Path) -> None:
+    from keras_cct.report.run_report import write_report
+
+    print(f"report in {write_report(run, progress=image_progress)}", flush=True)
 
 
 def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
+    if options.seeds > 1:
+        raise InputError(f"--seeds {options.seeds} conflicts with --resume. Resume one run of the folder.")
     for flag in ("config", "output", "experiment"):
         value = getattr(options, flag)
         if value is not None:
@@ -77,6 +115,7 @@ def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     from keras_cct.training.run import resume
 
     resume(options.resume, log_wandb=options.log_wandb, **overrides)
+    _write_report(options.run_folder)
 
 
 def _source_keys(options: argparse.Namespace, overrides: dict[str, Any]) -> dict[str, Any]:

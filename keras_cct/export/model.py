@@ -13,15 +13,16 @@ import numpy as np
 
 from keras_cct.data.sample import load_sample
 from keras_cct.errors import InputError, check_class_names
+from keras_cct.evaluation.evaluate import evaluate
 from keras_cct.export.conversion import Conversion, write_conversion_source
 from keras_cct.export.images import select_images
 from keras_cct.export.saved_model import verify_signatures, write_saved_model
 from keras_cct.export.settings import ExportSettings
+from keras_cct.export.temperature import divided_logits, resolve_temperature
 from keras_cct.export.tensorflow_process import call_on_tensorflow
 from keras_cct.export.verification import Baseline, ExportReport, check_accuracy_drop, compare
 from keras_cct.files import replacing
 from keras_cct.inference.artifacts import ARTIFACT_NAMES, RECIPE, find_keras_file
-from keras_cct.inference.evaluation import evaluate
 from keras_cct.inference.keras_model import KerasPredictor, check_serves_pixels
 from keras_cct.inference.metadata import ArtifactMetadata
 from keras_cct.inference.predictors import open_artifact
@@ -44,6 +45,7 @@ class ExportFields(TypedDict, total=False):
     data: "tuple[ImageSet, ImageSet] | None"
     max_drop: float
     overwrite: bool
+    temperature: float | str | None
 
 
 def export_model(
@@ -62,7 +64,8 @@ def export_model(
         path: The new artifact: a folder for "savedmodel" and "openvino", a file for "onnx" (`.onnx`) and "litert"
             (`.tflite`). With several formats, a folder that contains one artifact per format.
         format: One or more of "savedmodel", "onnx", "openvino" and "litert".
-        **settings: Fields of `ExportSettings`: `dtype`, `batch_size`, `class_names`, `data`, `max_drop`, `overwrite`.
+        **settings: Fields of `ExportSettings`: `dtype`, `batch_size`, `class_names`, `data`, `max_drop`, `overwrite`,
+            `temperature`.
 
     Returns:
         One report per format: size, difference from Keras, agreement and latency.
@@ -92,8 +95,9 @@ def export_model(
         class_names=head.class_names if names is None else check_class_names(names, head.num_classes),
         dtype=chosen.dtype,
         recipe=recipe,
+        temperature=resolve_temperature(model, chosen),
     )
-    with _replacing_artifact(path) as temporary:
+    with divided_logits(model, metadata.temperature), _replacing_artifact(path) as temporary:
         return _Export(model, metadata, chosen).write(temporary, path)
 
 
@@ -132,7 +136,7 @@ class _Export:
         self.baseline = Baseline(keras_predictor, images, batch_size)
         self.calibration = np.zeros((0, *metadata.image_shape), "float32")
         if self.is_int8:
-            self.keras_top1 = evaluate(keras_predictor, self.evaluation)["top1"]
+            self.keras_top1 = evaluate(keras_predictor, self.evaluation).top1
             count = max(NUM_CALIBRATION, batch_size)
             self.calibration = select_images(train, metadata.image_shape, count).astype("float32")
             if len(self.calibration) < batch_size:
@@ -171,7 +175,7 @@ class _Export:
             verify_signatures(predictor, self.baseline.images, self.baseline.probabilities)
         report = compare(predictor, self.baseline, name, temporary, metadata.dtype)
         if self.is_int8:
-            top1 = evaluate(predictor, self.evaluation)["top1"]
+            top1 = evaluate(predictor, self.evaluation).top1
             check_accuracy_drop(name, top1, self.keras_top1, self.settings.max_drop)
             report = dataclasses.replace(report, top1=top1, keras_top1=self.keras_top1)
         return dataclasses.replace(report, path=path)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from keras_cct.data.images import ImageSet
 
 DTYPES = ("float32", "float16", "int8")
+AUTO = "auto"
+"""The temperature that is fitted on the evaluation images."""
 
 _PACKAGES = {
     "savedmodel": (),
@@ -36,6 +38,8 @@ class ExportSettings:
             images. int8 also calibrates on training images and measures the accuracy on all evaluation images.
         max_drop: Maximum drop in top-1 accuracy with int8, in percentage points.
         overwrite: Whether to replace an existing artifact.
+        temperature: Divides the logits, which calibrates the probabilities: a number in [0.01, 100], "auto" to fit it
+            on the evaluation images, or None for 1.
 
     Raises:
         InputError: A value is unknown or out of range.
@@ -48,6 +52,7 @@ class ExportSettings:
     data: "tuple[ImageSet, ImageSet] | None" = None
     max_drop: float = 1.0
     overwrite: bool = False
+    temperature: float | str | None = None
 
     def __post_init__(self) -> None:
         for name in self.formats:
@@ -61,6 +66,9 @@ class ExportSettings:
             raise InputError(f"dtype={self.dtype!r} is not supported by savedmodel. Use onnx, openvino or litert.")
         if self.batch_size is not None:
             check_count("batch_size", self.batch_size)
+        if self.temperature is not None and self.temperature != AUTO:
+            is_valid = is_number(self.temperature) and 0.01 <= self.temperature <= 100
+            check_setting("temperature", self.temperature, is_valid, f"a number in [0.01, 100] or {AUTO!r}")
         check_setting(
             "max_drop", self.max_drop, is_number(self.max_drop) and self.max_drop >= 0, "a number of at least 0"
         )

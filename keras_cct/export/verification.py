@@ -100,7 +100,7 @@ def compare(predictor: Predictor, baseline: Baseline, format: str, path: Path, d
     return ExportReport(
         format=format,
         path=path,
-        num_bytes=_num_bytes(path),
+        num_bytes=count_bytes(path),
         largest_difference=difference,
         agreement=100 * float(agreement),
         num_images=len(probabilities),
@@ -133,6 +133,7 @@ def measure_latency(predictor: Predictor, images: np.ndarray) -> float:
     return statistics.median(times)
 
 
-def _num_bytes(path: Path) -> int:
+def count_bytes(path: Path) -> int:
+    """Returns the size of a file, or of all files in a folder."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())

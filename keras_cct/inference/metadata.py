@@ -23,6 +23,7 @@ class ArtifactMetadata:
         dtype: Precision of the weights, "float32", "float16" or "int8".
         batch_size: Number of images per call, or None if any number is allowed.
         recipe: YAML text of the training recipe, or None if it is unknown.
+        temperature: Number by which the logits of the Keras model were divided, or None if they were not.
     """
 
     model: str
@@ -31,6 +32,7 @@ class ArtifactMetadata:
     dtype: str = "float32"
     batch_size: int | None = None
     recipe: str | None = None
+    temperature: float | None = None
 
     def to_json(self) -> str:
         """Returns the fields and the pixel range as one line of JSON."""
@@ -48,7 +50,7 @@ class ArtifactMetadata:
             InputError: A field is missing or malformed, so keras_cct did not write the artifact.
         """
         try:
-            values = json.loads(text)
+            values = {"temperature": None} | json.loads(text)  # earlier versions had no temperature
             height, width, channels = (int(size) for size in values["image_shape"])
             values["image_shape"] = (height, width, channels)
             values["class_names"] = values["class_names"] and tuple(map(str, values["class_names"]))

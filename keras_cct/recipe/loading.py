@@ -35,7 +35,7 @@ UNSUPPORTED_KEYS = {
     "save_images": "`keras_cct data show` draws augmented images",
     "channels_last": "tensors are always channels last",
     "torchscript": "`keras_cct export` writes a SavedModel",
-    "tta": "test-time augmentation is not implemented",
+    "tta": "`keras_cct evaluate --tta` averages over views",
     "local_rank": "one process trains on all devices",
 }
 """Keys of the reference training script that have no effect here, and why."""

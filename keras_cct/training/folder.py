@@ -65,6 +65,21 @@ class RunFolder:
         return self.path / RECIPE
 
     @property
+    def environment(self) -> Path:
+        """Versions of the packages and the hardware on which the run started."""
+        return self.path / "environment.json"
+
+    @property
+    def report(self) -> Path:
+        """The report about the run."""
+        return self.path / "report.html"
+
+    @property
+    def metrics(self) -> Path:
+        """Metrics of the best model on the evaluation images, written with the report."""
+        return self.path / "metrics.json"
+
+    @property
     def summary(self) -> Path:
         """One row of metrics per epoch."""
         return self.path / "summary.csv"
@@ -131,8 +146,9 @@ class RunFolder:
             writer.writerows(rows)
 
     def remove_results(self) -> None:
-        """Removes the plots and the SavedModel, which describe all epochs, before more epochs are trained."""
-        self.curves.unlink(missing_ok=True)
+        """Removes the report and the SavedModel, which describe all epochs, before more epochs are trained."""
+        for path in (self.curves, self.report, self.metrics):
+            path.unlink(missing_ok=True)
         if self.saved_model.exists():
             shutil.rmtree(self.saved_model)
 

@@ -22,6 +22,7 @@ from keras_cct.recipe.recipe import Recipe
 from keras_cct.training.callbacks import AverageEvaluation, EpochMetrics, FiniteLossCheck, Summary
 from keras_cct.training.checkpoints import Checkpoints, best_epochs
 from keras_cct.training.devices import Distribution, choose_precision, local_distribution
+from keras_cct.training.environment import describe_environment, write_environment
 from keras_cct.training.folder import RunFolder
 from keras_cct.training.loggers import Progress, check_wandb, draw_curves, event_writer, wandb_writer
 from keras_cct.training.setup import (
@@ -50,8 +51,8 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> Ru
         log_wandb: Whether to send the metrics to Weights & Biases.
 
     Returns:
-        The run folder: recipe.yml, summary.csv, best.keras, last.keras, checkpoints, state.npz, tensorboard,
-        curves.png and saved_model.
+        The run folder: recipe.yml, environment.json, summary.csv, best.keras, last.keras, checkpoints, state.npz,
+        tensorboard, curves.png and saved_model.
 
     Raises:
         InputError: The recipe or the folder cannot be used; nothing is written in this case. Or the loss became NaN or
@@ -64,6 +65,7 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> Ru
     run = _Run.prepare(recipe)
     folder = RunFolder.create(Path(output))
     folder.write_recipe(recipe.to_yaml())
+    write_environment(folder.environment, describe_environment(run.distribution.description))
     return _finish(recipe, run.fit(folder, log_wandb), folder)
 
 

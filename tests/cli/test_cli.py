@@ -1,4 +1,5 @@
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -6,10 +7,12 @@ import subprocess
 import sys
 
 import pytest
+from fixtures.run_folders import make_run, tiny_images
 from fixtures.small_run import small_data
 
 import keras_cct
 from keras_cct.cli import main
+from keras_cct.report import run_metrics
 from keras_cct.training import run as training_run
 
 
@@ -61,20 +64,43 @@ def test_a_checkpoint_folder_is_named_by_a_flag(capsys, tmp_path, monkeypatch):
 @pytest.mark.tensorflow
 def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(training_run, "open_data", small_data)
+    monkeypatch.setattr(run_metrics, "open_data", small_data)
     run = tmp_path / "run"
     overrides = ["--epochs", "1", "--warmup-epochs", "0", "--batch-size", "16", "--mean", "0.3", "--std", "0.3"]
     assert main(["train", "--output", str(run), *overrides]) == 0
     assert keras_cct.load_recipe(run / "recipe.yml").mean == (0.3,)
+    assert capsys.readouterr().out.splitlines()[-1] == f"report in {run / 'report.html'}"
+    assert json.loads((run / "metrics.json").read_text())["numbers"]["num_images"] == 40
     assert main(["export", str(run), str(tmp_path / "served")]) == 0
     capsys.readouterr()
     outputs = []
     for artifact in (run / "best.keras", run / "saved_model", tmp_path / "served", run):
         assert main(["evaluate", str(artifact)]) == 0
         assert main(["predict", str(artifact), "examples/images/sneaker.png", "--top", "3"]) == 0
-        outputs.append(capsys.readouterr().out)
-    assert re.match(r"1000 images: top-1 \d+\.\d\d %, top-5 \d+\.\d\d %\nexamples/images/sneaker.png\n", outputs[0])
-    assert len(outputs[0].splitlines()) == 5
+        accuracy, metrics, calibration, *predictions = capsys.readouterr().out.splitlines()
+        assert re.fullmatch(r"loss \d+\.\d{4}, macro F1 \d+\.\d\d %, [\d,]+ images/s", metrics)
+        assert re.fullmatch(r"calibration error [\d.]+ %, [\d.]+ % with temperature [\d.]+", calibration)
+        outputs.append((accuracy, *predictions))
+    assert re.fullmatch(r"1000 images: top-1 \d+\.\d\d %, top-5 \d+\.\d\d %", outputs[0][0])
+    assert outputs[0][1] == "examples/images/sneaker.png"
+    assert len(outputs[0]) == 5
     assert outputs == [outputs[0]] * 4
+
+
+def test_seeds_are_trained_into_one_folder_and_compared(capsys, tmp_path, monkeypatch):
+    def fake_train(recipe, output, log_wandb):
+        make_run(output, top1=recipe.seed, seed=recipe.seed)
+
+    monkeypatch.setattr(training_run, "train", fake_train)
+    monkeypatch.setattr(run_metrics, "open_data", tiny_images)
+    assert main(["train", "--seeds", "2", "--seed", "8", "--output", str(tmp_path / "runs")]) == 0
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["comparison.html", "seed-8", "seed-9"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == f"comparison in {tmp_path / 'runs' / 'comparison.html'}"
+    assert lines[0] == f"report in {tmp_path / 'runs' / 'seed-8' / 'report.html'}"
+    assert "seeds 8, 9" in (tmp_path / "runs" / "comparison.html").read_text()
+    assert main(["train", "--seeds", "2", "--output", str(tmp_path / "runs")]) == 2
+    assert "is not empty" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -95,6 +121,13 @@ def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
         (["models", "resnet*"], "no variant matches 'resnet*'"),
         (["evaluate", "none.keras"], "no model at 'none.keras'"),
         (["evaluate", "{model}", "--crop-pct", "0.01"], "--crop-pct must be at least 0.05 and at most 1, got 0.01"),
+        (["evaluate", "{model}", "--label-map", "none.csv"], "'none.csv' does not exist"),
+        (["evaluate", "{model}", "--report", "{folder}"], "exists already"),
+        (["report", "{folder}"], "is not a run folder and contains none"),
+        (["report", "none"], "'none' is not a run folder"),
+        (["report", "none", "--output", "a.txt"], "--output must end in .html, got 'a.txt'"),
+        (["train", "--seeds", "0"], "--seeds must be at least 1, got 0"),
+        (["train", "--seeds", "2", "--resume", "{folder}"], "--seeds 2 conflicts with --resume"),
         (["evaluate", "{folder}"], "is neither a .keras file nor an exported artifact"),
         (["predict", "{model}", "none.png"], "'none.png'"),
         (["predict", "{model}", "{folder}/notes.txt"], "notes.txt'"),

@@ -29,7 +29,7 @@ def test_export_prints_one_line_per_format(model_file, tmp_path, capfd):
     assert "exists already" in capfd.readouterr().err
     assert main(["export", str(model_file), str(output), "--overwrite"]) == 0
     assert main(["evaluate", str(output)]) == 0
-    assert capfd.readouterr().out.splitlines()[-1] == "1000 images: top-1 89.20 %, top-5 99.70 %"
+    assert capfd.readouterr().out.splitlines()[1] == "1000 images: top-1 89.20 %, top-5 99.70 %"
 
 
 def test_export_in_int8_reports_the_accuracy(model_file, tmp_path, capfd):

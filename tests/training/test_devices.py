@@ -10,7 +10,7 @@ import pytest
 from fixtures.small_run import first_images, small_data, small_recipe
 
 import keras_cct
-from keras_cct.inference.evaluation import evaluate
+from keras_cct.evaluation.evaluate import evaluate
 from keras_cct.training import devices
 from keras_cct.training.devices import Distribution, choose_precision, local_distribution
 from keras_cct.training.setup import create_training_model, plan_training
@@ -38,7 +38,7 @@ def test_two_devices_train_as_one_then_save_and_export(tmp_path):
     assert found["difference"] < 1e-5
     _, data = small_data("")
     from_keras, from_saved_model = (
-        evaluate(keras_cct.load_predictor(tmp_path / "run" / name), data) for name in ("best.keras", "saved_model")
+        evaluate(keras_cct.load_predictor(tmp_path / "run" / name), data).top1 for name in ("best.keras", "saved_model")
     )
     assert from_keras == from_saved_model
 

@@ -12,7 +12,7 @@ from fixtures.small_run import first_images, small_data, small_recipe
 
 import keras_cct
 from keras_cct.data.augment.mixing import soft_targets
-from keras_cct.inference.evaluation import evaluate
+from keras_cct.evaluation.evaluate import evaluate
 from keras_cct.training import run as training_run
 from keras_cct.training.optimizers import create_optimizer
 from keras_cct.training.setup import create_training_model, plan_training
@@ -40,7 +40,16 @@ def rows_of(folder) -> list[dict]:
 def test_run_folder_has_exactly_the_documented_files(run):
     names = sorted(path.name for path in run.path.iterdir())
     models = ["best.keras", "checkpoints", "curves.png", "last.keras"]
-    assert names == [*models, "recipe.yml", "saved_model", "state.npz", "summary.csv", "tensorboard"]
+    assert names == [
+        *models[:3],
+        "environment.json",
+        models[3],
+        "recipe.yml",
+        "saved_model",
+        "state.npz",
+        "summary.csv",
+        "tensorboard",
+    ]
     assert sorted(path.name for path in run.checkpoints.iterdir()) == ["epoch-0001.keras", "epoch-0002.keras"]
     assert run.curves.read_bytes().startswith(b"\x89PNG")
     assert keras_cct.load_recipe(run.recipe) == small_recipe()
@@ -58,7 +67,7 @@ def test_best_model_and_saved_model_reach_the_best_top1(run):
     _, data = small_data("")
     for artifact in (run.best_model, run.saved_model):
         predictor = keras_cct.load_predictor(artifact)
-        assert evaluate(predictor, data)["top1"] == pytest.approx(best, abs=1e-4)
+        assert evaluate(predictor, data).top1 == pytest.approx(best, abs=1e-4)
         assert list(predictor.class_names) == list(data.class_names)
 
 

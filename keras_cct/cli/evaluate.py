@@ -1,0 +1,83 @@
+"""The command `keras_cct evaluate`."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from keras_cct.cli.data import add_source, open_source_arguments
+from keras_cct.cli.frameworks import load_frameworks
+from keras_cct.cli.inference import add_model_arguments, load_model_argument
+from keras_cct.cli.progress import image_progress
+from keras_cct.errors import InputError
+from keras_cct.evaluation.views import FIVE_CROP_PCT, TTA
+from keras_cct.recipe.keys import key_rules
+from keras_cct.recipe.recipe import Recipe
+
+
+def add_evaluate(commands: Any) -> None:
+    """Adds the command to the subparsers of the main parser."""
+    interpolations = key_rules(Recipe)["interpolation"].choices
+    evaluate = commands.add_parser("evaluate", help="measure accuracy, metrics per class and calibration on images")
+    add_model_arguments(evaluate)
+    add_source(evaluate, default="sample")
+    evaluate.add_argument(
+        "--report", metavar="DIR", help="new folder for metrics.json, per_class.csv, confusion.csv and pictures"
+    )
+    evaluate.add_argument(
+        "--label-map",
+        metavar="FILE.csv",
+        help="CSV file with the model's class for each class of the dataset, e.g. n02099601,golden retriever",
+    )
+    evaluate.add_argument(
+        "--tta",
+        choices=TTA,
+        help="test-time augmentation: average over an image and its mirror image, or over five crops (default: none)",
+    )
+    evaluate.add_argument(
+        "--crop-pct",
+        type=float,
+        metavar="FLOAT",
+        help=f"fraction of the resized image's short side in a crop (default: 1; {FIVE_CROP_PCT} with five-crop)",
+    )
+    evaluate.add_argument(
+        "--interpolation", choices=interpolations, default="bicubic", help="resize interpolation (default: bicubic)"
+    )
+    evaluate.set_defaults(run=_evaluate)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    if options.crop_pct is None:
+        options.crop_pct = FIVE_CROP_PCT if options.tta == "five-crop" else 1.0
+    crop_pct = key_rules(Recipe)["crop_pct"].parse("--crop-pct", options.crop_pct, float)
+    from keras_cct.evaluation.class_matching import read_label_map
+
+    label_map = None if options.label_map is None else read_label_map(options.label_map)
+    if options.report is not None and Path(options.report).exists():
+        raise InputError(f"--report {options.report!r} exists already. Remove it or choose another folder.")
+    predictor = load_model_argument(options)
+    load_frameworks()
+    from keras_cct.evaluation.evaluate import evaluate
+
+    _, data = open_source_arguments(options)
+    with image_progress(len(data), "evaluating") as advance:
+        evaluation = evaluate(
+            predictor,
+            data,
+            crop_pct=crop_pct,
+            interpolation=options.interpolation,
+            label_map=label_map,
+            tta=options.tta,
+            on_batch=advance,
+        )
+    print(f"{len(data)} images: top-1 {evaluation.top1:.2f} %, top-5 {evaluation.top5:.2f} %")
+    speed = f"{evaluation.images_per_second:,.0f} images/s"
+    print(f"loss {evaluation.loss:.4f}, macro F1 {evaluation.macro_f1:.2f} %, {speed}")
+    print(
+        f"calibration error {evaluation.calibration_error:.2f} %, {evaluation.calibrated_error:.2f} % with temperature "
+        f"{evaluation.temperature:.3g}"
+    )
+    if options.report is not None:
+        from keras_cct.report.evaluation_folder import write_evaluation_folder
+
+        write_evaluation_folder(evaluation, options.report)
+        print(f"wrote {options.report}")

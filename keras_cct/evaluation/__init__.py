@@ -1,0 +1,1 @@
+"""Evaluation: metrics, calibration and mistakes of a model on labeled images."""

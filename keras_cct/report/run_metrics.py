@@ -1,0 +1,82 @@
+"""Evaluates the best model of a run, and stores its metrics in the run folder for comparisons."""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import keras
+
+from keras_cct.data.sources.open import open_data
+from keras_cct.evaluation.evaluate import Evaluation, evaluate
+from keras_cct.files import reading, replacing
+from keras_cct.models.summary import summarize
+from keras_cct.report.run_record import RunRecord
+from keras_cct.weights.formats import read_keras_file
+
+Progress = Callable[[int, str], AbstractContextManager[Callable[[int], object]]]
+"""Takes a number of images and a word, and shows a progress bar in its block, which calls the function it yields."""
+
+
+@contextlib.contextmanager
+def no_progress(_num_images: int, _description: str) -> Iterator[Callable[[int], object]]:
+    """Shows nothing."""
+    yield lambda _count: None
+
+
+@dataclasses.dataclass(frozen=True)
+class RunMetrics:
+    """Metrics of the best model of a run.
+
+    Args:
+        parameters: Number of parameters.
+        macs: Multiply-accumulate operations for one image, with those of attention and pooling.
+        class_names: Names of the classes.
+        numbers: The fields of `Evaluation.metrics`.
+    """
+
+    parameters: int
+    macs: int
+    class_names: tuple[str, ...]
+    numbers: dict[str, float]
+
+
+def evaluate_run(record: RunRecord, model: keras.Model, progress: Progress = no_progress) -> Evaluation:
+    """Evaluates a model on the evaluation images of a run, as the training did, and stores the metrics in the run.
+
+    Args:
+        record: The run.
+        model: Its best model.
+        progress: Shows the progress.
+
+    Raises:
+        InputError: The images cannot be read, have other classes than the model, or the model predicts NaN.
+    """
+    recipe = record.recipe
+    _, data = open_data(recipe)
+    with progress(len(data), f"evaluating {record.name}") as advance:
+        evaluation = evaluate(
+            model, data, crop_pct=recipe.crop_pct, interpolation=recipe.interpolation, on_batch=advance
+        )
+    total = summarize(model).total
+    metrics = RunMetrics(total.parameters, total.macs_with_attention, evaluation.class_names, evaluation.metrics())
+    with replacing(record.folder.metrics) as temporary:
+        temporary.write_text(json.dumps(dataclasses.asdict(metrics), indent=2) + "\n", encoding="utf-8")
+    return evaluation
+
+
+def measure_run(record: RunRecord, progress: Progress = no_progress) -> RunMetrics:
+    """Returns the metrics that are stored in a run, or evaluates its best model if there are none or they are older.
+
+    Raises:
+        InputError: As for `evaluate_run`, or the stored metrics are corrupted.
+    """
+    path, model_file = record.folder.metrics, record.folder.best_model
+    if not path.is_file() or path.stat().st_mtime < model_file.stat().st_mtime:
+        evaluate_run(record, read_keras_file(model_file), progress)
+    with reading(path, "the metrics of a run", "Remove the file; it is written again."):
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        counts = int(values["parameters"]), int(values["macs"])
+        return RunMetrics(*counts, tuple(values["class_names"]), dict(values["numbers"]))

@@ -1,0 +1,41 @@
+import json
+
+import numpy as np
+import pytest
+from fixtures.run_folders import CLASS_NAMES
+
+import keras_cct
+from keras_cct.cli import main
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Returns the folder of a model, of images whose classes are numbers, and of a label map."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    model = keras_cct.create_model("cvt_2_4_32", input_shape=(8, 8, 3), num_classes=3, class_names=CLASS_NAMES)
+    model.save(folder / "model.keras")
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype="uint8")
+    labels = np.arange(20) % 2
+    np.savez(folder / "data.npz", x_train=pixels, y_train=labels, x_test=pixels, y_test=labels)
+    (folder / "map.csv").write_text(f"0,{CLASS_NAMES[2]}\n1,{CLASS_NAMES[0]}\n")
+    return folder
+
+
+def test_evaluate_writes_a_folder_for_mapped_classes(files, capsys):
+    arguments = [str(files / "model.keras"), str(files / "data.npz"), "--label-map", str(files / "map.csv")]
+    assert main(["evaluate", *arguments, "--tta", "five-crop", "--report", str(files / "report")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("20 images: top-1 ")
+    assert lines[-1] == f"wrote {files / 'report'}"
+    metrics = json.loads((files / "report" / "metrics.json").read_text())
+    assert (metrics["num_images"], metrics["num_classes"]) == (20, 3)
+    assert f"top-1 {metrics['top1']:.2f} %" in lines[0]
+
+
+def test_other_classes_without_a_label_map_are_refused(files, capsys):
+    assert main(["evaluate", str(files / "model.keras"), str(files / "data.npz"), "--report", str(files / "new")]) == 2
+    error = capsys.readouterr().err
+    assert "the model has 3 classes, but the dataset has 2" in error
+    assert "pass a label map" in error
+    assert len(error.splitlines()) == 1
+    assert not (files / "new").exists()
