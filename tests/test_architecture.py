@@ -34,8 +34,11 @@ ROOMS = {
         "image_headers",
         "declared_size",
         "unreadable",
+        "exif",
+        "pillow_images",
         "decode",
         "images",
+        "survey",
         "fingerprint",
         "sample",
         "augment",
@@ -86,6 +89,7 @@ ROOMS = {
         "litert",
         "predictors",
         "benchmark",
+        "resampling",
         "image_files",
         "prediction",
     ],
@@ -119,8 +123,10 @@ ROOMS = {
         "callbacks",
         "state",
         "checkpoints",
+        "early_stopping",
         "average",
         "loggers",
+        "defaults",
         "run",
     ],
     "report": [
@@ -154,6 +160,7 @@ ROOMS = {
         "report",
         "recipe_flags",
         "train",
+        "init",
     ],
     "__main__": [],
 }
@@ -174,7 +181,10 @@ SUBROOMS = {
             "stages",
         ]
     ),
-    "data.sources": ["source", "labels", "cache", "arrays", "folder", "idx", "keras_datasets", "tfds", "open"],
+    "data.sources": [
+        *("source", "labels", "cache", "arrays", "scan", "readable", "split", "folder"),
+        *("idx", "keras_datasets", "tfds", "open"),
+    ],
 }
 ALONE = {"data": ("layers", "models", "weights"), "recipe": ("layers", "models", "weights", "data")}
 """Rooms that stand beside others, and what they never import."""

@@ -15,6 +15,7 @@ from keras_cct.cli.evaluate import add_evaluate
 from keras_cct.cli.explain import add_explain
 from keras_cct.cli.export import add_export
 from keras_cct.cli.inference import add_predict
+from keras_cct.cli.init import add_init
 from keras_cct.cli.models import add_models
 from keras_cct.cli.report import add_report
 from keras_cct.cli.streams import LogHandler, lasting_streams, report
@@ -112,6 +113,7 @@ def _create_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", nargs=0, action=_PrintVersion, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     add_train(commands)
+    add_init(commands)
     add_data(commands)
     add_evaluate(commands)
     add_predict(commands)

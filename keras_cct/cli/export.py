@@ -8,7 +8,7 @@ from keras_cct.cli.data import SOURCE_HELP, add_source_flags, open_source_argume
 from keras_cct.cli.frameworks import load_frameworks, silent_stderr
 from keras_cct.cli.inference import add_trust
 from keras_cct.export.settings import AUTO, DTYPES, ExportSettings
-from keras_cct.inference.artifacts import FORMATS, RECIPE, find_keras_file
+from keras_cct.inference.artifacts import FORMATS, RECIPE, find_keras_file, saved_split
 from keras_cct.recipe.loading import load_recipe
 
 if TYPE_CHECKING:
@@ -118,4 +118,4 @@ def _open_images(options: argparse.Namespace) -> "tuple[ImageSet, ImageSet] | No
         return None
     from keras_cct.data.sources.open import open_data
 
-    return open_data(load_recipe(recipe))
+    return open_data(load_recipe(recipe), saved_split(recipe.parent))

@@ -37,7 +37,7 @@ def add_predict(commands: Any) -> None:
         "images",
         nargs="+",
         metavar="IMAGE",
-        help="PNG, JPEG or GIF file, folder, glob pattern, or - for an image or paths on standard input",
+        help="image file, folder, glob pattern, or - for an image or paths on standard input",
     )
     predict.add_argument("--top", type=int, default=5, metavar="INT", help="number of classes to print (default: 5)")
     predict.add_argument("--probabilities", action="store_true", help="print all classes, regardless of --top")

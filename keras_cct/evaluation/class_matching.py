@@ -57,8 +57,8 @@ def match_classes(
             no images.
 
     Raises:
-        InputError: The label map lacks a class or names an unknown one; or, without a label map, some names of the
-            data are unknown to the model, or without names the number of classes differs.
+        InputError: The label map lacks a class or names an unknown one; or, without a label map, the number of classes
+            differs or the model does not know all names of the data.
     """
     if label_map is not None:
         return _map_classes(model_names, data_names, label_map)

@@ -7,7 +7,7 @@ from pathlib import Path
 from keras_cct.errors import InputError
 from keras_cct.files import check_is_file
 
-RECIPE, BEST_MODEL, SAVED_MODEL = "recipe.yml", "best.keras", "saved_model"
+RECIPE, BEST_MODEL, SAVED_MODEL, SPLIT = "recipe.yml", "best.keras", "saved_model", "split.csv"
 """Files and folders of a run folder."""
 
 KERAS = "keras"
@@ -34,6 +34,16 @@ def find_artifact(path: str | PathLike) -> Path:
         InputError: The run folder has no model yet.
     """
     return _find_latest_version(_find_in_run(Path(path), (SAVED_MODEL, BEST_MODEL)))
+
+
+def find_run(path: str | PathLike) -> Path | None:
+    """Returns the run folder at a path, or the one that contains the model at the path; None if there is none."""
+    return next((folder for folder in (Path(path), Path(path).parent) if (folder / RECIPE).is_file()), None)
+
+
+def saved_split(run: Path) -> Path | None:
+    """Returns the file with the split of a run's folder of images; None if the run has none."""
+    return run / SPLIT if (run / SPLIT).is_file() else None
 
 
 def find_keras_file(path: str | PathLike) -> Path:

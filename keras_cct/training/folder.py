@@ -8,7 +8,7 @@ from pathlib import Path
 
 from keras_cct.errors import InputError
 from keras_cct.files import remove_partial, replacing
-from keras_cct.inference.artifacts import BEST_MODEL, RECIPE, SAVED_MODEL
+from keras_cct.inference.artifacts import BEST_MODEL, RECIPE, SAVED_MODEL, SPLIT
 from keras_cct.training.lock import LOCK
 
 
@@ -66,6 +66,11 @@ class RunFolder:
     def recipe(self) -> Path:
         """The recipe of the run."""
         return self.path / RECIPE
+
+    @property
+    def split(self) -> Path:
+        """Which images of a folder belong to which split."""
+        return self.path / SPLIT
 
     @property
     def environment(self) -> Path:

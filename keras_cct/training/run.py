@@ -13,17 +13,21 @@ import keras
 
 from keras_cct.data.augment.plan import AugmentationPlan
 from keras_cct.data.fingerprint import DataFingerprint
-from keras_cct.data.images import ImageSet
+from keras_cct.data.images import EncodedImages, ImageSet, LabeledImages, RecordImages
 from keras_cct.data.pipeline import evaluation_batches, training_batches
-from keras_cct.data.sources.open import open_data
+from keras_cct.data.sources.open import divides_one_folder, open_data, recipe_source
+from keras_cct.data.sources.scan import LabeledFile
+from keras_cct.data.sources.split import write_split
 from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.errors import InputError, check_instance, check_path
 from keras_cct.export.saved_model import export_saved_model
+from keras_cct.inference.artifacts import saved_split
 from keras_cct.recipe.loading import load_recipe
 from keras_cct.recipe.recipe import Recipe
 from keras_cct.training.callbacks import AverageEvaluation, EpochMetrics, FiniteLossCheck, Summary
 from keras_cct.training.checkpoints import Checkpoints, best_epochs
 from keras_cct.training.devices import Distribution, choose_precision, local_distribution
+from keras_cct.training.early_stopping import EarlyStopping, is_exhausted
 from keras_cct.training.environment import describe_environment, write_environment
 from keras_cct.training.folder import RunFolder
 from keras_cct.training.lock import locked
@@ -42,7 +46,10 @@ from keras_cct.weights.formats import read_keras_file
 
 log = logging.getLogger(__name__)
 
-CHANGEABLE_KEYS = ("epochs", "cooldown_epochs", "data_dir", "workers", "checkpoint_hist", "recovery_interval")
+CHANGEABLE_KEYS = (
+    *("epochs", "cooldown_epochs", "early_stopping"),
+    *("data_dir", "workers", "checkpoint_hist", "recovery_interval"),
+)
 """Recipe keys whose values may change when a run is resumed."""
 
 
@@ -97,8 +104,8 @@ def resume(
         allow_changed_data: Whether to resume although the images, their labels or their files have changed. The
             interrupted epoch then starts again, with the saved weights.
         trust: Whether a `.keras` file of initial weights may contain layers of other packages, and so run any code.
-        **overrides: Recipe keys to change: epochs, cooldown_epochs, data_dir, workers, checkpoint_hist,
-            recovery_interval.
+        **overrides: Recipe keys to change: epochs, cooldown_epochs, early_stopping, data_dir, workers,
+            checkpoint_hist, recovery_interval.
 
     Returns:
         The run folder.
@@ -117,13 +124,14 @@ def resume(
 
 def _resume(folder: RunFolder, recipe: Recipe, log_wandb: bool, allow_changed_data: bool, trust: bool) -> RunFolder:
     state = RunState.read(folder.state) if folder.state.exists() else None
-    if state is not None and state.epoch >= recipe.total_epochs:
+    if state is not None and (state.epoch >= recipe.total_epochs or is_exhausted(state.rows, recipe)):
         if folder.saved_model.exists():
             raise InputError(f"the run in {str(folder.path)!r} has finished its {state.epoch} epochs. Increase epochs.")
         folder.remove_partial_files()
         return _finish(recipe, state.rows, folder)
     folder.remove_partial_files()
-    run = _Run.prepare(recipe, state, trust=trust).with_known_data(folder, allow_changed_data)
+    split_file = saved_split(folder.path)
+    run = _Run.prepare(recipe, state, split_file, trust=trust).with_known_data(folder, allow_changed_data)
     folder.remove_results()
     run.write_inputs(folder)
     return _finish(recipe, run.fit(folder, log_wandb), folder)
@@ -147,9 +155,17 @@ def _changed_recipe(folder: RunFolder, overrides: dict[str, Any]) -> Recipe:
 def _finish(recipe: Recipe, rows: list[EpochMetrics], folder: RunFolder) -> RunFolder:
     best = next(row for row in rows if row["epoch"] == best_epochs(rows, recipe.eval_metric)[0])
     folder.remove_results()
-    draw_curves(rows, f"{recipe.model} on {recipe.dataset}", folder.curves)
-    export_saved_model(read_keras_file(folder.best_model), folder.saved_model)
-    log.info("best epoch %d: top-1 %.2f %%; SavedModel in %s", best["epoch"], best["eval_top1"], folder.saved_model)
+    model = read_keras_file(folder.best_model)
+    draw_curves(rows, f"{recipe.model} on {recipe.dataset}", folder.curves, model.output_shape[-1])
+    export_saved_model(model, folder.saved_model)
+    log.info(
+        "best epoch %d of %d: validation top-1 %.2f %%; models, metrics and curves are in %s; next: `keras_cct predict "
+        "%s IMAGE ...`, `keras_cct evaluate %s DATA`, `keras_cct export %s model.onnx --format onnx`",
+        best["epoch"],
+        len(rows),
+        best["eval_top1"],
+        *[folder.path] * 4,
+    )
     return folder
 
 
@@ -180,8 +196,16 @@ class _Run:
     state: RunState | None
 
     @classmethod
-    def prepare(cls, recipe: Recipe, state: RunState | None = None, *, trust: bool = False) -> "_Run":
+    def prepare(
+        cls, recipe: Recipe, state: RunState | None = None, split_file: Path | None = None, *, trust: bool = False
+    ) -> "_Run":
         """Returns a run, after checking everything that can be checked before training.
+
+        Args:
+            recipe: The recipe.
+            state: The state to resume from, if there is one.
+            split_file: The split that the run has saved, if it has.
+            trust: Whether a `.keras` file of initial weights may contain layers of other packages.
 
         Raises:
             InputError: The recipe or the images cannot be used, or the state does not belong to them.
@@ -189,7 +213,7 @@ class _Run:
         distribution = local_distribution()
         batch_size = recipe.batch_size * distribution.num_devices
         plan = plan_training(recipe, batch_size, loads_weights=state is None, trust=trust)
-        train_data, eval_data = open_data(recipe)
+        train_data, eval_data = open_data(recipe, split_file)
         batch_size = limit_batch_size(
             batch_size, len(train_data), distribution.num_devices, plan.augmentation.mixing.is_active
         )
@@ -227,9 +251,18 @@ class _Run:
         return dataclasses.replace(self, state=dataclasses.replace(self.state, step=0))
 
     def write_inputs(self, folder: RunFolder) -> None:
-        """Writes the fingerprint of the data and the recipe, whose file marks the folder as a run."""
+        """Writes the fingerprint of the data, its split and the recipe, whose file marks the folder as a run."""
         self.fingerprint.write(folder.data)
+        self._write_split(folder)
         folder.write_recipe(self.recipe.to_yaml())
+
+    def _write_split(self, folder: RunFolder) -> None:
+        """Writes which images are in which split if both are parts of one folder."""
+        train, evaluation = self.train_data, self.eval_data
+        if isinstance(train, RecordImages) or isinstance(evaluation, RecordImages):
+            return
+        if divides_one_folder(recipe_source(self.recipe)):
+            write_split(folder.split, Path(self.recipe.data_dir), _labeled_files(train), _labeled_files(evaluation))
 
     @property
     def batch_size(self) -> int:
@@ -265,7 +298,7 @@ class _Run:
             if step > 0:
                 self._fit_epochs(epoch, epoch + 1, step, callbacks)
                 epoch += 1
-            if epoch < self.recipe.total_epochs:
+            if epoch < self.recipe.total_epochs and not is_exhausted(summary.rows, self.recipe):
                 self._fit_epochs(epoch, self.recipe.total_epochs, 0, callbacks)
         return summary.rows
 
@@ -303,7 +336,8 @@ class _Run:
             *([AverageEvaluation(self.evaluation_batches())] if recipe.model_ema else []),
             summary,
             Checkpoints(folder, summary, self.plain_model, recipe.eval_metric, recipe.checkpoint_hist),
-            Progress(recipe.total_epochs, num_steps, self.batch_size, first_step),
+            EarlyStopping(summary, recipe),
+            Progress(recipe.total_epochs, num_steps, self.batch_size, first_step, len(self.train_data.class_names)),
             StateSaver(folder.state, summary, saved_steps, num_steps, first_step, termination),
         ]
 
@@ -331,6 +365,11 @@ class _Run:
         log.info("pixels normalized with mean %s and std %s", _listed(recipe.mean), _listed(recipe.std))
         if self.start != (0, 0):
             log.info("resuming after %d epochs and %d steps", *self.start)
+
+
+def _labeled_files(data: LabeledImages | EncodedImages) -> list[LabeledFile]:
+    """Returns path and class of every image."""
+    return [(name, data.class_names[label]) for name, label in zip(data.names, data.labels, strict=True)]
 
 
 def _listed(values: tuple[float, ...]) -> str:

@@ -4,11 +4,17 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fixtures.small_run import sample_choice
 
 import keras_cct
-from keras_cct.cli import main
+from keras_cct.cli import main, train
 from keras_cct.recipe.keys import key_rules
 from keras_cct.recipe.loading import UNSUPPORTED_KEYS
+
+
+@pytest.fixture(autouse=True)
+def _without_images(monkeypatch):
+    monkeypatch.setattr(train, "choose", sample_choice)
 
 
 def printed_recipe(capsys, *arguments: str) -> dict:

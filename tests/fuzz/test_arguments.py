@@ -9,12 +9,13 @@ import io
 
 import keras
 import pytest
-from fixtures.small_run import small_data
+from fixtures.small_run import sample_choice, small_data
 from fuzz.mutations import SECONDS, fuzz
 from hypothesis import strategies as st
 
 import keras_cct
 from keras_cct.cli import main
+from keras_cct.cli import train as train_command
 from keras_cct.data.pipeline import evaluation_batches, training_batches
 from keras_cct.errors import MAX_MESSAGE_LENGTH, InputError
 from keras_cct.models.config import ModelConfig
@@ -97,7 +98,9 @@ WORDS = st.lists(
 )
 
 
-def test_flags():
+def test_flags(monkeypatch):
+    monkeypatch.setattr(train_command, "choose", sample_choice)
+
     def check(words: list[str]) -> None:
         errors = io.StringIO()
         with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
