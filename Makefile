@@ -23,8 +23,9 @@ test: $(VENV)/ready
 
 # What does not depend on the backend: pipelines always use TensorFlow; recipes, facts, archives and downloads use none.
 INDEPENDENT := data recipe facts fuzz faults test_architecture.py test_archives.py test_configs.py test_distribution.py \
-	test_npz.py evaluation/test_metrics.py evaluation/test_calibration.py report/test_evaluation_folder.py \
-	inference/test_image_files.py weights/test_download.py weights/test_pretrained.py weights/test_torch_file.py
+	test_npz.py cli/test_summary.py evaluation/test_metrics.py evaluation/test_calibration.py explanation/test_models.py \
+	explanation/test_pictures.py inference/test_image_files.py models/test_summary.py report/test_evaluation_folder.py \
+	weights/test_download.py weights/test_pretrained.py weights/test_torch_file.py
 PORTABLE := -m "not tensorflow" $(addprefix --ignore tests/,$(INDEPENDENT))
 
 test-backends: $(VENV)/ready-backends
@@ -67,7 +68,7 @@ $(VENV)-serving/ready: examples/serving/requirements.txt
 	touch $@
 
 examples/browser/node_modules: examples/browser/package.json
-	if command -v npm >/dev/null; then npm install --prefix examples/browser --no-audit --no-fund --ignore-scripts --silent; fi
+	if command -v npm >/dev/null; then npm install --prefix examples/browser --no-package-lock --no-audit --ignore-scripts --silent; fi
 
 $(VENV)/ready-backends: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx,openvino,litert,jax,torch]"

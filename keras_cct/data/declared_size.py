@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from keras_cct.data.image_headers import MAX_PIXELS
 
-PNG_PREFIX, GIF_PREFIX = b"\x89PNG", b"GIF8"
 MAX_GIF_BLOCKS = 30_000
 """Largest number of blocks of a GIF, each of up to 255 bytes."""
 
+_PNG_START, _GIF_START = tuple(b"\x89PNG"), tuple(b"GIF8")
 _GIF_IMAGE, _GIF_EXTENSION = 0x2C, 0x21
 _PNG_HEADER_BYTES, _GIF_HEADER_BYTES = 24, 13
 _PADDING = bytes(16)  # reading beyond the end of a truncated file yields zeros
@@ -24,18 +24,11 @@ def check_declared_size(encoded: tf.Tensor) -> tf.Tensor:
     Args:
         encoded: Scalar string tensor, the bytes of a PNG, JPEG or GIF.
     """
-    prefix = tf.strings.substr(encoded, 0, tf.minimum(tf.strings.length(encoded), 4))
-    num_pixels = tf.case(
-        [
-            (tf.io.is_jpeg(encoded), lambda: _jpeg_pixels(encoded)),
-            (prefix == PNG_PREFIX, lambda: _png_pixels(encoded)),
-            (prefix == GIF_PREFIX, lambda: _gif_pixels(encoded)),
-        ],
-        default=lambda: tf.constant(float("inf"), tf.float64),
-    )
-    limit = tf.constant(MAX_PIXELS, tf.float64)
+    num_pixels = tf.cond(tf.io.is_jpeg(encoded), lambda: _jpeg_pixels(encoded), lambda: _other_pixels(encoded))
+    is_allowed = num_pixels <= tf.constant(MAX_PIXELS, tf.float64)
     message = f"the image is not a PNG, JPEG or GIF, or has more than {MAX_PIXELS:,} pixels"
-    with tf.control_dependencies([tf.debugging.assert_less_equal(num_pixels, limit, message)]):
+    # Unlike `tf.debugging.assert_less_equal`, one operation per image.
+    with tf.control_dependencies([tf.raw_ops.Assert(condition=is_allowed, data=[message])]):
         return tf.identity(encoded)
 
 
@@ -43,17 +36,24 @@ def _jpeg_pixels(encoded: tf.Tensor) -> tf.Tensor:
     return tf.reduce_prod(tf.cast(tf.io.extract_jpeg_shape(encoded)[:2], tf.float64))
 
 
-def _png_pixels(encoded: tf.Tensor) -> tf.Tensor:
+def _other_pixels(encoded: tf.Tensor) -> tf.Tensor:
     start = tf.strings.substr(encoded, 0, tf.minimum(tf.strings.length(encoded), _PNG_HEADER_BYTES))
-    header = tf.io.decode_raw(tf.strings.substr(start + bytes(_PNG_HEADER_BYTES), 16, 8), tf.uint8)
-    sides = tf.tensordot(tf.reshape(tf.cast(header, tf.float64), (2, 4)), _powers_of_256(4)[::-1], 1)
-    return tf.reduce_prod(sides)
+    header = tf.io.decode_raw(start + bytes(_PNG_HEADER_BYTES), tf.uint8)
+    is_png = tf.reduce_all(header[:4] == _PNG_START)
+    return tf.cond(is_png, lambda: _png_pixels(header), lambda: _gif_pixels(encoded))
 
 
-@tf.function  # an eager loop would be slow
+def _png_pixels(header: tf.Tensor) -> tf.Tensor:
+    rows = tf.reshape(tf.cast(header[16:24], tf.float64), (2, 4))  # width and height, four bytes each
+    return tf.reduce_prod(tf.linalg.matvec(rows, _powers_of_256(4)[::-1]))
+
+
+# Not inlined, because even the operations of a branch that is not taken need time.
+@tf.function(experimental_attributes={"_noinline": True})
 def _gif_pixels(encoded: tf.Tensor) -> tf.Tensor:
-    """Returns the number of pixels of the screen or of all frames; infinity if there are too many blocks."""
+    """Returns the number of pixels of the screen or of all frames; infinity for too many blocks or another format."""
     content = tf.io.decode_raw(tf.strings.join([encoded, _PADDING]), tf.uint8)
+    is_gif = tf.reduce_all(content[:4] == _GIF_START)
     length = tf.strings.length(encoded)
 
     def pixels_at(position: tf.Tensor | int) -> tf.Tensor:
@@ -83,12 +83,12 @@ def _gif_pixels(encoded: tf.Tensor) -> tf.Tensor:
 
     start = _GIF_HEADER_BYTES + color_table_bytes(10)
     position, _, pixels = tf.while_loop(
-        lambda position, *_: position < length,
+        lambda position, *_: is_gif & (position < length),
         next_block,
         (start, tf.constant(False), tf.zeros((), tf.float64)),
         maximum_iterations=MAX_GIF_BLOCKS,
     )
-    is_complete = position >= length
+    is_complete = is_gif & (position >= length)
     return tf.where(is_complete, tf.maximum(pixels, pixels_at(6)), tf.constant(float("inf"), tf.float64))
 
 

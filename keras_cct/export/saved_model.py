@@ -89,9 +89,8 @@ def write_saved_model(model: keras.Model, path: Path, metadata: str) -> None:
         metadata_file.write_text(metadata, encoding="utf-8")
         module = _ServedModule(model, names_file, metadata_file)
         try:
-            specs = _signature_specs(model.input_shape[1:], fields.batch_size)
-            tf.saved_model.save(module, str(path), signatures=_trace_signatures(model, specs))
-            write_warmup_requests(path, fields.model, {name: _example_input(spec) for name, spec in specs.items()})
+            tf.saved_model.save(module, str(path), signatures=_trace_signatures(model, fields.batch_size))
+            write_warmup_requests(path, fields.model, _warmup_inputs(fields.image_shape, fields.batch_size or 1))
         except tf.errors.OpError as error:
             raise InputError(f"cannot write the SavedModel: {error.message}. Choose another folder.") from error
 
@@ -130,8 +129,8 @@ def _signature_specs(image_shape: tuple[int, int, int], batch_size: int | None) 
     return specs
 
 
-def _trace_signatures(model: keras.Model, specs: dict[str, tf.TensorSpec]) -> dict[str, Any]:
-    batch_size, *image_shape = specs["serving_default"].shape
+def _trace_signatures(model: keras.Model, batch_size: int | None) -> dict[str, Any]:
+    image_shape = model.input_shape[1:]
 
     def compute_probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
         # A signature alone does not check its inputs: the reshapes of the model would turn images of twice the height
@@ -152,17 +151,18 @@ def _trace_signatures(model: keras.Model, specs: dict[str, tf.TensorSpec]) -> di
     pixels_function, encoded_function = tf.function(compute_probabilities), tf.function(decode_and_compute)
     return {
         name: (encoded_function if spec.dtype == tf.string else pixels_function).get_concrete_function(spec)
-        for name, spec in specs.items()
+        for name, spec in _signature_specs(image_shape, batch_size).items()
     }
 
 
-def _example_input(spec: tf.TensorSpec) -> dict[str, np.ndarray]:
-    """Returns the input of a warm-up request: black images, in the batch size of the signature or one."""
-    batch_size = spec.shape[0] or 1
-    if spec.dtype != tf.string:
-        return {spec.name: np.zeros((batch_size, *spec.shape[1:]), spec.dtype.as_numpy_dtype)}
-    image = tf.io.encode_png(np.zeros((64, 64, 3), "uint8")).numpy()
-    return {spec.name: np.array([image] * batch_size, dtype=object)}
+def _warmup_inputs(image_shape: tuple[int, int, int], batch_size: int) -> dict[str, dict[str, np.ndarray]]:
+    """Returns the arguments of each signature in a warm-up request: black images."""
+    images = np.zeros((batch_size, *image_shape), "uint8")
+    inputs = {"serving_default": {INPUT_NAME: images.astype("float32")}, "serve_uint8": {INPUT_NAME: images}}
+    if image_shape[-1] in DECODABLE_CHANNELS:
+        image = tf.io.encode_png(np.zeros((64, 64, 3), "uint8")).numpy()
+        inputs["serve_encoded"] = {ENCODED_INPUT_NAME: np.array([image] * batch_size, dtype=object)}
+    return inputs
 
 
 def verify_signatures(saved_model: SavedModelPredictor, images: np.ndarray, expected: np.ndarray) -> None:

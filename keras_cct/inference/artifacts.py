@@ -66,7 +66,7 @@ def is_version(name: str) -> bool:
 
 
 def _find_latest_version(path: Path) -> Path:
-    if not path.is_dir() or (path / _PROGRAM).is_file():
+    if not os.path.isdir(path) or (path / _PROGRAM).is_file():  # noqa: PTH112 # `Path.is_dir` fails on long names
         return path
     versions = [folder for folder in path.iterdir() if is_version(folder.name) and (folder / _PROGRAM).is_file()]
     return max(versions, key=lambda folder: int(folder.name), default=path)

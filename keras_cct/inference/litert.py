@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 from keras_cct.archives import open_archive, read_member
 from keras_cct.files import reading
 from keras_cct.inference.metadata import ADVICE, EXPECTED, MAX_METADATA_BYTES, ArtifactMetadata, check_signature
-from keras_cct.inference.predictor import check_images, predict_in_batches
+from keras_cct.inference.predictor import check_images, predict_black_image, predict_in_batches
 
 METADATA_FILE, LABELS_FILE = "metadata.json", "labels.txt"
 """Files in the ZIP archive at the end of every artifact, like the associated files of TensorFlow Lite metadata."""
@@ -34,8 +34,9 @@ class LiteRtPredictor:
             (images,), (probabilities,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
             check_signature(path, metadata, images["shape"].tolist(), probabilities["shape"].tolist())
             self._input, self._output = images["index"], probabilities["index"]
-        self.image_shape, self.class_names = metadata.image_shape, metadata.class_names
-        self._batch_size = metadata.batch_size
+            self.image_shape, self.class_names = metadata.image_shape, metadata.class_names
+            self._batch_size = metadata.batch_size
+            predict_black_image(self)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns class probabilities, as `Predictor` describes."""

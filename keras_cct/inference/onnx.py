@@ -14,7 +14,7 @@ from keras_cct.inference.metadata import (
     ArtifactMetadata,
     check_signature,
 )
-from keras_cct.inference.predictor import check_images, predict_in_batches
+from keras_cct.inference.predictor import check_images, predict_black_image, predict_in_batches
 
 METADATA_KEY = "keras_cct"
 """Key of the artifact's metadata in the ONNX model's metadata properties."""
@@ -43,8 +43,9 @@ class OnnxPredictor:
             )
             (images,), (probabilities,) = self._session.get_inputs(), self._session.get_outputs()
             check_signature(path, metadata, images.shape, probabilities.shape)
-        self.image_shape, self.class_names = metadata.image_shape, metadata.class_names
-        self._batch_size = metadata.batch_size
+            self.image_shape, self.class_names = metadata.image_shape, metadata.class_names
+            self._batch_size = metadata.batch_size
+            predict_black_image(self)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns class probabilities, as `Predictor` describes."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_cct.files import check_is_file, reading
 from keras_cct.inference.metadata import ADVICE, EXPECTED, ArtifactMetadata, check_signature
-from keras_cct.inference.predictor import check_images, predict_in_batches
+from keras_cct.inference.predictor import check_images, predict_black_image, predict_in_batches
 from keras_cct.inference.telemetry import without_telemetry
 
 with without_telemetry():
@@ -46,8 +46,9 @@ class OpenVinoPredictor:
             check_signature(path, metadata, *shapes)
             # OpenVINO computes in bfloat16 by default where the CPU supports it.
             self._compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": PRECISIONS[compute_dtype]})
-        self.image_shape, self.class_names = metadata.image_shape, metadata.class_names
-        self._batch_size = metadata.batch_size
+            self.image_shape, self.class_names = metadata.image_shape, metadata.class_names
+            self._batch_size = metadata.batch_size
+            predict_black_image(self)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns class probabilities, as `Predictor` describes."""

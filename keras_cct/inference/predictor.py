@@ -93,6 +93,11 @@ def predict_in_batches(
     return np.concatenate(batches)[: len(pixels)] if len(batches) > 1 else batches[0][: len(pixels)]
 
 
+def predict_black_image(predictor: Predictor) -> None:
+    """Predicts a black image, so that a corrupted artifact fails when it is opened, not at the first prediction."""
+    predictor.probabilities(np.zeros((1, *predictor.image_shape), "uint8"))
+
+
 def finite_probabilities(predictor: Predictor, images: np.ndarray) -> np.ndarray:
     """Returns the probabilities of a predictor, checked to be finite.
 

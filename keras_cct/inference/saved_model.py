@@ -16,7 +16,7 @@ from keras_cct.inference.metadata import (
     MAX_METADATA_BYTES,
     OUTPUT_NAME,
 )
-from keras_cct.inference.predictor import check_images, predict_in_batches
+from keras_cct.inference.predictor import check_images, predict_black_image, predict_in_batches
 
 
 class SavedModelPredictor:
@@ -40,9 +40,10 @@ class SavedModelPredictor:
             height, width, channels = (int(size) for size in sizes)
             num_classes = int(signature.structured_outputs[OUTPUT_NAME].shape[-1])
             names = _read_class_names(Path(self._module.class_names.asset_path.numpy().decode()), path, num_classes)
-        self.image_shape: tuple[int, int, int] = (height, width, channels)
-        self.class_names = names
-        self._batch_size = batch_size
+            self.image_shape: tuple[int, int, int] = (height, width, channels)
+            self.class_names = names
+            self._batch_size = batch_size
+            predict_black_image(self)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns class probabilities, as `Predictor` describes."""

@@ -91,7 +91,7 @@ def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
 
 
 def test_seeds_are_trained_into_one_folder_and_compared(capsys, tmp_path, monkeypatch):
-    def fake_train(recipe, output, log_wandb):
+    def fake_train(recipe, output, **_settings):
         make_run(output, top1=recipe.seed, seed=recipe.seed)
 
     monkeypatch.setattr(training_run, "train", fake_train)

@@ -42,7 +42,7 @@ def test_artifacts_of_one_file(name, artifacts, tmp_path):
     fuzz_reader((artifacts / name).read_bytes(), tmp_path / f"fuzzed-{name}", open_and_predict)
 
 
-FILES = ["openvino/model.xml", "openvino/model.bin", "saved_model/saved_model.pb"]
+FILES = ["openvino/model.xml", "openvino/model.bin", "saved_model/1/saved_model.pb"]
 
 
 @pytest.mark.parametrize("file", FILES)
