@@ -44,8 +44,9 @@ def _unregistered_classes(config: Any) -> Iterator[tuple[str, str, str]]:
         if isinstance(item, dict):
             stack += item.values()
             registered_name, module, class_name = (item.get(key) for key in ("registered_name", "module", "class_name"))
-            is_named = isinstance(registered_name, str) and isinstance(module, str) and isinstance(class_name, str)
-            if is_named and not _is_known(registered_name, module):
+            if not (isinstance(registered_name, str) and isinstance(module, str) and isinstance(class_name, str)):
+                continue
+            if not _is_known(registered_name, module):
                 yield registered_name, module, class_name
         elif isinstance(item, list):
             stack += item
