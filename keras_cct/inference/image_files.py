@@ -57,9 +57,7 @@ def read_image(source: bytes | str | PathLike, image_shape: tuple[int, int, int]
         )
     name = "the image" if isinstance(source, bytes) else str(source)
     content = source if isinstance(source, bytes) else _read(source)
-    with reading(name, "an image", "Replace or remove it."):
-        pixels = decode_with_pillow(content, image_shape[-1], repr(name))
-    return resize_and_crop(pixels, *image_shape[:2])
+    return resize_and_crop(decode_with_pillow(content, image_shape[-1], name), *image_shape[:2])
 
 
 def _read(path: str | PathLike) -> bytes:
