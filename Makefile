@@ -1,6 +1,8 @@
 # make train: create the environment, train on the bundled sample, export a SavedModel and print a prediction.
 # make test: create the environment and run the tests.
-# make fuzz: corrupt files for every reader, for about an hour; SEED repeats a run. make faults: full disks, killed downloads.
+# make fuzz: corrupt files and absurd arguments, for about an hour; SEED repeats a run.
+# make faults: full and read-only disks, killed downloads and runs; SEED chooses when they are killed.
+# make examples: what the tests of the examples need. make bench: compare the speed with PyTorch and Pillow.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +11,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 RUN := runs/$(shell date +%Y%m%d-%H%M%S)-sample
 
-.PHONY: train test test-backends lint format fuzz faults
+.PHONY: train test test-backends examples bench lint format fuzz faults
 
 train: $(VENV)/ready
 	$(BIN)/python train_keras.py --output $(RUN)
@@ -30,11 +32,20 @@ test-backends: $(VENV)/ready-backends
 	KERAS_BACKEND=jax $(PYTEST) $(PORTABLE)
 	KERAS_BACKEND=torch $(PYTEST) $(PORTABLE)
 
+# The KServe environment and onnxruntime-web; without them the tests of these examples are skipped.
+examples: $(VENV)-serving/ready examples/browser/node_modules
+
 fuzz: $(VENV)/ready
-	KERAS_BACKEND=tensorflow KERAS_CCT_FUZZ_SECONDS=225 KERAS_CCT_FUZZ_SEED=$${SEED:-$$(date +%s)} $(BIN)/python -m pytest tests/fuzz -rP
+	KERAS_BACKEND=tensorflow KERAS_CCT_FUZZ_SECONDS=180 KERAS_CCT_FUZZ_SEED=$${SEED:-$$(date +%s)} $(BIN)/python -m pytest tests/fuzz -rP
 
 faults: $(VENV)/ready
-	KERAS_BACKEND=tensorflow KERAS_CCT_FAULTS=20 $(BIN)/python -m pytest tests/faults
+	KERAS_BACKEND=tensorflow KERAS_CCT_FAULTS=20 KERAS_CCT_FAULTS_SEED=$${SEED:-3} $(BIN)/python -m pytest tests/faults -rP
+
+# VIT_PYTORCH=path/to/vit_pytorch/cct.py and COMPACT_TRANSFORMERS=path/to/the/clone: the PyTorch code to compare with.
+bench: $(VENV)/ready-backends
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt einops
+	KERAS_BACKEND=tensorflow $(BIN)/python benchmarks/run_all.py $(if $(VIT_PYTORCH),--vit-pytorch $(VIT_PYTORCH)) \
+		$(if $(COMPACT_TRANSFORMERS),--compact-transformers $(COMPACT_TRANSFORMERS))
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -49,6 +60,15 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx,openvino,litert]"
 	touch $@
+
+$(VENV)-serving/ready: examples/serving/requirements.txt
+	$(PYTHON) -m venv $(VENV)-serving
+	$(VENV)-serving/bin/python -m pip install --quiet --requirement examples/serving/requirements.txt
+	$(VENV)-serving/bin/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+examples/browser/node_modules: examples/browser/package.json
+	if command -v npm >/dev/null; then npm install --prefix examples/browser --no-package-lock --no-audit --ignore-scripts --silent; fi
 
 $(VENV)/ready-backends: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx,openvino,litert,jax,torch]"

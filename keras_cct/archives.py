@@ -47,7 +47,9 @@ def open_archive(file: BinaryIO, max_members: int = MAX_MEMBERS) -> Iterator[zip
             if name.startswith("/") or "\\" in name or ".." in name.split("/"):
                 raise InputError(f"the archive has a member outside of it, {name!r}. Use another file.")
             if member.flag_bits & _IS_ENCRYPTED or member.compress_type not in _DEFLATED_OR_STORED:
-                raise InputError(f"the archive's member {name!r} is encrypted or has an unknown compression.")
+                raise InputError(
+                    f"the archive's member {name!r} is encrypted or has an unknown compression. Use another."
+                )
         limit = max(MIN_LIMIT_BYTES, MAX_EXPANSION * _size(file))
         total = sum(member.file_size for member in members)
         if total > limit:

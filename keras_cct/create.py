@@ -60,6 +60,7 @@ def create_model(
     num_classes: int | None = None,
     position_embedding: str | None = None,
     normalization: Normalization | str | None = "dataset",
+    trust: bool = False,
     **overrides: Unpack[VariantFields],
 ) -> keras.Model:
     """Creates a model from the name of a published variant or of a size.
@@ -83,6 +84,8 @@ def create_model(
         normalization: (mean, std) for pixels scaled to [0, 1], or None for inputs that are already normalized.
             "dataset" selects the statistics of the dataset that the variant or checkpoint was trained on, averaged
             over the channels if a variant's input does not have three. Sizes have no dataset; they use (0.5, 0.5).
+        trust: Whether a `.keras` file of weights may contain other layers than those of this package, and so run any
+            code.
         **overrides: Any other field of `ModelConfig`, e.g. `dropout_rate`, `attention_type`, `include_top`,
             `class_names`, or `name` for the name of the Keras model.
 
@@ -107,7 +110,7 @@ def create_model(
     config = variant_config(variant, **(resolved.model_fields(num_classes) | fields))
     path = resolved.fetch()
     model = build_model(config)
-    load_weights_file(model, path)
+    load_weights_file(model, path, trust=trust)
     return model
 
 

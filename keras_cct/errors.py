@@ -2,10 +2,15 @@
 
 import math
 import numbers
+import os
+import reprlib
+import unicodedata
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
 MAX_MESSAGE_LENGTH = 500
+MAX_COUNT = 2**31 - 1
+"""Largest count by default: the sizes of tensors are 32-bit integers."""
 
 
 class InputError(ValueError):
@@ -36,16 +41,18 @@ def is_number(value: object) -> TypeGuard[float]:
         return False
 
 
-def check_count(name: str, value: object) -> int:
+def check_count(name: str, value: object, at_most: int = MAX_COUNT) -> int:
     """Validates an integer of at least 1 and returns it as an `int`.
 
     Raises:
-        InputError: The value is not an integer or is below 1.
+        InputError: The value is not an integer, is below 1 or above `at_most`.
     """
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise InputError(f"{name} must be an integer, got {value!r}.")
     if value < 1:
         raise InputError(f"{name} must be at least 1, got {value!r}.")
+    if int(value) > at_most:
+        raise InputError(f"{name} must be at most {at_most:,}, got {reprlib.repr(value)}.")
     return int(value)
 
 
@@ -107,17 +114,38 @@ def check_setting(name: str, value: object, is_valid: bool, allowed: str) -> Non
         raise InputError(f"{name} must be {allowed}, got {value!r}.")
 
 
+def check_path(name: str, value: object) -> None:
+    """Raises InputError unless a value is a path: a string, or an object such as `pathlib.Path`."""
+    is_path = isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str)
+    if not is_path or not value or "\0" in str(value):
+        raise InputError(f"{name} must be a path, got {reprlib.repr(value)}.")
+
+
+def check_instance(name: str, value: object, expected_type: type | tuple[type, ...], expected: str) -> None:
+    """Raises InputError "NAME must be EXPECTED, got VALUE." unless a value has the expected type."""
+    if not isinstance(value, expected_type):
+        raise InputError(f"{name} must be {expected}, got {reprlib.repr(value)}.")
+
+
 def check_class_names(class_names: Sequence[str], num_classes: int) -> tuple[str, ...]:
     """Validates class names and returns them as a tuple.
 
     Raises:
-        InputError: They are not a list or tuple of single-line strings, or their number is not `num_classes`.
+        InputError: They are not a list or tuple of single-line strings without control characters, or their number is
+            not `num_classes`.
     """
     is_list = isinstance(class_names, list | tuple)
-    if not is_list or not all(isinstance(name, str) and len(name.splitlines()) == 1 for name in class_names):
-        raise InputError(f"class_names must be a list of single-line strings, got {class_names!r}.")
+    if not is_list or not all(isinstance(name, str) and _is_one_line(name) for name in class_names):
+        raise InputError(
+            f"class_names must be a list of single-line strings without control characters, got {class_names!r}."
+        )
     if len(class_names) != num_classes:
         raise InputError(
             f"class_names has {len(class_names)} names for {num_classes} classes. Provide one name per class."
         )
     return tuple(class_names)
+
+
+def _is_one_line(name: str) -> bool:
+    """Returns whether a name is a line of text. Control characters, printed, can change what a terminal shows."""
+    return len(name.splitlines()) == 1 and not any(unicodedata.category(char) == "Cc" for char in name)

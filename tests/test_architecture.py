@@ -32,9 +32,14 @@ ROOMS = {
     "data": [
         "rng",
         "image_headers",
+        "declared_size",
         "unreadable",
+        "exif",
+        "pillow_images",
         "decode",
         "images",
+        "survey",
+        "fingerprint",
         "sample",
         "augment",
         "sources",
@@ -61,6 +66,7 @@ ROOMS = {
         "keras_layer_config",
         "keras_config",
         "mapping",
+        "trusted_file",
         "keras_file",
         "formats",
         "adapt",
@@ -78,10 +84,12 @@ ROOMS = {
         "keras_model",
         "saved_model",
         "onnx",
+        "telemetry",
         "openvino",
         "litert",
         "predictors",
         "benchmark",
+        "resampling",
         "image_files",
         "prediction",
     ],
@@ -89,6 +97,8 @@ ROOMS = {
     "explanation": ["maps", "pictures"],
     "export": [
         "tensorflow_process",
+        "precision",
+        "warmup",
         "saved_model",
         "conversion",
         "onnx",
@@ -102,8 +112,10 @@ ROOMS = {
         "runtime",
     ],
     "training": [
+        "lock",
         "folder",
         "environment",
+        "termination",
         "devices",
         "torch_optimizers",
         "optimizers",
@@ -111,8 +123,10 @@ ROOMS = {
         "callbacks",
         "state",
         "checkpoints",
+        "early_stopping",
         "average",
         "loggers",
+        "defaults",
         "run",
     ],
     "report": [
@@ -132,6 +146,7 @@ ROOMS = {
         "frameworks",
         "average",
         "summary",
+        "streams",
         "models",
         "data",
         "prediction_formats",
@@ -145,6 +160,7 @@ ROOMS = {
         "report",
         "recipe_flags",
         "train",
+        "init",
     ],
     "__main__": [],
 }
@@ -165,7 +181,10 @@ SUBROOMS = {
             "stages",
         ]
     ),
-    "data.sources": ["source", "labels", "cache", "arrays", "folder", "idx", "keras_datasets", "tfds", "open"],
+    "data.sources": [
+        *("source", "labels", "cache", "arrays", "scan", "readable", "split", "folder"),
+        *("idx", "keras_datasets", "tfds", "open"),
+    ],
 }
 ALONE = {"data": ("layers", "models", "weights"), "recipe": ("layers", "models", "weights", "data")}
 """Rooms that stand beside others, and what they never import."""
@@ -173,6 +192,7 @@ ALONE = {"data": ("layers", "models", "weights"), "recipe": ("layers", "models",
 TENSORFLOW_HOMES = (
     "data.",
     "export.saved_model",
+    "export.warmup",
     "export.conversion",
     "export.litert",
     "export.images",

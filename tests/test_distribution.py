@@ -39,5 +39,6 @@ def test_source_archive_contains_what_its_tests_need(archives):
     needed = ["README.md", "CHANGELOG.md", "Makefile", "constraints.txt", "pyproject.toml", "train_keras.py", "LICENSE"]
     folders = ("keras_cct", "tests", "examples", "benchmarks", "tools", "docs", ".ci")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
-    needed += [str(path.relative_to(ROOT)) for path in files if "__pycache__" not in path.parts]
+    fetched = {"__pycache__", "node_modules"}
+    needed += [str(path.relative_to(ROOT)) for path in files if not fetched & set(path.parts)]
     assert [name for name in needed if name not in names] == []

@@ -65,3 +65,10 @@ def test_messages_are_one_printable_line_of_bounded_length():
     assert len(message) <= MAX_MESSAGE_LENGTH
     assert message.startswith("start x")
     assert message.endswith("x end")
+
+
+@pytest.mark.parametrize("name", ["a\x1b[2J", "a\0", "a\tb", "a\x7f", "a\x9b2J", "a\nb", ""])
+def test_class_names_have_no_control_characters(name):
+    with pytest.raises(InputError, match="without control characters"):
+        check_class_names([name], 1)
+    assert check_class_names(["élan 猫 \N{ZERO WIDTH JOINER}"], 1) == ("élan 猫 \N{ZERO WIDTH JOINER}",)

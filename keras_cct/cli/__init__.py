@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -16,11 +15,14 @@ from keras_cct.cli.evaluate import add_evaluate
 from keras_cct.cli.explain import add_explain
 from keras_cct.cli.export import add_export
 from keras_cct.cli.inference import add_predict
+from keras_cct.cli.init import add_init
 from keras_cct.cli.models import add_models
 from keras_cct.cli.report import add_report
+from keras_cct.cli.streams import LogHandler, lasting_streams, report
 from keras_cct.cli.summary import add_summary
 from keras_cct.cli.train import add_train
 from keras_cct.errors import InputError
+from keras_cct.training.termination import EXIT_TERMINATED, Terminated, raising_terminated
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -33,35 +35,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The arguments after `keras_cct`; by default those of the process.
 
     Returns:
-        The exit code: 0 for success, 2 for invalid input or file system errors, 130 after Ctrl-C.
+        The exit code: 0 for success, 2 for invalid input or file system errors, 130 after Ctrl-C, 143 after SIGTERM.
     """
-    parser = _create_parser()
-    options = parser.parse_args(arguments)
-    if options.command is None:
-        parser.print_help()
-        return 0
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
-    logging.getLogger("keras_cct").setLevel(logging.INFO)
+    with lasting_streams():
+        parser = _create_parser()
+        options = parser.parse_args(arguments)
+        if options.command is None:
+            parser.print_help()
+            return 0
+        logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[LogHandler()])
+        logging.getLogger("keras_cct").setLevel(logging.INFO)
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    name = f"keras_cct {options.command}"
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), raising_terminated():
             warnings.showwarning = _print_warning
-            return options.run(options) or 0
+            code = options.run(options) or 0
+            sys.stdout.flush()
+            return code
     except BrokenPipeError:
-        # The reader of the output, e.g. `head`, has exited; flushing stdout at exit would fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0  # The reader of the output, e.g. `head`, has exited.
     except (InputError, OSError) as error:
-        print(f"keras_cct {options.command}: {error}", file=sys.stderr)
+        report(f"{name}: {error}")
+        return EXIT_BAD_INPUT
+    except UnicodeEncodeError as error:
+        report(f"{name}: the name {error.object!r} is not valid UTF-8, which TensorFlow requires. Rename it.")
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        folder = getattr(options, "run_folder", None)
-        hint = f" Resume with `keras_cct train --resume {folder}`." if folder is not None and folder.exists() else ""
-        print(f"keras_cct {options.command}: interrupted.{hint}", file=sys.stderr)
+        report(f"{name}: interrupted.{_resume_hint(options)}")
         return EXIT_INTERRUPTED
-    return 0
+    except Terminated:
+        report(f"{name}: terminated.{_resume_hint(options)}")
+        return EXIT_TERMINATED
+
+
+def _resume_hint(options: argparse.Namespace) -> str:
+    folder = getattr(options, "run_folder", None)
+    return "" if folder is None or not folder.exists() else f" Resume with `keras_cct train --resume {folder}`."
 
 
 def _print_warning(message: Warning | str, *_details: object, **_options: object) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    report(f"warning: {message}")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -96,6 +113,7 @@ def _create_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", nargs=0, action=_PrintVersion, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     add_train(commands)
+    add_init(commands)
     add_data(commands)
     add_evaluate(commands)
     add_predict(commands)

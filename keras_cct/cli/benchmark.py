@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_cct.cli.frameworks import load_frameworks, silent_stderr
+from keras_cct.cli.inference import add_trust
 from keras_cct.errors import InputError, check_count, check_setting
 from keras_cct.export.runtime import RUNTIMES
 from keras_cct.inference.artifacts import ARTIFACT_NAMES, KERAS, artifact_format, find_artifact
@@ -48,6 +49,7 @@ def add_benchmark(commands: Any) -> None:
     benchmark.add_argument(
         "--seconds", type=float, default=2.0, metavar="FLOAT", help="minimum time per batch size (default: 2)"
     )
+    add_trust(benchmark)
     benchmark.add_argument("--json", metavar="FILE", help="also write the results to a new JSON file")
     benchmark.set_defaults(run=_benchmark)
 
@@ -70,7 +72,9 @@ def _benchmark(options: argparse.Namespace) -> None:
         print(f"{'':{width}}  {'':12}{'ms':>9}{'ms':>9}{'images/s':>{len(columns)}}{'MB':>9}")
         for name, runtime, path in artifacts:
             with silent_stderr():
-                measured = measure_artifact(path, batch_sizes, options.seconds, options.compute_dtype)
+                measured = measure_artifact(
+                    path, batch_sizes, options.seconds, options.compute_dtype, trust=options.trust
+                )
             speeds = "".join(f"{measured.throughput[size]:11.1f}" for size in batch_sizes)
             times = f"{measured.latency_ms:9.2f}{measured.latency_p95_ms:9.2f}"
             print(f"{name:{width}}  {runtime:12}{times}{speeds}{measured.memory_mb:9.0f}", flush=True)
@@ -98,7 +102,7 @@ def _list_artifacts(options: argparse.Namespace, folder: Path) -> Iterator[tuple
             if chosen == KERAS:
                 yield name, chosen, path
             else:
-                yield name, chosen, _export(path, folder / str(index) / chosen, chosen)
+                yield name, chosen, _export(path, folder / str(index) / chosen, chosen, options.trust)
 
 
 def _save_variant(name: str, path: Path) -> None:
@@ -108,10 +112,10 @@ def _save_variant(name: str, path: Path) -> None:
     create_model(name).save(path)
 
 
-def _export(path: Path, folder: Path, runtime: str) -> Path:
+def _export(path: Path, folder: Path, runtime: str, trust: bool) -> Path:
     load_frameworks()
     from keras_cct.export.model import export_model
 
     with silent_stderr():
-        export_model(path, folder / ARTIFACT_NAMES[runtime], runtime)
+        export_model(path, folder / ARTIFACT_NAMES[runtime], runtime, trust=trust)
     return folder / ARTIFACT_NAMES[runtime]

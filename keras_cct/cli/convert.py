@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_cct.cli.frameworks import load_frameworks
+from keras_cct.cli.inference import add_trust
 from keras_cct.errors import InputError
 from keras_cct.facts.datasets import class_names
 from keras_cct.weights.pretrained import CHECKPOINT_FOLDER_VARIABLE, is_tag
@@ -39,6 +40,7 @@ def add_convert(commands: Any) -> None:
         )
     convert.add_argument("--class-names", metavar="DATASET", help="dataset that names the classes, e.g. cifar10")
     add_checkpoint_dir(convert)
+    add_trust(convert)
     convert.set_defaults(run=_convert)
 
 
@@ -76,6 +78,7 @@ def _convert(options: argparse.Namespace) -> None:
         attention_type=options.attention_type,
         normalization=mean and (mean, std),
         class_names=options.class_names and class_names(options.class_names),
+        trust=options.trust,
     )
     has_normalization = is_tag(options.source) or options.source.endswith(".keras")
     if options.target.endswith(".keras") and mean is None and not has_normalization:

@@ -6,15 +6,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_cct.cli.frameworks import load_frameworks
+from keras_cct.data.sources.source import parse_source
 from keras_cct.errors import InputError
+from keras_cct.inference.artifacts import RECIPE, find_run, saved_split
 from keras_cct.models.variants import variant_config
+from keras_cct.recipe.keys import key_rules
 from keras_cct.recipe.loading import load_recipe
+from keras_cct.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     from keras_cct.data.images import ImageSet
+    from keras_cct.data.sources.source import Source
 
 DEFAULT_VARIANT = "cct_14_7x2_224"
 """Determines the image size if the config, the images and --model do not."""
+
+SOURCE_FLAGS = ("class_map", "train_split", "val_split", "val_fraction", "label_depth", "seed")
 
 SOURCE_HELP = "folder of images or of IDX files, .npz file, sample, tfds/NAME or keras/NAME"
 
@@ -43,13 +50,16 @@ def add_data(commands: Any) -> None:
     show.set_defaults(run=_show)
 
 
-def add_source(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    """Adds the arguments that name a source of images to a command; DATA is required unless it has a default."""
-    if default is None:
-        parser.add_argument("source", metavar="DATA", help=SOURCE_HELP)
-    else:
-        help_text = f"{SOURCE_HELP} (default: {default})"
-        parser.add_argument("source", nargs="?", default=default, metavar="DATA", help=help_text)
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that name a source of images to a command."""
+    parser.add_argument("source", metavar="DATA", help=SOURCE_HELP)
+    add_source_flags(parser)
+
+
+def add_evaluation_source(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that name evaluation images to a command with an argument MODEL."""
+    help_text = f"{SOURCE_HELP} (default: the evaluation images of the run; sample if MODEL is not in a run folder)"
+    parser.add_argument("source", nargs="?", metavar="DATA", help=help_text)
     add_source_flags(parser)
 
 
@@ -60,23 +70,60 @@ def add_source_flags(parser: argparse.ArgumentParser) -> None:
         "--class-map", default="", metavar="FILE", help="text file with one folder name per line, in class order"
     )
     parser.add_argument(
-        "--train-split", default="train", metavar="NAME", help="split or folder of training images (default: train)"
+        "--train-split",
+        default="train",
+        metavar="NAME",
+        help="split, slice such as train[:80%%], or folder of training images (default: train)",
     )
     parser.add_argument(
         "--val-split",
         default="validation",
         metavar="NAME",
-        help="split or folder of evaluation images (default: validation)",
+        help="split, slice or folder of evaluation images (default: validation)",
     )
+    parser.add_argument(
+        "--val-fraction",
+        default=0.2,
+        metavar="FLOAT",
+        help="fraction of a folder without evaluation images to hold out (default: 0.2)",
+    )
+    parser.add_argument(
+        "--label-depth",
+        default=0,
+        metavar="INT",
+        help="1 if the outer folders are the classes, 0 for the innermost (default: 0)",
+    )
+    parser.add_argument("--seed", default=42, metavar="INT", help="seed of the split of a folder (default: 42)")
 
 
 def open_source_arguments(options: argparse.Namespace) -> "tuple[ImageSet, ImageSet]":
     """Returns the training and the evaluation images that the arguments of `add_source` name."""
-    from keras_cct.data.sources.open import open_source, parse_source
+    from keras_cct.data.sources.open import open_source
 
+    return open_source(_parse_source_arguments(options))
+
+
+def open_evaluation_arguments(options: argparse.Namespace) -> "ImageSet":
+    """Returns the evaluation images that the arguments of `add_evaluation_source` name.
+
+    These are all images of a folder without splits. Without DATA they are those that the run of the model has used.
+    """
+    from keras_cct.data.sources.open import open_data, open_evaluation
+
+    run = find_run(options.model)
+    if options.source is None and run is not None:
+        return open_data(load_recipe(run / RECIPE), saved_split(run))[1]
+    options.source = options.source or "sample"
+    return open_evaluation(_parse_source_arguments(options))
+
+
+def _parse_source_arguments(options: argparse.Namespace) -> "Source":
     source = parse_source(options.source)
-    keys = ("class_map", "train_split", "val_split") + (("data_dir",) if options.data_dir else ())
-    return open_source(dataclasses.replace(source, **{key: getattr(options, key) for key in keys}))
+    keys = SOURCE_FLAGS + (("data_dir",) if options.data_dir else ())
+    rules, types = key_rules(Recipe), {field.name: field.type for field in dataclasses.fields(Recipe)}
+    values = {key: getattr(options, key) for key in keys}
+    parsed = {key: rules[key].parse(f"--{key.replace('_', '-')}", value, types[key]) for key, value in values.items()}
+    return dataclasses.replace(source, **parsed)
 
 
 def _stats(options: argparse.Namespace) -> None:
@@ -119,7 +166,7 @@ def _show(options: argparse.Namespace) -> None:
     load_frameworks()
     from keras_cct.data.contact_sheet import write_contact_sheet
     from keras_cct.data.pipeline import model_image_shape
-    from keras_cct.data.sources.open import open_data, parse_source
+    from keras_cct.data.sources.open import open_data
 
     if options.source is not None:
         source = parse_source(options.source)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from keras_cct.cli.data import add_source, open_source_arguments
+from keras_cct.cli.data import add_evaluation_source, open_evaluation_arguments
 from keras_cct.cli.frameworks import load_frameworks
 from keras_cct.cli.inference import add_model_arguments, load_model_argument
 from keras_cct.cli.progress import image_progress
@@ -19,7 +19,7 @@ def add_evaluate(commands: Any) -> None:
     interpolations = key_rules(Recipe)["interpolation"].choices
     evaluate = commands.add_parser("evaluate", help="measure accuracy, metrics per class and calibration on images")
     add_model_arguments(evaluate)
-    add_source(evaluate, default="sample")
+    add_evaluation_source(evaluate)
     evaluate.add_argument(
         "--report", metavar="DIR", help="new folder for metrics.json, per_class.csv, confusion.csv and pictures"
     )
@@ -58,7 +58,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     load_frameworks()
     from keras_cct.evaluation.evaluate import evaluate
 
-    _, data = open_source_arguments(options)
+    data = open_evaluation_arguments(options)
     with image_progress(len(data), "evaluating") as advance:
         evaluation = evaluate(
             predictor,
@@ -69,7 +69,8 @@ def _evaluate(options: argparse.Namespace) -> None:
             tta=options.tta,
             on_batch=advance,
         )
-    print(f"{len(data)} images: top-1 {evaluation.top1:.2f} %, top-5 {evaluation.top5:.2f} %")
+    top5 = f", top-5 {evaluation.top5:.2f} %" if len(evaluation.class_names) > 5 else ""
+    print(f"{len(data)} images: top-1 {evaluation.top1:.2f} %{top5}")
     speed = f"{evaluation.images_per_second:,.0f} images/s"
     print(f"loss {evaluation.loss:.4f}, macro F1 {evaluation.macro_f1:.2f} %, {speed}")
     print(

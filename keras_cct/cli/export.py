@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from keras_cct.cli.data import SOURCE_HELP, add_source_flags, open_source_arguments
 from keras_cct.cli.frameworks import load_frameworks, silent_stderr
+from keras_cct.cli.inference import add_trust
 from keras_cct.export.settings import AUTO, DTYPES, ExportSettings
-from keras_cct.inference.artifacts import FORMATS, RECIPE, find_keras_file
+from keras_cct.inference.artifacts import FORMATS, RECIPE, find_keras_file, saved_split
 from keras_cct.recipe.loading import load_recipe
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ def add_export(commands: Any) -> None:
     export.add_argument(
         "output",
         metavar="OUT",
-        help="new folder (savedmodel, openvino, or several formats) or file (.onnx, .tflite)",
+        help="new folder (savedmodel, openvino, or several formats) or file (.onnx, .tflite); a SavedModel is written "
+        "to OUT/1, the layout of TensorFlow Serving, unless OUT ends in a version number",
     )
     export.add_argument(
         "--format",
@@ -62,6 +64,7 @@ def add_export(commands: Any) -> None:
         "images (default: 1)",
     )
     export.add_argument("--overwrite", action="store_true", help="replace an existing artifact")
+    add_trust(export)
     export.set_defaults(run=_export)
 
 
@@ -86,6 +89,7 @@ def _export(options: argparse.Namespace) -> None:
             options.model,
             options.output,
             formats,
+            trust=options.trust,
             dtype=options.dtype,
             batch_size=options.batch,
             data=data,
@@ -114,4 +118,4 @@ def _open_images(options: argparse.Namespace) -> "tuple[ImageSet, ImageSet] | No
         return None
     from keras_cct.data.sources.open import open_data
 
-    return open_data(load_recipe(recipe))
+    return open_data(load_recipe(recipe), saved_split(recipe.parent))

@@ -37,7 +37,7 @@ def add_predict(commands: Any) -> None:
         "images",
         nargs="+",
         metavar="IMAGE",
-        help="PNG, JPEG or GIF file, folder, glob pattern, or - for an image or paths on standard input",
+        help="image file, folder, glob pattern, or - for an image or paths on standard input",
     )
     predict.add_argument("--top", type=int, default=5, metavar="INT", help="number of classes to print (default: 5)")
     predict.add_argument("--probabilities", action="store_true", help="print all classes, regardless of --top")
@@ -59,6 +59,16 @@ def add_model_arguments(command: argparse.ArgumentParser) -> None:
         default="float32",
         help="precision of the computation; bfloat16 requires OpenVINO (default: float32)",
     )
+    add_trust(command)
+
+
+def add_trust(command: argparse.ArgumentParser) -> None:
+    """Adds --trust, for `.keras` files of models with other layers than those of this package, to a command."""
+    command.add_argument(
+        "--trust",
+        action="store_true",
+        help="load .keras files with Keras, layers of other packages included; such a file can run any code",
+    )
 
 
 def load_model_argument(options: argparse.Namespace) -> "Predictor":
@@ -67,7 +77,7 @@ def load_model_argument(options: argparse.Namespace) -> "Predictor":
     if name not in _RUNTIMES_WITHOUT_TENSORFLOW:
         load_frameworks()
     with silent_stderr():  # runtimes and converters log their internals
-        return load_predictor(options.model, options.runtime, options.compute_dtype)
+        return load_predictor(options.model, options.runtime, options.compute_dtype, trust=options.trust)
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -75,18 +85,18 @@ def _predict(options: argparse.Namespace) -> int:
     check_count("--batch-size", options.batch_size)
     if options.output is not None and Path(options.output).exists():
         raise InputError(f"--output {options.output!r} exists already. Remove it or choose another file.")
-    predictor = load_model_argument(options)
     from keras_cct.cli.prediction_formats import WRITERS
     from keras_cct.inference.prediction import predict
 
+    images = list(_list_images(options.images))
     predictions = predict(
-        predictor,
-        _list_images(options.images),
+        load_model_argument(options),
+        images,
         top=None if options.probabilities else options.top,
         batch_size=options.batch_size,
         skips_unreadable=True,
     )
-    readable = _Readable(_showing_progress(predictions))
+    readable = _Readable(_showing_progress(predictions, len(images)))
     with _open_output(options.output) as stream:
         WRITERS[options.format](readable, stream)
     return EXIT_UNREADABLE if readable.num_unreadable else 0
@@ -113,24 +123,31 @@ class _Readable:
 
 
 def _list_images(arguments: list[str]) -> Iterator[str | bytes]:
-    """Yields the paths in the arguments; for "-", the image or the paths on standard input."""
+    """Yields the files in the arguments, also those in folders; for "-", the image or the paths on standard input."""
     for argument in arguments:
         if argument == _STDIN:
             content = sys.stdin.buffer.read()
             try:
-                yield from (line for line in content.decode().splitlines() if line)
+                yield from _list_files(line for line in content.decode().splitlines() if line)
             except UnicodeDecodeError:  # an encoded image is never valid UTF-8
                 yield content
         elif glob.has_magic(argument) and not Path(argument).exists():
             matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 # takes absolute patterns too
             if not matches:
                 raise InputError(f"no file matches {argument!r}. Check the pattern.")
-            yield from matches
+            yield from _list_files(matches)
         else:
-            yield argument
+            yield from _list_files([argument])
 
 
-def _showing_progress(predictions: "Iterable[Prediction]") -> "Iterator[Prediction]":
+def _list_files(paths: Iterable[str]) -> Iterator[str]:
+    from keras_cct.inference.image_files import find_image_files
+
+    for path in paths:
+        yield from map(str, find_image_files(path))
+
+
+def _showing_progress(predictions: "Iterable[Prediction]", total: int) -> "Iterator[Prediction]":
     """Reports progress on standard error if it is a terminal and standard output is not."""
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield from predictions
@@ -141,7 +158,9 @@ def _showing_progress(predictions: "Iterable[Prediction]") -> "Iterator[Predicti
         now = time.monotonic()
         if now - shown > _SECONDS_PER_PROGRESS:
             shown = now
-            print(f"\r{count} images, {count / (now - start):.0f} images/s ", end="", file=sys.stderr, flush=True)
+            speed = count / (now - start)
+            left = f"{(total - count) / speed:.0f} s left"
+            print(f"\r{count}/{total} images, {speed:.0f} images/s, {left}  ", end="", file=sys.stderr, flush=True)
     if shown != start:
         print(file=sys.stderr)
 
@@ -151,5 +170,8 @@ def _open_output(path: str | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    with replacing(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+    with (
+        replacing(Path(path)) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+    ):
         yield stream

@@ -1,22 +1,30 @@
 """The command `keras_cct train`: the flags of the reference training script, and one flag for every recipe key."""
 
 import argparse
+import contextlib
 import dataclasses
+import logging
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_cct.cli.convert import add_checkpoint_dir
 from keras_cct.cli.frameworks import load_frameworks
+from keras_cct.cli.inference import add_trust
 from keras_cct.cli.progress import image_progress
 from keras_cct.cli.recipe_flags import add_recipe_flags, add_unsupported_flags, recipe_overrides
 from keras_cct.cli.report import DEFAULT_COMPARISON
+from keras_cct.data.sources.source import parse_source
 from keras_cct.errors import InputError, check_count
 from keras_cct.inference.artifacts import RECIPE
 from keras_cct.models.variants import variant_config
 from keras_cct.recipe.loading import load_recipe
 from keras_cct.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from keras_cct.training.defaults import RecipeChoice
 
 DEFAULT_CONFIG = "sample"
 
@@ -29,10 +37,14 @@ def add_train(commands: Any) -> None:
         nargs="?",
         default=argparse.SUPPRESS,
         metavar="DATA",
-        help="folder of images or of IDX files, .npz file, tfds/NAME or keras/NAME (default: the config's dataset)",
+        help="folder with one folder of images per class, folder of IDX files, .npz file, or name of a dataset "
+        "(default: the config's dataset)",
     )
     train.add_argument(
-        "-c", "--config", help=f"name of a shipped config or path of a YAML file (default: {DEFAULT_CONFIG})"
+        "-c",
+        "--config",
+        help="name of a shipped config or path of a YAML file (default: a recipe is chosen for DATA; without DATA "
+        f"{DEFAULT_CONFIG})",
     )
     train.add_argument("--output", metavar="DIR", help="run folder, new or empty (default: runs/TIME-MODEL)")
     train.add_argument("--experiment", metavar="NAME", help="same as --output runs/NAME")
@@ -44,10 +56,16 @@ def add_train(commands: Any) -> None:
         metavar="INT",
         help="train this many runs with consecutive seeds into one folder",
     )
+    train.add_argument(
+        "--allow-changed-data",
+        action="store_true",
+        help="with --resume: continue although the images, labels or files have changed",
+    )
     train.add_argument("--print-recipe", action="store_true", help="print the effective recipe and exit")
     train.add_argument("--log-wandb", action="store_true", help="send the metrics to Weights & Biases")
     train.add_argument("--gpu", metavar="LIST", help="indices of the GPUs to use, e.g. 0 or 0,1 (default: all)")
     add_checkpoint_dir(train)
+    add_trust(train)
     add_recipe_flags(train.add_argument_group("recipe", "Each flag overrides a key of the config."))
     add_unsupported_flags(train)
     train.set_defaults(run=_train)
@@ -61,11 +79,22 @@ def _train(options: argparse.Namespace) -> None:
     if options.resume is not None:
         _resume(options, overrides)
         return
-    recipe = load_recipe(options.config or DEFAULT_CONFIG, **overrides | _source_keys(options, overrides))
-    variant_config(recipe.model)
+    if options.allow_changed_data:
+        raise InputError("--allow-changed-data has no effect without --resume. Leave it out.")
+    keys = overrides | source_keys(options, overrides)
+    if "model" in keys:
+        variant_config(keys["model"])
+    if needs_choice(options, keys):
+        with _quiet_reading():  # `train` reads the same images again, with its warnings
+            choice = choose(keys)
+        recipe, lines = choice.recipe, choice.lines
+    else:
+        recipe, lines = load_recipe(options.config or DEFAULT_CONFIG, **keys), ()
+        variant_config(recipe.model)
     if options.print_recipe:
-        print(recipe.to_yaml(), end="")
+        print("".join(f"# {line}\n" for line in lines) + recipe.to_yaml(), end="")
         return
+    print("".join(f"{line}\n" for line in lines), end="", flush=True)
     output = options.run_folder = _output_folder(options, recipe)
     load_frameworks()
     if options.seeds > 1:
@@ -73,7 +102,7 @@ def _train(options: argparse.Namespace) -> None:
         return
     from keras_cct.training.run import train
 
-    train(recipe, output, log_wandb=options.log_wandb)
+    train(recipe, output, log_wandb=options.log_wandb, trust=options.trust)
     _write_report(output)
 
 
@@ -87,7 +116,7 @@ def _train_seeds(options: argparse.Namespace, recipe: Recipe, output: Path) -> N
     RunFolder.check_is_free(output)
     for seeded in recipes:
         options.run_folder = output / f"seed-{seeded.seed}"
-        train(seeded, options.run_folder, log_wandb=options.log_wandb)
+        train(seeded, options.run_folder, log_wandb=options.log_wandb, trust=options.trust)
         _write_report(options.run_folder)
     print(f"comparison in {write_comparison([output], output / DEFAULT_COMPARISON, progress=image_progress)}")
 
@@ -114,19 +143,51 @@ def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     load_frameworks()
     from keras_cct.training.run import resume
 
-    resume(options.resume, log_wandb=options.log_wandb, **overrides)
+    resume(
+        options.resume,
+        log_wandb=options.log_wandb,
+        allow_changed_data=options.allow_changed_data,
+        trust=options.trust,
+        **overrides,
+    )
     _write_report(options.run_folder)
 
 
-def _source_keys(options: argparse.Namespace, overrides: dict[str, Any]) -> dict[str, Any]:
-    """Returns the recipe keys that DATA sets."""
+def needs_choice(options: argparse.Namespace, keys: dict[str, Any]) -> bool:
+    """Returns whether the recipe must be chosen for the images: they are named, and no config is."""
+    return options.config is None and bool(
+        keys.get("data_dir") or keys.get("dataset", DEFAULT_CONFIG) != DEFAULT_CONFIG
+    )
+
+
+@contextlib.contextmanager
+def _quiet_reading() -> Iterator[None]:
+    logger = logging.getLogger("keras_cct.data.sources")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def choose(keys: dict[str, Any]) -> "RecipeChoice":
+    """Returns a recipe for the images that the keys name."""
+    load_frameworks()
+    from keras_cct.training.defaults import choose_recipe
+
+    return choose_recipe(**keys)
+
+
+def source_keys(options: argparse.Namespace, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Returns the recipe keys that DATA sets: the path of images or, as in other commands, the name of a dataset."""
     data = overrides.get("data_dir")
     if data is None:
         return {}
-    if data.startswith(("tfds/", "keras/")) and not Path(data).exists():
+    has_prefix = data.startswith(("tfds/", "keras/"))
+    if not parse_source(data).data_dir and (has_prefix or "dataset" not in overrides):
         return {"dataset": data, "data_dir": ""}
-    # Absolute, so that a run can be resumed from another folder. With the default config, the dataset is named after
-    # its path, not "sample".
+    # Absolute, so that a run can be resumed from another folder. Without a config, the dataset is named after its path.
     keys = {"data_dir": str(Path(data).absolute())}
     return keys if options.config or "dataset" in overrides else keys | {"dataset": Path(data).stem}
 

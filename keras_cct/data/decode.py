@@ -1,14 +1,18 @@
 """Decoding and resizing of images with TensorFlow, eagerly and in graphs."""
 
 import dataclasses
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from keras_cct.data.declared_size import GIF_PREFIX, PNG_PREFIX, check_declared_size
+from keras_cct.data.exif import exif_orientation, turn_upright
+from keras_cct.data.pillow_images import decode_with_pillow
 from keras_cct.errors import InputError
 
 DECODABLE_CHANNELS = (1, 3)
@@ -30,10 +34,11 @@ def luma(images: tf.Tensor) -> tf.Tensor:
 
 
 def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
-    """Decodes a PNG, a JPEG or the first frame of a GIF.
+    """Decodes a PNG, a JPEG or the first frame of a GIF, and turns it upright by its EXIF orientation.
 
-    Images with 8 bits per channel decode to the same pixels as in Pillow; with 16 bits, only the high byte is used.
-    The alpha channel is dropped, and the EXIF orientation is ignored.
+    Uses only TensorFlow operations, so that a SavedModel can contain it. Images with 8 bits per channel decode to the
+    same pixels as in Pillow; with 16 bits, only the high byte is used. The alpha channel is dropped. Images that
+    declare more than 178,956,970 pixels fail before they are decoded.
 
     Args:
         encoded: Scalar string tensor, the bytes of the file.
@@ -42,12 +47,43 @@ def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
     Returns:
         uint8 tensor of shape (height, width, channels).
     """
+    encoded = check_declared_size(encoded)
     rgb = tf.cond(
         tf.io.is_jpeg(encoded),
         lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
         lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
     )
+    rgb = turn_upright(tf.ensure_shape(rgb, (None, None, 3)), exif_orientation(encoded))
     return rgb if channels == 3 else luma(rgb)
+
+
+def decode_any_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
+    """Decodes an image of any format that Pillow reads: PNG, JPEG and GIF by `decode_image`, others with Pillow.
+
+    Args:
+        encoded: Scalar string tensor, the bytes of the file.
+        channels: 3 for RGB, 1 for gray.
+
+    Returns:
+        uint8 tensor of shape (height, width, channels).
+    """
+    return _any_image_decoder(channels)(encoded)
+
+
+@functools.cache
+def _any_image_decoder(channels: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function whose graph is built once per process, not once per dataset."""
+
+    def decode_others(encoded: tf.Tensor) -> tf.Tensor:
+        pixels = tf.numpy_function(lambda content: decode_with_pillow(content, channels), [encoded], tf.uint8)
+        return tf.ensure_shape(pixels, (None, None, channels))
+
+    def decode(encoded: tf.Tensor) -> tf.Tensor:
+        prefix = tf.strings.substr(encoded, 0, tf.minimum(tf.strings.length(encoded), 4))
+        is_common = tf.io.is_jpeg(encoded) | (prefix == PNG_PREFIX) | (prefix == GIF_PREFIX)
+        return tf.cond(is_common, lambda: decode_image(encoded, channels), lambda: decode_others(encoded))
+
+    return tf.function(decode, input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,5 +193,5 @@ def read_images(paths: Sequence[str | PathLike], image_shape: tuple[int, int, in
         except OSError as error:
             raise InputError(f"cannot read {str(path)!r}: {error.strerror}. Pass the path of an image file.") from error
         except tf.errors.OpError as error:
-            raise InputError(f"{str(path)!r} is a corrupt image. Choose another file.") from error
+            raise InputError(f"{str(path)!r} is a corrupted image. Choose another file.") from error
     return images

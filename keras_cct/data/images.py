@@ -7,13 +7,41 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from keras_cct.data.decode import decode_image
+from keras_cct.data.decode import decode_any_image
 from keras_cct.data.unreadable import UnreadableImages, first_readable
 
 
 def shuffled_indices(count: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
     """Returns a permutation of 0 to `count - 1`, int32, that is a pure function of (seed, epoch)."""
     return _stateless_shuffle(tf.range(count), [seed, epoch])
+
+
+def epoch_indices(labels: np.ndarray, seed: int, epoch: tf.Tensor, is_balanced: bool) -> tf.Tensor:
+    """Returns the indices of the images of an epoch: `balanced_indices` or `shuffled_indices`."""
+    return balanced_indices(labels, seed, epoch) if is_balanced else shuffled_indices(len(labels), seed, epoch)
+
+
+def balanced_indices(labels: np.ndarray, seed: int, epoch: tf.Tensor) -> tf.Tensor:
+    """Returns indices of images, int32 of shape (images,), drawn with replacement and every class equally often.
+
+    The draw is a pure function of (seed, epoch).
+
+    Args:
+        labels: Integer array of shape (images,).
+        seed: Seed of the draw.
+        epoch: Scalar int32 tensor.
+    """
+    counts = np.bincount(labels)
+    present = counts > 0
+    by_class = tf.constant(np.argsort(labels, kind="stable"), tf.int32)
+    starts = tf.constant((np.cumsum(counts) - counts)[present], tf.int32)
+    sizes = tf.constant(counts[present], tf.int32)
+    draws = tf.random.stateless_uniform((2, len(labels)), tf.stack([seed, epoch]))
+    chosen = tf.cast(draws[0] * tf.cast(tf.size(sizes), tf.float32), tf.int32)
+    chosen = tf.minimum(chosen, tf.size(sizes) - 1)  # a draw may round up to 1
+    size = tf.gather(sizes, chosen)
+    rank = tf.minimum(tf.cast(draws[1] * tf.cast(size, tf.float32), tf.int32), size - 1)
+    return tf.gather(by_class, tf.gather(starts, chosen) + rank)
 
 
 def _stateless_shuffle(values: tf.Tensor, seed: tf.Tensor | list) -> tf.Tensor:
@@ -28,11 +56,13 @@ class LabeledImages:
         images: uint8 array of shape (images, height, width, channels).
         labels: Integer array of shape (images,), indices into `class_names`.
         class_names: Names of the classes.
+        names: Name of each image; empty if they have none.
     """
 
     images: np.ndarray
     labels: np.ndarray
     class_names: tuple[str, ...]
+    names: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -82,12 +112,15 @@ class EncodedImages:
         """Returns a dataset of the arguments of `read`, the int32 index of each image, in order."""
         return tf.data.Dataset.range(len(self), output_type=tf.int32).map(lambda index: (index,))
 
-    def shuffled(self, seed: int, epoch: tf.Tensor, num_skipped: tf.Tensor) -> tf.data.Dataset:
+    def shuffled(
+        self, seed: int, epoch: tf.Tensor, num_skipped: tf.Tensor, is_balanced: bool = False
+    ) -> tf.data.Dataset:
         """Returns the arguments of `read` for one epoch, in an order that is a pure function of (seed, epoch).
 
-        The first `num_skipped` images of the epoch are skipped.
+        The first `num_skipped` images of the epoch are skipped. With `is_balanced`, all classes are equally frequent.
         """
-        return tf.data.Dataset.from_tensor_slices((shuffled_indices(len(self), seed, epoch)[num_skipped:],))
+        order = epoch_indices(self.labels, seed, epoch, is_balanced)
+        return tf.data.Dataset.from_tensor_slices((order[num_skipped:],))
 
     @functools.cached_property
     def _source(self) -> tf.Tensor:
@@ -114,7 +147,7 @@ class EncodedImages:
         def attempt(offset: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             position = tf.math.floormod(tf.cast(index, tf.int64) + offset, len(self))
             content = source[position] if self.contents is not None else tf.io.read_file(source[position])
-            return decode_image(content, self.channels), labels[position]
+            return decode_any_image(content, self.channels), labels[position]
 
         blank = tf.zeros((1, 1, self.channels), tf.uint8), tf.constant(0, tf.int64)
         image, label, num_failed = first_readable(attempt, blank, self.unreadable.max_attempts)
@@ -188,7 +221,7 @@ class RecordImages:
             uint8 tensor of shape (height, width, channels), and its label.
         """
         blank = (tf.zeros((1, 1, self.channels), tf.uint8),)
-        image, num_failed = first_readable(lambda _: (decode_image(encoded, self.channels),), blank, attempts=1)
+        image, num_failed = first_readable(lambda _: (decode_any_image(encoded, self.channels),), blank, attempts=1)
         return image, _note_failures(self.unreadable, index, num_failed, label)
 
 

@@ -1,13 +1,15 @@
 """The `tf.data` input pipelines of training and evaluation, for every backend."""
 
+import numpy as np
 import tensorflow as tf
 
 from keras_cct.data.augment.mixing import soft_targets
 from keras_cct.data.augment.plan import AugmentationPlan
 from keras_cct.data.augment.stages import change_pixels, crop_batch, crop_image, draw_crops, mix_and_erase
 from keras_cct.data.decode import ResizeAndCrop, resize_and_crop
-from keras_cct.data.images import EncodedImages, ImageSet, LabeledImages, RecordImages, shuffled_indices
+from keras_cct.data.images import EncodedImages, ImageSet, LabeledImages, RecordImages, epoch_indices
 from keras_cct.data.rng import SampleKeys
+from keras_cct.errors import InputError
 from keras_cct.recipe.recipe import Recipe
 
 
@@ -42,9 +44,19 @@ def training_batches(data: ImageSet, recipe: Recipe, plan: AugmentationPlan, fir
 
     Returns:
         Pairs of images of shape (batch, height, width, channels), pixels in [0, 255], and targets, float32 of shape
-        (batch, classes), whose rows sum to 1.
+        (batch, classes), whose rows sum to 1. With `class_weights`, also the weight of each image, float32 of shape
+        (batch,): the mean of the class weights over its target.
+
+    Raises:
+        InputError: The recipe needs the labels in memory, but the images are streamed.
     """
-    batch_size = plan.batch_size
+    batch_size, is_balanced = plan.batch_size, recipe.sampler == "balanced"
+    if isinstance(data, RecordImages) and (is_balanced or recipe.class_weights):
+        raise InputError(
+            f"sampler={recipe.sampler!r} and class_weights={recipe.class_weights!r} need the labels in memory, but the "
+            f"{len(data)} images of {data.name} are streamed. Leave them out."
+        )
+    weights = balanced_class_weights(data) if recipe.class_weights else None
     first_epoch, first_batch = divmod(first_step, len(data) // batch_size)
 
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -56,15 +68,21 @@ def training_batches(data: ImageSet, recipe: Recipe, plan: AugmentationPlan, fir
         def change(indices: tf.Tensor, crops: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             return indices, change_pixels(crops, keys_of(indices), plan), labels
 
-        def finish(indices: tf.Tensor, crops: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def finish(indices: tf.Tensor, crops: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, ...]:
             targets = soft_targets(labels, len(data.class_names), recipe.smoothing)
             crops = tf.ensure_shape(crops, (batch_size, *crops.shape[1:]))
-            return mix_and_erase(crops, targets, keys_of(indices), plan)
+            images, targets = mix_and_erase(crops, targets, keys_of(indices), plan)
+            return (images, targets) if weights is None else (images, targets, tf.linalg.matvec(targets, weights))
 
         if isinstance(data, LabeledImages):
-            groups = _cropped_arrays(data, plan, recipe.seed, epoch, num_skipped)
+            order = epoch_indices(data.labels, recipe.seed, epoch, is_balanced)[num_skipped:]
+            groups = _cropped_arrays(data, plan, recipe.seed, epoch, order)
+        elif isinstance(data, EncodedImages):
+            images = data.shuffled(recipe.seed, epoch, num_skipped, is_balanced)
+            groups = _cropped_files(data, images, plan, recipe.seed, epoch)
         else:
-            groups = _cropped_files(data, plan, recipe.seed, epoch, num_skipped)
+            images = data.shuffled(recipe.seed, epoch, num_skipped)
+            groups = _cropped_files(data, images, plan, recipe.seed, epoch)
         groups = groups.map(change, num_parallel_calls=tf.data.AUTOTUNE)
         batches = groups.rebatch(batch_size, drop_remainder=True)
         return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
@@ -75,23 +93,34 @@ def training_batches(data: ImageSet, recipe: Recipe, plan: AugmentationPlan, fir
     return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(recipe))
 
 
+def balanced_class_weights(data: LabeledImages | EncodedImages) -> np.ndarray:
+    """Returns a weight per class, inversely proportional to its number of images; their mean over the images is 1.
+
+    Classes without images have the weight 0.
+    """
+    counts = np.bincount(data.labels, minlength=len(data.class_names))
+    present = counts > 0
+    weights = np.zeros(len(counts), "float32")
+    weights[present] = counts.sum() / (present.sum() * counts[present])
+    return weights
+
+
 def _cropped_arrays(
-    data: LabeledImages, plan: AugmentationPlan, seed: int, epoch: tf.Tensor, num_skipped: tf.Tensor
+    data: LabeledImages, plan: AugmentationPlan, seed: int, epoch: tf.Tensor, order: tf.Tensor
 ) -> tf.data.Dataset:
-    """Returns indices, crops and labels of one epoch in groups, without the first `num_skipped` images."""
+    """Returns indices, crops and labels of one epoch in groups, in an order of the images."""
     images, labels = tf.constant(data.images), tf.constant(data.labels)
 
     def crop(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         draws = draw_crops(SampleKeys(seed, epoch, indices))
         return indices, crop_batch(tf.gather(images, indices), draws, plan), tf.gather(labels, indices)
 
-    order = shuffled_indices(len(data), seed, epoch)[num_skipped:]
     groups = tf.data.Dataset.from_tensor_slices(order).batch(plan.group_size)
     return groups.map(crop, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _cropped_files(
-    data: EncodedImages | RecordImages, plan: AugmentationPlan, seed: int, epoch: tf.Tensor, num_skipped: tf.Tensor
+    data: EncodedImages | RecordImages, images: tf.data.Dataset, plan: AugmentationPlan, seed: int, epoch: tf.Tensor
 ) -> tf.data.Dataset:
     """Returns the same as `_cropped_arrays` for images that are decoded one by one."""
 
@@ -103,7 +132,7 @@ def _cropped_files(
         image, label = data.read(index, *rest)
         return index, crop_image(image, draws, plan), label
 
-    groups = data.shuffled(seed, epoch, num_skipped).batch(plan.group_size)
+    groups = images.batch(plan.group_size)
     crops = groups.map(draw).unbatch().map(crop, num_parallel_calls=tf.data.AUTOTUNE)
     return crops.batch(plan.group_size)
 

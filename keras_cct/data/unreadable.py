@@ -17,6 +17,9 @@ MAX_CONSECUTIVE = 50
 TOLERATED_COUNT, TOLERATED_FRACTION = 10, 0.01
 """How many images of a dataset may be unreadable: this number or this fraction, whichever is larger."""
 
+RECORD_ERRORS = (tf.errors.NotFoundError, tf.errors.DataLossError, tf.errors.PermissionDeniedError)
+"""What TensorFlow raises for files of records that are missing, damaged or not readable."""
+
 
 class UnreadableImages:
     """Collects the unreadable images of a dataset and limits their number.
@@ -92,7 +95,7 @@ def raising_input_errors(*splits: object) -> Iterator[None]:
         *splits: The splits that the block reads. `LabeledImages` are allowed and never fail.
 
     Raises:
-        InputError: Too many images cannot be read.
+        InputError: Too many images, or the files of a stream of records, cannot be read.
     """
     try:
         yield
@@ -101,4 +104,7 @@ def raising_input_errors(*splits: object) -> Iterator[None]:
             unreadable = getattr(split, "unreadable", None)
             if isinstance(unreadable, UnreadableImages) and unreadable.failure:
                 raise InputError(unreadable.failure) from error
+            if hasattr(split, "records") and isinstance(error, RECORD_ERRORS):
+                reason = next(iter(error.message.strip().splitlines()), type(error).__name__).rstrip(".")
+                raise InputError(f"cannot read the records of the dataset: {reason}. Restore their files.") from error
         raise

@@ -53,20 +53,21 @@ def match_classes(
         data_names: Names of the dataset's classes.
         label_map: The class of the model for each class of the dataset. Several classes may map to the same one, and
             classes of the model may be left out. Without it, classes are matched by name; if either side has no names
-            (only the indices "0", "1", ...), or if they have no name in common, by index.
+            (only the indices "0", "1", ...), or if they have no name in common, by index. Classes of the model may have
+            no images.
 
     Raises:
         InputError: The label map lacks a class or names an unknown one; or, without a label map, the number of classes
-            differs or only some of the names match.
+            differs or the model does not know all names of the data.
     """
     if label_map is not None:
         return _map_classes(model_names, data_names, label_map)
     by_index = np.arange(len(data_names))
     if model_names is None:
         return by_index
-    check_num_classes(len(model_names), len(data_names))
-    if set(model_names) == set(data_names):
+    if set(data_names) <= set(model_names):  # not every class of the model needs images
         return np.array([model_names.index(name) for name in data_names])
+    check_num_classes(len(model_names), len(data_names))
     if set(model_names) & set(data_names):
         raise InputError(
             f"the classes {_show_names(data_names, model_names)} of the dataset are unknown to the model, which has "

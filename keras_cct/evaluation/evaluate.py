@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_cct.errors import InputError, check_count, check_setting
+from keras_cct.errors import InputError, check_count, check_instance, check_setting
 from keras_cct.evaluation.calibration import (
     Reliability,
     apply_temperature,
@@ -154,7 +154,8 @@ def evaluate(  # noqa: PLR0913 # the settings of one evaluation, all by name
     """Predicts labeled images and compares the predictions with the labels.
 
     Labels are matched to the model's classes by name. If either the model or the dataset has no names (only the indices
-    "0", "1", ...), or if they have no name in common, labels are matched by index.
+    "0", "1", ...), or if they have no name in common, labels are matched by index. Data without images of some of the
+    model's classes is evaluated on the others.
 
     Args:
         model: A predictor from `load_predictor`, or a Keras model.
@@ -169,14 +170,18 @@ def evaluate(  # noqa: PLR0913 # the settings of one evaluation, all by name
         on_batch: Function to call after each batch with the number of its images.
 
     Raises:
-        InputError: The channels or classes of the images differ from the model's, the model has one class, or the model
-            predicts NaN or infinity.
+        InputError: There are no images, their channels or classes differ from the model's, there is only one class, or
+            the model predicts NaN or infinity.
     """
     from keras_cct.data.decode import ResizeAndCrop
+    from keras_cct.data.images import EncodedImages, LabeledImages, RecordImages
     from keras_cct.data.unreadable import raising_input_errors
 
     predictor = as_predictor(model)
+    check_instance("data", data, (LabeledImages, EncodedImages, RecordImages), "one split of `open_data`")
     check_count("batch_size", batch_size)
+    if len(data) == 0:
+        raise InputError("the dataset has no images. Provide at least one.")
     if tta is not None:
         check_setting("tta", tta, tta in TTA, f"one of {', '.join(TTA)}")
     height, width, channels = predictor.image_shape
@@ -196,8 +201,7 @@ def evaluate(  # noqa: PLR0913 # the settings of one evaluation, all by name
                 predictions = [probabilities, *(finite_probabilities(predictor, view) for view in others)]
                 probabilities = np.mean(predictions, axis=0, dtype="float32")
             seconds = time.perf_counter() - start
-            if label_map is None:
-                check_num_classes(probabilities.shape[1], len(class_indices))
+            check_num_classes(probabilities.shape[1], len(class_names))
             recorder.add(shown, class_indices[labels], probabilities, seconds)
             if on_batch is not None:
                 on_batch(len(images))

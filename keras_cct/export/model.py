@@ -12,21 +12,23 @@ import keras
 import numpy as np
 
 from keras_cct.data.sample import load_sample
-from keras_cct.errors import InputError, check_class_names
+from keras_cct.errors import InputError, check_class_names, check_instance, check_path
 from keras_cct.evaluation.evaluate import evaluate
 from keras_cct.export.conversion import Conversion, write_conversion_source
 from keras_cct.export.images import select_images
+from keras_cct.export.precision import compute_in_float32
 from keras_cct.export.saved_model import verify_signatures, write_saved_model
 from keras_cct.export.settings import ExportSettings
 from keras_cct.export.temperature import divided_logits, resolve_temperature
 from keras_cct.export.tensorflow_process import call_on_tensorflow
 from keras_cct.export.verification import Baseline, ExportReport, check_accuracy_drop, compare
 from keras_cct.files import replacing
-from keras_cct.inference.artifacts import ARTIFACT_NAMES, RECIPE, find_keras_file
+from keras_cct.inference.artifacts import ARTIFACT_NAMES, RECIPE, find_keras_file, saved_model_folder
 from keras_cct.inference.keras_model import KerasPredictor, check_serves_pixels
 from keras_cct.inference.metadata import ArtifactMetadata
 from keras_cct.inference.predictors import open_artifact
 from keras_cct.inference.saved_model import SavedModelPredictor
+from keras_cct.recipe.strict_yaml import read_yaml_file
 from keras_cct.weights.formats import read_keras_file
 
 if TYPE_CHECKING:
@@ -52,18 +54,23 @@ def export_model(
     model: keras.Model | str | PathLike,
     path: str | PathLike,
     format: str | Sequence[str] = "savedmodel",  # noqa: A002 # the name in `keras.Model.export`
+    *,
+    trust: bool = False,
     **settings: Unpack[ExportFields],
 ) -> list[ExportReport]:
     """Writes artifacts that predict without Keras, and verifies each against the model in its own runtime.
 
     Every artifact takes `images`, float32 pixels in [0, 255], and returns `probabilities`. Nothing is written if a
-    format fails. Under JAX and PyTorch, a subprocess with Keras on TensorFlow traces the model.
+    format fails. Models in mixed precision are exported in float32. Under JAX and PyTorch, a subprocess with Keras on
+    TensorFlow traces the model.
 
     Args:
         model: A model of this package with its normalization and its head, a run folder or a `.keras` file.
         path: The new artifact: a folder for "savedmodel" and "openvino", a file for "onnx" (`.onnx`) and "litert"
-            (`.tflite`). With several formats, a folder that contains one artifact per format.
+            (`.tflite`). With several formats, a folder that contains one artifact per format. A SavedModel is written
+            to `path/1`, the layout of TensorFlow Serving; to add another version, use its path, such as `served/2`.
         format: One or more of "savedmodel", "onnx", "openvino" and "litert".
+        trust: Whether a `.keras` file may contain other layers than those of this package, and so run any code.
         **settings: Fields of `ExportSettings`: `dtype`, `batch_size`, `class_names`, `data`, `max_drop`, `overwrite`,
             `temperature`.
 
@@ -78,16 +85,19 @@ def export_model(
     Example:
         >>> export_model(model, "model.onnx", "onnx", dtype="float16")
     """
+    check_path("path", path)
+    check_instance("format", format, (str, list, tuple), "a format or a list of formats")
     path = Path(path)
     chosen = ExportSettings(formats=(format,) if isinstance(format, str) else tuple(format), **settings)
     chosen.check_output(path)
     chosen.check_packages()
     recipe = None
     if not isinstance(model, keras.Model):
+        check_path("model", model)
         file = find_keras_file(model)
         recipe = _read_recipe(file)
-        model = read_keras_file(file)
-    head = check_serves_pixels(model)
+        model = read_keras_file(file, trust=trust)
+    head, model = check_serves_pixels(model), compute_in_float32(model)
     names = chosen.class_names
     metadata = ArtifactMetadata(
         model=model.name,
@@ -103,7 +113,10 @@ def export_model(
 
 def _read_recipe(model_file: Path) -> str | None:
     recipe = model_file.parent / RECIPE
-    return recipe.read_text(encoding="utf-8") if recipe.is_file() else None
+    if not recipe.is_file():
+        return None
+    read_yaml_file(recipe)  # checks its size and encoding
+    return recipe.read_text(encoding="utf-8")
 
 
 @contextlib.contextmanager
@@ -167,6 +180,8 @@ class _Export:
     def _write_format(self, name: str, source: Path, temporary: Path, path: Path) -> ExportReport:
         metadata = dataclasses.replace(self.metadata, batch_size=self.settings.batch_size_of(name))
         if name == "savedmodel":
+            version = saved_model_folder(path).relative_to(path)
+            temporary, path = temporary / version, path / version
             call_on_tensorflow(write_saved_model, self.model, temporary, metadata=metadata.to_json())
         else:
             _find_writer(name)(Conversion(source, metadata, self.calibration), temporary)

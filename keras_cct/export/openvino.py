@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-import openvino
-
 from keras_cct.export.conversion import Conversion, hiding_messages
 from keras_cct.inference.openvino import METADATA_PATH, MODEL_FILE
+from keras_cct.inference.telemetry import without_telemetry
+
+with without_telemetry():
+    import openvino
 
 
 def write_openvino(conversion: Conversion, path: Path) -> None:
@@ -28,7 +30,8 @@ def write_openvino(conversion: Conversion, path: Path) -> None:
 
 
 def _quantize(model: openvino.Model, conversion: Conversion) -> openvino.Model:
-    import nncf
+    with without_telemetry():
+        import nncf
 
     batches = list(conversion.calibration_batches())
     with hiding_messages():

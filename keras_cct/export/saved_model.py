@@ -11,11 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from keras_cct.data.decode import DECODABLE_CHANNELS, decode_batch
-from keras_cct.errors import InputError, check_class_names
+from keras_cct.errors import InputError, check_class_names, check_path
+from keras_cct.export.precision import compute_in_float32
 from keras_cct.export.tensorflow_process import call_on_tensorflow
+from keras_cct.export.warmup import write_warmup_requests
 from keras_cct.files import replacing
 from keras_cct.inference.keras_model import KerasPredictor, check_serves_pixels
-from keras_cct.inference.metadata import ArtifactMetadata
+from keras_cct.inference.metadata import ENCODED_INPUT_NAME, INPUT_NAME, OUTPUT_NAME, ArtifactMetadata
 from keras_cct.inference.predictor import finite_probabilities
 from keras_cct.inference.saved_model import SavedModelPredictor
 
@@ -31,11 +33,15 @@ def export_saved_model(model: keras.Model, path: str | PathLike, class_names: Se
 
     * `serving_default`: `images`, float32 of shape (batch, height, width, channels), pixels in [0, 255].
     * `serve_uint8`: `images`, the same as uint8.
-    * `serve_encoded`: `encoded`, strings of shape (batch,), PNG or JPEG files of any size (models of 1 or 3 channels).
+    * `serve_encoded`: `image_bytes`, strings of shape (batch,), PNG or JPEG files of any size (models of 1 or 3
+      channels).
+
+    `assets.extra/tf_serving_warmup_requests` contains one request per signature, which TensorFlow Serving runs when it
+    loads the model. TensorFlow Serving serves the folder `NAME` if the path is `NAME/VERSION`, such as `served/1`.
 
     The class names are in `assets/class_names.txt`, one per line; `tf.saved_model.load(path).class_names.asset_path`
-    is the path of that file. `assets/metadata.json` describes the model. Under JAX and PyTorch, a subprocess with Keras
-    on TensorFlow writes the SavedModel.
+    is the path of that file. `assets/metadata.json` describes the model. Models in mixed precision are exported in
+    float32. Under JAX and PyTorch, a subprocess with Keras on TensorFlow writes the SavedModel.
 
     Args:
         model: A model of this package with its normalization and its head.
@@ -47,7 +53,9 @@ def export_saved_model(model: keras.Model, path: str | PathLike, class_names: Se
             is not one name per class.
         RuntimeError: The probabilities of the SavedModel differ from those of the model; the SavedModel is removed.
     """
+    check_path("path", path)
     path, head = Path(path), check_serves_pixels(model)
+    model = compute_in_float32(model)
     names = head.class_names if class_names is None else check_class_names(class_names, head.num_classes)
     if path.exists():
         raise InputError(f"{str(path)!r} exists already. Remove it or choose another folder.")
@@ -82,6 +90,7 @@ def write_saved_model(model: keras.Model, path: Path, metadata: str) -> None:
         module = _ServedModule(model, names_file, metadata_file)
         try:
             tf.saved_model.save(module, str(path), signatures=_trace_signatures(model, fields.batch_size))
+            write_warmup_requests(path, fields.model, _warmup_inputs(fields.image_shape, fields.batch_size or 1))
         except tf.errors.OpError as error:
             raise InputError(f"cannot write the SavedModel: {error.message}. Choose another folder.") from error
 
@@ -101,6 +110,25 @@ def probabilities_of(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
     return tf.nn.softmax(tf.cast(model(images, training=False), tf.float32))
 
 
+def _finite_or_nan(probabilities: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """Returns NaN for images with pixels that are NaN or infinite: a model's ReLU and pooling would hide them."""
+    if not images.dtype.is_floating:
+        return probabilities
+    is_finite = tf.reduce_all(tf.math.is_finite(images), axis=(1, 2, 3))  # (batch,)
+    return tf.where(is_finite[:, tf.newaxis], probabilities, float("nan"))
+
+
+def _signature_specs(image_shape: tuple[int, int, int], batch_size: int | None) -> dict[str, tf.TensorSpec]:
+    """Returns the input of each signature."""
+    specs = {
+        "serving_default": tf.TensorSpec((batch_size, *image_shape), tf.float32, name=INPUT_NAME),
+        "serve_uint8": tf.TensorSpec((batch_size, *image_shape), tf.uint8, name=INPUT_NAME),
+    }
+    if image_shape[-1] in DECODABLE_CHANNELS:
+        specs["serve_encoded"] = tf.TensorSpec((batch_size,), tf.string, name=ENCODED_INPUT_NAME)
+    return specs
+
+
 def _trace_signatures(model: keras.Model, batch_size: int | None) -> dict[str, Any]:
     image_shape = model.input_shape[1:]
 
@@ -109,26 +137,32 @@ def _trace_signatures(model: keras.Model, batch_size: int | None) -> dict[str, A
         # into twice the rows. Graph optimization removes assertions on static shapes, but keeps EnsureShape.
         images = tf.ensure_shape(images, (batch_size, *image_shape), name="check_image_shape")
         if batch_size is not None:
-            return {"probabilities": probabilities_of(model, images)}
+            return {OUTPUT_NAME: _finite_or_nan(probabilities_of(model, images), images)}
         # TensorFlow's fused convolutions on CPUs fail on empty batches, so an empty batch becomes one black image.
         count = tf.shape(images)[0]
         padding = tf.zeros((tf.cast(count == 0, tf.int32), *image_shape), images.dtype)
-        return {"probabilities": probabilities_of(model, tf.concat([images, padding], axis=0))[:count]}
+        probabilities = probabilities_of(model, tf.concat([images, padding], axis=0))[:count]
+        return {OUTPUT_NAME: _finite_or_nan(probabilities, images)}
 
     def decode_and_compute(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         encoded = tf.ensure_shape(encoded, (batch_size,), name="check_encoded_shape")
         return compute_probabilities(decode_batch(encoded, image_shape))
 
-    pixels = {dtype: tf.TensorSpec((batch_size, *image_shape), dtype, name="images") for dtype in ("float32", "uint8")}
-    serve = tf.function(compute_probabilities)
-    signatures = {
-        "serving_default": serve.get_concrete_function(pixels["float32"]),
-        "serve_uint8": serve.get_concrete_function(pixels["uint8"]),
+    pixels_function, encoded_function = tf.function(compute_probabilities), tf.function(decode_and_compute)
+    return {
+        name: (encoded_function if spec.dtype == tf.string else pixels_function).get_concrete_function(spec)
+        for name, spec in _signature_specs(image_shape, batch_size).items()
     }
+
+
+def _warmup_inputs(image_shape: tuple[int, int, int], batch_size: int) -> dict[str, dict[str, np.ndarray]]:
+    """Returns the arguments of each signature in a warm-up request: black images."""
+    images = np.zeros((batch_size, *image_shape), "uint8")
+    inputs = {"serving_default": {INPUT_NAME: images.astype("float32")}, "serve_uint8": {INPUT_NAME: images}}
     if image_shape[-1] in DECODABLE_CHANNELS:
-        encoded = tf.TensorSpec((batch_size,), tf.string, name="encoded")
-        signatures["serve_encoded"] = tf.function(decode_and_compute).get_concrete_function(encoded)
-    return signatures
+        image = tf.io.encode_png(np.zeros((64, 64, 3), "uint8")).numpy()
+        inputs["serve_encoded"] = {ENCODED_INPUT_NAME: np.array([image] * batch_size, dtype=object)}
+    return inputs
 
 
 def verify_signatures(saved_model: SavedModelPredictor, images: np.ndarray, expected: np.ndarray) -> None:
@@ -147,5 +181,5 @@ def verify_signatures(saved_model: SavedModelPredictor, images: np.ndarray, expe
         if not difference <= TOLERANCE:
             raise RuntimeError(
                 f"signature {signature} of the SavedModel differs from Keras by {difference:.2g}, more than "
-                f"{TOLERANCE:g}; the SavedModel was removed. Export a model that computes in float32."
+                f"{TOLERANCE:g}; the SavedModel was removed. Please report this bug."
             )

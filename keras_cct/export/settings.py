@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_cct.errors import InputError, check_count, check_setting, is_number
-from keras_cct.inference.artifacts import ARTIFACT_NAMES, FORMATS
+from keras_cct.inference.artifacts import ARTIFACT_NAMES, FIRST_VERSION, FORMATS, find_artifact
 
 if TYPE_CHECKING:
     from keras_cct.data.images import ImageSet
@@ -108,11 +108,13 @@ class ExportSettings:
             )
         if path.is_dir() and not _contains_artifacts_only(path):
             raise InputError(
-                f"{str(path)!r} contains files other than artifacts and is not overwritten. Choose another path."
+                f"{str(path)!r} contains files other than one artifact per format and is not overwritten. "
+                f"Choose another path."
             )
 
 
 def _contains_artifacts_only(folder: Path) -> bool:
     names = {file.name for file in folder.iterdir()}
-    is_artifact = {"saved_model.pb", "model.xml"} & names
-    return bool(is_artifact) or names <= set(ARTIFACT_NAMES.values())
+    if {"saved_model.pb", "model.xml"} & names:
+        return True
+    return names <= set(ARTIFACT_NAMES.values()) or (names == {FIRST_VERSION} and find_artifact(folder) != folder)

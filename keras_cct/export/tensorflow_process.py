@@ -52,7 +52,9 @@ def call_on_tensorflow(function: Callable[..., None], model: keras.Model, path: 
 
 def _run_request(model_file: str, request_file: str) -> None:
     module, name, path, arguments = json.loads(Path(request_file).read_text())
-    getattr(importlib.import_module(module), name)(read_keras_file(model_file), Path(path), **arguments)
+    # The parent process wrote the file. Its model may have layers of other packages if its user trusts them.
+    model = read_keras_file(model_file, trust=True)
+    getattr(importlib.import_module(module), name)(model, Path(path), **arguments)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def compare(predictor: Predictor, baseline: Baseline, format: str, path: Path, d
     if difference > TOLERANCES.get(dtype, 1.0):
         raise RuntimeError(
             f"the {format} artifact differs from Keras by {difference:.2g}, more than {TOLERANCES[dtype]:g}; nothing "
-            f"was written. Export a model that computes in float32."
+            f"was written. Please report this bug."
         )
     agreement = np.mean(probabilities.argmax(axis=1) == baseline.probabilities.argmax(axis=1))
     return ExportReport(

@@ -67,7 +67,7 @@ def class_names(dataset: str) -> tuple[str, ...]:
         >>> class_names("cifar10")[:3]
         ('airplane', 'automobile', 'bird')
     """
-    name = standard_name(dataset)
+    name = standard_name(dataset) if isinstance(dataset, str) else ""
     if name not in DATASETS:
         raise InputError(f"no class names for unknown dataset {dataset!r}. Choose one of {', '.join(DATASETS)}.")
     file = Path(__file__).with_name("class_names") / f"{name}.txt"

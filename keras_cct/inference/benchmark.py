@@ -36,7 +36,12 @@ class Measurement:
 
 
 def measure_artifact(
-    path: str | PathLike, batch_sizes: tuple[int, ...], seconds: float, compute_dtype: str = "float32"
+    path: str | PathLike,
+    batch_sizes: tuple[int, ...],
+    seconds: float,
+    compute_dtype: str = "float32",
+    *,
+    trust: bool = False,
 ) -> Measurement:
     """Measures an artifact, in a new process that loads only its runtime.
 
@@ -45,16 +50,19 @@ def measure_artifact(
         batch_sizes: Batch sizes for the throughput.
         seconds: Minimum time for each batch size.
         compute_dtype: Precision of the computation.
+        trust: Whether a `.keras` file may contain other layers than those of this package, and so run any code.
 
     Raises:
         InputError: The artifact cannot be opened.
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-        return process.submit(_measure, path, batch_sizes, seconds, compute_dtype).result()
+        return process.submit(_measure, path, batch_sizes, seconds, compute_dtype, trust).result()
 
 
-def _measure(path: str | PathLike, batch_sizes: tuple[int, ...], seconds: float, compute_dtype: str) -> Measurement:
-    predictor = open_artifact(path, compute_dtype)
+def _measure(
+    path: str | PathLike, batch_sizes: tuple[int, ...], seconds: float, compute_dtype: str, trust: bool
+) -> Measurement:
+    predictor = open_artifact(path, compute_dtype, trust=trust)
     latencies = _time_calls(predictor, 1, seconds)
     throughput = {size: size / float(np.median(_time_calls(predictor, size, seconds))) for size in batch_sizes}
     return Measurement(

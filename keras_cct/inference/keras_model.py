@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, check_instance
 from keras_cct.inference.predictor import check_images
 from keras_cct.layers.pooling import ClassifierHead
 from keras_cct.models.names import NORMALIZATION
@@ -36,8 +36,9 @@ def check_serves_pixels(model: keras.Model) -> ClassifierHead:
     """Returns the head of a model that maps pixels in [0, 255] to logits.
 
     Raises:
-        InputError: The model takes normalized images, or has no head.
+        InputError: It is not a Keras model, takes normalized images, or has no head.
     """
+    check_instance("model", model, keras.Model, "a Keras model")
     head = model.layers[-1] if model.layers else None
     if not isinstance(head, ClassifierHead):
         raise InputError(

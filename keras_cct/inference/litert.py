@@ -1,17 +1,19 @@
 """Predicts with a LiteRT (TensorFlow Lite) file written by `export_model`; needs only LiteRT and NumPy."""
 
 import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from keras_cct.inference.metadata import ArtifactMetadata, foreign_artifact
-from keras_cct.inference.predictor import check_images, predict_in_batches
+from keras_cct.archives import open_archive, read_member
+from keras_cct.files import reading
+from keras_cct.inference.metadata import ADVICE, EXPECTED, MAX_METADATA_BYTES, ArtifactMetadata, check_signature
+from keras_cct.inference.predictor import check_images, predict_black_image, predict_in_batches
 
 METADATA_FILE, LABELS_FILE = "metadata.json", "labels.txt"
 """Files in the ZIP archive at the end of every artifact, like the associated files of TensorFlow Lite metadata."""
+MAX_MEMBERS = 16
 
 
 class LiteRtPredictor:
@@ -25,20 +27,21 @@ class LiteRtPredictor:
     """
 
     def __init__(self, path: Path) -> None:
-        metadata = _read_metadata(path)
-        try:
+        with reading(path, EXPECTED, ADVICE):
+            metadata = _read_metadata(path)
             self._interpreter = Interpreter(str(path), num_threads=os.cpu_count())
             self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise foreign_artifact(path) from error
-        (self._input,) = (details["index"] for details in self._interpreter.get_input_details())
-        (self._output,) = (details["index"] for details in self._interpreter.get_output_details())
-        self.image_shape, self.class_names = metadata.image_shape, metadata.class_names
-        self._batch_size = metadata.batch_size
+            (images,), (probabilities,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+            check_signature(path, metadata, images["shape"].tolist(), probabilities["shape"].tolist())
+            self._input, self._output = images["index"], probabilities["index"]
+            self.image_shape, self.class_names = metadata.image_shape, metadata.class_names
+            self._batch_size = metadata.batch_size
+            predict_black_image(self)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns class probabilities, as `Predictor` describes."""
-        return predict_in_batches(self._predict, check_images(images, self.image_shape), self._batch_size)
+        images = check_images(images, self.image_shape)
+        return predict_in_batches(self._predict, images, self._batch_size, self.class_names)
 
     def _predict(self, pixels: np.ndarray) -> np.ndarray:
         self._interpreter.set_tensor(self._input, pixels)
@@ -47,9 +50,5 @@ class LiteRtPredictor:
 
 
 def _read_metadata(path: Path) -> ArtifactMetadata:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            text = archive.read(METADATA_FILE)
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise foreign_artifact(path) from error
-    return ArtifactMetadata.from_json(text, path)
+    with path.open("rb") as content, open_archive(content, MAX_MEMBERS) as archive:
+        return ArtifactMetadata.from_json(read_member(archive, METADATA_FILE, MAX_METADATA_BYTES), path)

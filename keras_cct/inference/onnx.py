@@ -4,21 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as errors  # pyright: ignore[reportAttributeAccessIssue] # C++
 
-from keras_cct.inference.metadata import INPUT_NAME, OUTPUT_NAME, ArtifactMetadata, foreign_artifact
-from keras_cct.inference.predictor import check_images, predict_in_batches
+from keras_cct.files import reading
+from keras_cct.inference.metadata import (
+    ADVICE,
+    EXPECTED,
+    INPUT_NAME,
+    OUTPUT_NAME,
+    ArtifactMetadata,
+    check_signature,
+)
+from keras_cct.inference.predictor import check_images, predict_black_image, predict_in_batches
 
 METADATA_KEY = "keras_cct"
 """Key of the artifact's metadata in the ONNX model's metadata properties."""
-
-LOADING_ERRORS = (
-    errors.Fail,
-    errors.InvalidArgument,
-    errors.InvalidGraph,
-    errors.InvalidProtobuf,
-    errors.NotImplemented,
-)
 
 ERROR_LEVEL = 3
 """Log level of ONNX Runtime that hides warnings."""
@@ -37,18 +36,21 @@ class OnnxPredictor:
     def __init__(self, path: Path) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = ERROR_LEVEL
-        try:
+        with reading(path, EXPECTED, ADVICE):
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except LOADING_ERRORS as error:
-            raise foreign_artifact(path) from error
-        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "")
-        metadata = ArtifactMetadata.from_json(text, path)
-        self.image_shape, self.class_names = metadata.image_shape, metadata.class_names
-        self._batch_size = metadata.batch_size
+            metadata = ArtifactMetadata.from_json(
+                self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, ""), path
+            )
+            (images,), (probabilities,) = self._session.get_inputs(), self._session.get_outputs()
+            check_signature(path, metadata, images.shape, probabilities.shape)
+            self.image_shape, self.class_names = metadata.image_shape, metadata.class_names
+            self._batch_size = metadata.batch_size
+            predict_black_image(self)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns class probabilities, as `Predictor` describes."""
-        return predict_in_batches(self._predict, check_images(images, self.image_shape), self._batch_size)
+        images = check_images(images, self.image_shape)
+        return predict_in_batches(self._predict, images, self._batch_size, self.class_names)
 
     def _predict(self, pixels: np.ndarray) -> np.ndarray:
         (probabilities,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: pixels})

@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import numpy as np
-import openvino
 
-from keras_cct.inference.metadata import ArtifactMetadata, foreign_artifact
-from keras_cct.inference.predictor import check_images, predict_in_batches
+from keras_cct.files import check_is_file, reading
+from keras_cct.inference.metadata import ADVICE, EXPECTED, ArtifactMetadata, check_signature
+from keras_cct.inference.predictor import check_images, predict_black_image, predict_in_batches
+from keras_cct.inference.telemetry import without_telemetry
+
+with without_telemetry():
+    import openvino
 
 MODEL_FILE = "model.xml"
 """File of the graph in an artifact folder; the weights are next to it in `model.bin`."""
@@ -30,21 +34,31 @@ class OpenVinoPredictor:
     """
 
     def __init__(self, path: Path, compute_dtype: str = "float32") -> None:
-        core = openvino.Core()
-        try:
-            model = core.read_model(path / MODEL_FILE if path.is_dir() else path)
-            text = model.get_rt_info(METADATA_PATH).astype(str)
-        except RuntimeError as error:
-            raise foreign_artifact(path) from error
-        metadata = ArtifactMetadata.from_json(text, path)
-        # OpenVINO computes in bfloat16 by default where the CPU supports it.
-        self._compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": PRECISIONS[compute_dtype]})
-        self.image_shape, self.class_names = metadata.image_shape, metadata.class_names
-        self._batch_size = metadata.batch_size
+        graph = path / MODEL_FILE if path.is_dir() else path
+        for file in (graph, graph.with_suffix(".bin")):
+            if file.exists():
+                check_is_file(file, ADVICE)
+        with reading(path, EXPECTED, ADVICE):
+            core = openvino.Core()
+            model = core.read_model(graph)
+            metadata = ArtifactMetadata.from_json(model.get_rt_info(METADATA_PATH).astype(str), path)
+            shapes = (_sizes(port.partial_shape) for port in (model.input(), model.output()))
+            check_signature(path, metadata, *shapes)
+            # OpenVINO computes in bfloat16 by default where the CPU supports it.
+            self._compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": PRECISIONS[compute_dtype]})
+            self.image_shape, self.class_names = metadata.image_shape, metadata.class_names
+            self._batch_size = metadata.batch_size
+            predict_black_image(self)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns class probabilities, as `Predictor` describes."""
-        return predict_in_batches(self._predict, check_images(images, self.image_shape), self._batch_size)
+        images = check_images(images, self.image_shape)
+        return predict_in_batches(self._predict, images, self._batch_size, self.class_names)
 
     def _predict(self, pixels: np.ndarray) -> np.ndarray:
         return self._compiled(pixels)[0]
+
+
+def _sizes(shape: openvino.PartialShape) -> list[int | None]:
+    """Returns the sizes of a shape, None where a size is dynamic."""
+    return [None if size.is_dynamic else size.get_length() for size in shape]

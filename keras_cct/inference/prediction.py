@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_cct.errors import InputError, check_count
+from keras_cct.errors import InputError, check_count, check_instance
 from keras_cct.inference.image_files import find_image_files, read_image
 from keras_cct.inference.predictor import Predictor, check_images, finite_probabilities
 from keras_cct.inference.predictors import as_predictor
@@ -106,6 +106,7 @@ def _list_sources(images: Image | Iterable[Image]) -> Iterator[np.ndarray | byte
     elif isinstance(images, bytes) or (isinstance(images, np.ndarray) and images.ndim < 4):
         yield images
     else:
+        check_instance("images", images, Iterable, "an image, a path, or a list of them")
         for image in images:
             yield from _list_sources(image)
 

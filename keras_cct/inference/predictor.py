@@ -59,7 +59,10 @@ def check_images(images: np.ndarray, image_shape: tuple[int, int, int]) -> np.nd
 
 
 def predict_in_batches(
-    predict: Callable[[np.ndarray], np.ndarray], images: np.ndarray, batch_size: int | None
+    predict: Callable[[np.ndarray], np.ndarray],
+    images: np.ndarray,
+    batch_size: int | None,
+    class_names: tuple[str, ...] | None = None,
 ) -> np.ndarray:
     """Predicts any number of images with a runtime, in padded batches if its batch size is fixed.
 
@@ -67,16 +70,32 @@ def predict_in_batches(
         predict: Function from float32 images to probabilities.
         images: Array of shape (images, height, width, channels).
         batch_size: Batch size that `predict` requires; None for any batch size except 0.
+        class_names: Names of the classes, or None if they are unknown.
 
     Returns:
         Float32 array of shape (images, classes).
+
+    Raises:
+        InputError: The runtime returns an array of another shape.
     """
     pixels = np.ascontiguousarray(images, "float32")
     size = batch_size or max(len(pixels), 1)
     missing = max(math.ceil(len(pixels) / size), 1) * size - len(pixels)
     padded = np.concatenate([pixels, np.zeros((missing, *pixels.shape[1:]), "float32")]) if missing else pixels
     batches = [predict(padded[start : start + size]) for start in range(0, len(padded), size)]
+    for probabilities in batches:
+        num_classes = probabilities.shape[-1] if class_names is None else len(class_names)
+        if probabilities.shape != (size, num_classes):
+            raise InputError(
+                f"the model returns shape {probabilities.shape} for {size} images of {num_classes} classes. "
+                f"Export it again."
+            )
     return np.concatenate(batches)[: len(pixels)] if len(batches) > 1 else batches[0][: len(pixels)]
+
+
+def predict_black_image(predictor: Predictor) -> None:
+    """Predicts a black image, so that a corrupted artifact fails when it is opened, not at the first prediction."""
+    predictor.probabilities(np.zeros((1, *predictor.image_shape), "uint8"))
 
 
 def finite_probabilities(predictor: Predictor, images: np.ndarray) -> np.ndarray:

@@ -22,13 +22,14 @@ _PREDICTORS = {
 }
 
 
-def open_artifact(path: str | PathLike, compute_dtype: str = "float32") -> "Predictor":
+def open_artifact(path: str | PathLike, compute_dtype: str = "float32", *, trust: bool = False) -> "Predictor":
     """Returns a predictor for a model on disk.
 
     Args:
         path: A run folder, a `.keras` file, or an artifact of `keras_cct export`: SavedModel, ONNX, OpenVINO or
-            LiteRT. Loading a SavedModel executes its program: load only files you trust.
+            LiteRT. Artifacts are programs: load only those of people you trust.
         compute_dtype: Precision of the computation, "float32", or "bfloat16" with OpenVINO.
+        trust: Whether a `.keras` file may contain other layers than those of this package, and so run any code.
 
     Raises:
         InputError: There is no model at the path, it is corrupted, or its runtime is not installed.
@@ -42,7 +43,7 @@ def open_artifact(path: str | PathLike, compute_dtype: str = "float32") -> "Pred
         from keras_cct.inference.keras_model import KerasPredictor
         from keras_cct.weights.formats import read_keras_file
 
-        return KerasPredictor(read_keras_file(artifact))
+        return KerasPredictor(read_keras_file(artifact, trust=trust))
     module, class_name = _PREDICTORS[name]
     try:
         predictor_class = getattr(importlib.import_module(module), class_name)

@@ -7,7 +7,7 @@ import keras
 
 from keras_cct.errors import InputError, check_count, check_rate
 from keras_cct.layers.composite import CompositeLayer, check_seed, sublayer_seed
-from keras_cct.layers.shapes import Shape, Tensor, check_token_shape, ops
+from keras_cct.layers.shapes import Shape, Tensor, check_token_shape, check_weight_size, ops
 
 
 @keras.saving.register_keras_serializable("keras_cct")
@@ -56,6 +56,7 @@ class SelfAttention(CompositeLayer):
             raise InputError(
                 f"num_heads={self.num_heads} does not divide the token dimension {dim}. Use a divisor of it."
             )
+        check_weight_size("query, key and value kernel", (dim, 3 * dim))
         self.query_key_value = self.make_dense(3 * dim, "query_key_value", use_bias=self.has_query_key_value_bias)
         self.projection = self.make_dense(dim, "projection")
         self.attention_dropout = keras.layers.Dropout(

@@ -1,6 +1,7 @@
 """Base class of layers that create sub-layers in `build`: their dtype policies, quantization and random seeds."""
 
 import numbers
+import reprlib
 from collections.abc import Mapping
 from typing import Self
 
@@ -8,6 +9,9 @@ import keras
 
 from keras_cct.errors import InputError
 from keras_cct.layers.initializers import normal
+
+MAX_SEED = 2**31 - 16
+"""Seeds are 32-bit integers, and the sub-layers of a layer use the next ones."""
 
 
 class CompositeLayer(keras.layers.Layer):
@@ -62,12 +66,12 @@ def check_seed(seed: object) -> int | None:
     """Validates a seed and returns it as an `int` or None.
 
     Raises:
-        InputError: It is neither an integer nor None.
+        InputError: It is neither None nor an integer from 0 to `MAX_SEED`.
     """
     if seed is None:
         return None
-    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool):
-        raise InputError(f"seed must be an integer or None, got {seed!r}.")
+    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or not 0 <= int(seed) <= MAX_SEED:
+        raise InputError(f"seed must be None or an integer in [0, {MAX_SEED}], got {reprlib.repr(seed)}.")
     return int(seed)
 
 

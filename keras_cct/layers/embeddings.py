@@ -6,7 +6,7 @@ import keras
 
 from keras_cct.errors import InputError, check_choice
 from keras_cct.layers.initializers import normal, sine
-from keras_cct.layers.shapes import Shape, Tensor, check_num_tokens, check_token_shape, ops
+from keras_cct.layers.shapes import Shape, Tensor, check_num_tokens, check_token_shape, check_weight_size, ops
 
 
 @keras.saving.register_keras_serializable("keras_cct")
@@ -69,6 +69,7 @@ class PositionEmbedding(keras.layers.Layer):
     def build(self, input_shape: Shape) -> None:
         dim = check_token_shape(input_shape)
         num_tokens = check_num_tokens(input_shape)
+        check_weight_size("position embedding", (num_tokens, dim))
         self.embedding = self.add_weight(
             shape=(1, num_tokens, dim),
             initializer=normal(0.2) if self.embedding_type == "learnable" else sine,

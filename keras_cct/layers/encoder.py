@@ -11,7 +11,7 @@ from keras_cct.layers.attention import SelfAttention
 from keras_cct.layers.composite import CompositeLayer, check_seed, sublayer_seed
 from keras_cct.layers.grassmann import GrassmannAttention
 from keras_cct.layers.manifold import ManifoldAttention
-from keras_cct.layers.shapes import Shape, Tensor, check_token_shape, ops, random
+from keras_cct.layers.shapes import Shape, Tensor, check_token_shape, check_weight_size, ops, random
 
 
 @keras.saving.register_keras_serializable("keras_cct")
@@ -120,6 +120,7 @@ class EncoderBlock(CompositeLayer):
             raise InputError(
                 f"mlp_ratio={self.mlp_ratio} leaves no hidden units for the token dimension {dim}. Increase it."
             )
+        check_weight_size("MLP kernel", (dim, hidden_dim))
         dtype = self.dtype_policy
         self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=dtype, name="attention_norm")
         self.attention = self._make_attention()

@@ -10,7 +10,15 @@ from keras_cct.layers.attention import SelfAttention
 from keras_cct.layers.composite import CompositeLayer
 from keras_cct.layers.linalg import SUPPORTS_JIT, eigenvectors, in_full_precision, pseudo_inverse, warn_of_deadlock
 from keras_cct.layers.manifold import build_map_normalization, check_tokens_of_maps, token_basis
-from keras_cct.layers.shapes import Shape, Tensor, check_num_tokens, check_token_shape, ops, reshape_samples
+from keras_cct.layers.shapes import (
+    Shape,
+    Tensor,
+    check_num_tokens,
+    check_token_shape,
+    check_weight_size,
+    ops,
+    reshape_samples,
+)
 
 
 @keras.saving.register_keras_serializable("keras_cct")
@@ -121,6 +129,7 @@ class ObservabilityTokens(CompositeLayer):
             raise InputError(
                 f"num_signals={self.num_signals} does not divide the token dimension {dim}. Use a divisor of it."
             )
+        check_weight_size("projection", (self.num_blocks * self.num_signals**2, dim))
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=self.dtype_policy, name="norm")
         self.projection = self.make_dense(dim, "projection")
         self.norm.build(input_shape)

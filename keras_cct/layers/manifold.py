@@ -16,7 +16,7 @@ from keras_cct.layers.linalg import (
     upstream_gradient,
     warn_of_deadlock,
 )
-from keras_cct.layers.shapes import Shape, Tensor, check_num_tokens, check_token_shape, ops
+from keras_cct.layers.shapes import Shape, Tensor, check_num_tokens, check_token_shape, check_weight_size, ops
 
 
 def euclidean_scores(query: Tensor, key: Tensor) -> Tensor:
@@ -92,7 +92,11 @@ def build_map_normalization(
         num_maps: Number of maps.
         num_tokens: Number of tokens, the rows and columns of a map.
         dtype: Dtype policy.
+
+    Raises:
+        InputError: There are too many tokens.
     """
+    check_weight_size("map normalization", (num_maps, num_tokens, num_tokens))
     axes: Any = (1, 2, 3)  # the type checker infers int from Keras's default
     layer = keras.layers.LayerNormalization(axis=axes, epsilon=1e-5, dtype=dtype, name="map_norm")
     layer.build((None, num_maps, num_tokens, num_tokens))

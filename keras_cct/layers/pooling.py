@@ -8,7 +8,7 @@ import keras
 from keras_cct.errors import InputError, check_class_names, check_count
 from keras_cct.layers.composite import CompositeLayer
 from keras_cct.layers.initializers import normal
-from keras_cct.layers.shapes import Shape, Tensor, check_token_shape, ops, reshape_samples
+from keras_cct.layers.shapes import Shape, Tensor, check_token_shape, check_weight_size, ops, reshape_samples
 
 _EXCLUDED_SCORE = -3e4
 """Score of a masked token: its softmax is 0 in every precision, float16 included."""
@@ -108,7 +108,8 @@ class ClassifierHead(keras.layers.Layer):
         Logits: float tensor of shape (batch, num_classes).
 
     Raises:
-        InputError: A value is out of range, or the number of names differs from the number of classes.
+        InputError: A value is out of range, the number of names differs from the number of classes, or the features
+            have an unknown dimension.
     """
 
     def __init__(self, num_classes: int, class_names: Sequence[str] | None = None, **kwargs: Any) -> None:
@@ -117,9 +118,11 @@ class ClassifierHead(keras.layers.Layer):
         self.class_names = None if class_names is None else check_class_names(class_names, num_classes)
 
     def build(self, input_shape: Shape) -> None:
-        self.kernel = self.add_weight(
-            shape=(input_shape[-1], self.num_classes), initializer=normal(0.02), name="kernel"
-        )
+        dim = input_shape[-1] if isinstance(input_shape, tuple | list) and input_shape else None
+        if not isinstance(dim, int):
+            raise InputError(f"features must have shape (batch, dim) with a known dim, got {input_shape!r}.")
+        check_weight_size("kernel of the head", (dim, self.num_classes))
+        self.kernel = self.add_weight(shape=(dim, self.num_classes), initializer=normal(0.02), name="kernel")
         self.bias = self.add_weight(shape=(self.num_classes,), initializer="zeros", name="bias")
 
     def call(self, features: Tensor) -> Tensor:

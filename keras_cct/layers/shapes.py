@@ -1,10 +1,14 @@
 """Shapes of tensors: reshapes that keep the batch dimension, and checks of the inputs of layers."""
 
+import math
 from typing import Any
 
 import keras
 
 from keras_cct.errors import InputError
+
+MAX_WEIGHT_SIZE = 2**29
+"""Largest number of values of one weight: 2 GiB in float32, about the size of a whole ViT-Huge."""
 
 ops: Any = keras.ops
 random: Any = keras.random
@@ -36,9 +40,10 @@ def check_token_shape(shape: Shape) -> int:
     Raises:
         InputError: The shape has the wrong number of dimensions, or `dim` is unknown.
     """
-    if len(shape) != 3 or shape[-1] is None:
-        raise InputError(f"tokens must have shape (batch, tokens, dim) with a known dim, got {tuple(shape)}.")
-    return shape[-1]
+    *_, dim = shape if _is_shape(shape, 3) else (None,)
+    if dim is None:
+        raise InputError(f"tokens must have shape (batch, tokens, dim) with a known dim, got {shape!r}.")
+    return dim
 
 
 def check_num_tokens(shape: Shape) -> int:
@@ -59,13 +64,31 @@ def check_image_shape(shape: Shape) -> tuple[int, int, int]:
     Raises:
         InputError: The shape has the wrong number of dimensions, or a size is unknown.
     """
-    _, height, width, channels = shape if len(shape) == 4 else (None, None, None, None)
+    _, height, width, channels = shape if _is_shape(shape, 4) else (None, None, None, None)
     if height is None or width is None or channels is None:
         raise InputError(
-            f"images must have shape (batch, height, width, channels) with fixed sizes, got {tuple(shape)}. "
+            f"images must have shape (batch, height, width, channels) with fixed sizes, got {shape!r}. "
             f"Add a batch dimension to a single image: images[None]."
         )
     return height, width, channels
+
+
+def check_weight_size(name: str, shape: tuple[int, ...]) -> None:
+    """Raises InputError if a weight would have more than `MAX_WEIGHT_SIZE` values, before memory is taken for it."""
+    size = math.prod(shape)
+    if size > MAX_WEIGHT_SIZE:
+        raise InputError(
+            f"the {name} of shape {shape} would have {size:,} values, more than {MAX_WEIGHT_SIZE:,}. Use smaller "
+            f"dimensions or images."
+        )
+
+
+def _is_shape(shape: object, rank: int) -> bool:
+    return (
+        isinstance(shape, tuple | list)
+        and len(shape) == rank
+        and all(size is None or (isinstance(size, int) and size > 0) for size in shape[1:])
+    )
 
 
 def ensure_image_shape(images: Tensor, image_shape: tuple[int, int, int]) -> Tensor:

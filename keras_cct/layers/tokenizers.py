@@ -7,7 +7,18 @@ import keras
 
 from keras_cct.errors import InputError, check_count
 from keras_cct.layers.initializers import kaiming_normal
-from keras_cct.layers.shapes import Shape, Tensor, check_image_shape, ensure_image_shape, ops, reshape_samples
+from keras_cct.layers.shapes import (
+    Shape,
+    Tensor,
+    check_image_shape,
+    check_weight_size,
+    ensure_image_shape,
+    ops,
+    reshape_samples,
+)
+
+MAX_CONV_LAYERS = 32
+"""Each halves the height and the width, so that one token remains of any image."""
 
 
 @keras.saving.register_keras_serializable("keras_cct")
@@ -42,7 +53,7 @@ class ConvTokenizer(keras.layers.Layer):
         super().__init__(**kwargs)
         self.dim = check_count("dim", dim)
         self.kernel_size = check_count("kernel_size", kernel_size)
-        self.num_conv_layers = check_count("num_conv_layers", num_conv_layers)
+        self.num_conv_layers = check_count("num_conv_layers", num_conv_layers, MAX_CONV_LAYERS)
         self.hidden_dim = check_count("hidden_dim", hidden_dim)
         self.stride = max(1, kernel_size // 2 - 1)
         self.padding = max(1, kernel_size // 2)
@@ -52,9 +63,11 @@ class ConvTokenizer(keras.layers.Layer):
         self.token_grid(input_shape)
         self.convolutions = []
         for stage in range(self.num_conv_layers):
-            is_last = stage == self.num_conv_layers - 1
+            in_channels = self.image_shape[-1] if stage == 0 else self.hidden_dim
+            out_channels = self.dim if stage == self.num_conv_layers - 1 else self.hidden_dim
+            check_weight_size("convolution kernel", (self.kernel_size, self.kernel_size, in_channels, out_channels))
             convolution = keras.layers.Conv2D(
-                self.dim if is_last else self.hidden_dim,
+                out_channels,
                 self.kernel_size,
                 strides=self.stride,
                 padding="same" if self._same_padding_is_exact else "valid",
@@ -64,7 +77,7 @@ class ConvTokenizer(keras.layers.Layer):
                 dtype=self.dtype_policy,
                 name=f"convolution_{stage}",
             )
-            convolution.build((None, None, None, self.image_shape[-1] if stage == 0 else self.hidden_dim))
+            convolution.build((None, None, None, in_channels))
             self.convolutions.append(convolution)
 
     @property
@@ -148,6 +161,7 @@ class PatchTokenizer(keras.layers.Layer):
     def build(self, input_shape: Shape) -> None:
         self.image_shape = check_image_shape(input_shape)
         self.token_grid(input_shape)
+        check_weight_size("patch kernel", (self.patch_size, self.patch_size, self.image_shape[-1], self.dim))
         bias_limit = 1 / math.sqrt(self.patch_size**2 * self.image_shape[-1])
         bias_initializer = keras.initializers.RandomUniform(-bias_limit, bias_limit)
         self.projection = keras.layers.Conv2D(

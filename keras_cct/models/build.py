@@ -5,6 +5,7 @@ from typing import cast
 import keras
 
 from keras_cct import layers
+from keras_cct.errors import check_instance
 from keras_cct.models import names
 from keras_cct.models.config import ModelConfig
 
@@ -25,6 +26,7 @@ def build_model(config: ModelConfig) -> keras.Model:
     Raises:
         InputError: The tokenizer does not support the image size.
     """
+    check_instance("config", config, ModelConfig, "a ModelConfig")
     images = keras.Input(config.input_shape, name=names.IMAGES)
     x = images
     for layer in _make_layers(config):

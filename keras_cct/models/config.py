@@ -18,6 +18,12 @@ FAMILIES = ("cct", "cvt", "vit")
 POSITION_EMBEDDINGS = ("learnable", "sine", "none")
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16", "float64")
 
+MOST = {"num_classes": 1_000_000, "num_layers": 256, "num_heads": 1024, "dim": 65_536}
+"""Largest counts; the published models have at most 14 blocks, 12 heads and dimension 768."""
+MAX_BLOCK_WEIGHTS = 2**29
+"""Largest number of weights of all blocks, as many as 600 of the published CCT-2; the memory is 2 GiB in float32."""
+MAX_IMAGE_SIZE = 16_384
+
 Normalization = tuple[float | Sequence[float], float | Sequence[float]]
 
 
@@ -93,8 +99,8 @@ class ModelConfig:
         if self.name is not None and (not isinstance(self.name, str) or not self.name or "/" in self.name):
             raise InputError(f"name={self.name!r} is not a valid model name. Use a non-empty string without slashes.")
         self._check_tokenizer()
-        for field in ("num_classes", "num_layers", "num_heads", "dim"):
-            self._set(field, check_count(field, getattr(self, field)))
+        for field, at_most in MOST.items():
+            self._set(field, check_count(field, getattr(self, field), at_most))
         for field in ("dropout_rate", "attention_dropout_rate", "stochastic_depth_rate"):
             self._set(field, check_rate(field, getattr(self, field)))
         self._check_input_shape()
@@ -104,8 +110,7 @@ class ModelConfig:
                 f"Choose one of {[n for n in range(1, min(self.dim, 64) + 1) if self.dim % n == 0]}."
             )
         self._set("mlp_ratio", check_positive("mlp_ratio", self.mlp_ratio))
-        if int(self.dim * self.mlp_ratio) < 1:
-            raise InputError(f"mlp_ratio={self.mlp_ratio} leaves no hidden units for dim={self.dim}. Increase it.")
+        self._check_size()
         self._check_attention()
         self._check_observability()
         self._check_normalization()
@@ -129,6 +134,17 @@ class ModelConfig:
         """Returns one rate per block, growing linearly from 0 to `stochastic_depth_rate`."""
         steps = max(self.num_layers - 1, 1)
         return [self.stochastic_depth_rate * block / steps for block in range(self.num_layers)]
+
+    def _check_size(self) -> None:
+        """Checks the number of weights of the blocks, which a mistyped dimension makes too large for any memory."""
+        if self.dim * self.mlp_ratio < 1:
+            raise InputError(f"mlp_ratio={self.mlp_ratio} leaves no hidden units for dim={self.dim}. Increase it.")
+        num_weights = self.num_layers * self.dim**2 * (4 + 2 * self.mlp_ratio)
+        if num_weights > MAX_BLOCK_WEIGHTS:
+            raise InputError(
+                f"num_layers={self.num_layers}, dim={self.dim} and mlp_ratio={self.mlp_ratio} give {num_weights:,.3g} "
+                f"weights, more than {MAX_BLOCK_WEIGHTS:.3g}. Reduce them."
+            )
 
     def _check_tokenizer(self) -> None:
         required, unsupported = ("kernel_size", "num_conv_layers"), ("patch_size",)
@@ -168,10 +184,11 @@ class ModelConfig:
 
     def _check_input_shape(self) -> None:
         try:
-            height, width, channels = (check_count("size", size) for size in self.input_shape)
+            height, width, channels = (check_count("size", size, MAX_IMAGE_SIZE) for size in self.input_shape)
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"input_shape={self.input_shape!r} is not (height, width, channels). Pass three positive integers."
+                f"input_shape={self.input_shape!r} is not (height, width, channels). Pass three positive integers of "
+                f"at most {MAX_IMAGE_SIZE:,}."
             ) from error
         self._set("input_shape", (height, width, channels))
 

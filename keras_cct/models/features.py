@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, check_instance
 from keras_cct.layers.pooling import TokenGrid
 from keras_cct.models import names
 
@@ -31,11 +31,12 @@ def features(model: keras.Model, layers: Sequence[str] = (POOLED,)) -> keras.Mod
         >>> {name: output.shape for name, output in backbone.output.items()}
         {'block_3': (None, 14, 14, 256), 'pooled': (None, 256)}
     """
+    check_instance("model", model, keras.Model, "a Keras model")
     layer_of_name = {POOLED if layer.name in names.POOLS else layer.name: layer for layer in model.layers}
     choices = [name for name in layer_of_name if _has_features(name)]
     if not choices:
         raise InputError(f"model {model.name!r} has no features. Use a model created by keras_cct.")
-    if isinstance(layers, str) or not layers:
+    if not isinstance(layers, list | tuple) or not layers:
         raise InputError(f"layers={layers!r} is not a list of names. Choose from {', '.join(choices)}.")
     for name in layers:
         if name not in choices:

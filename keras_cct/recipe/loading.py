@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, check_path
 from keras_cct.recipe.parsing import shorten
 from keras_cct.recipe.recipe import Recipe
 
@@ -55,6 +55,7 @@ def load_recipe(name_or_path: str | PathLike, default_model: str = "", **overrid
     Raises:
         InputError: The config does not exist or is not valid YAML, a key is unknown or missing, or a value is invalid.
     """
+    check_path("config", name_or_path)
     path = find_config(name_or_path)
     values: dict[str, Any] = ({"model": default_model} if default_model else {}) | _read_keys(path) | overrides
     known = [field.name for field in dataclasses.fields(Recipe)]
@@ -64,7 +65,7 @@ def load_recipe(name_or_path: str | PathLike, default_model: str = "", **overrid
         if key not in known:
             raise InputError(f"unknown recipe key {shorten(key)} in {str(path)!r}. {_suggest_key(str(key), known)}")
     for key in ("model", "dataset"):
-        if key not in values:
+        if values.get(key) is None:
             raise InputError(f"recipe key {key!r} is missing in {str(path)!r}. Add it, or pass --{key} NAME.")
     # As in the reference training script, a key without a value keeps its default.
     return Recipe(**{key: value for key, value in values.items() if value is not None})

@@ -62,8 +62,17 @@ class Recipe:
         "", 'Folder of images, folder of IDX files, or .npz file; for "tfds/NAME" the folder of TensorFlow Datasets.'
     )
     class_map: str = recipe_key("", "Text file with one folder name per line, in class order; empty for natural order.")
-    train_split: str = recipe_key("train", "Split or folder of the training images.")
-    val_split: str = recipe_key("validation", "Split or folder of the evaluation images.")
+    train_split: str = recipe_key("train", "Split, slice or folder of the training images.")
+    val_split: str = recipe_key("validation", "Split, slice or folder of the evaluation images.")
+    val_fraction: float = recipe_key(
+        0.2, "Fraction of the images to hold out if a folder has no evaluation split.", **DECAY
+    )
+    label_depth: int = recipe_key(
+        0,
+        "Folders between a split and the folders that name the classes, plus 1; 0 for the innermost folders.",
+        at_least=0,
+        at_most=100,
+    )
     mean: tuple[float, ...] = recipe_key((0.485, 0.456, 0.406), "Mean of each channel in [0, 1].", **RATE)
     std: tuple[float, ...] = recipe_key(
         (0.229, 0.224, 0.225), "Standard deviation of each channel in [0, 1].", at_least=1e-6
@@ -113,6 +122,18 @@ class Recipe:
     )
     recount: int = recipe_key(1, "Largest number of boxes erased per image.", at_least=1, at_most=100)
     smoothing: float = recipe_key(0.1, "Label smoothing factor.", **DECAY)
+    class_weights: str = recipe_key(
+        "", '"balanced" weighs the loss of each class by the inverse of its number of images.', choices=("", "balanced")
+    )
+    sampler: str = recipe_key(
+        "", '"balanced" draws images of all classes equally often, with replacement.', choices=("", "balanced")
+    )
+    early_stopping: int = recipe_key(
+        0,
+        "Stop after this number of epochs without a better eval_metric; 0 to train all epochs.",
+        at_least=0,
+        at_most=MAX_EPOCHS,
+    )
     batch_size: int = recipe_key(32, "Batch size per device.", at_least=1, at_most=1_000_000)
     validation_batch_size_multiplier: int = recipe_key(
         1, "Evaluation batch size as a multiple of batch_size.", at_least=1, at_most=1000

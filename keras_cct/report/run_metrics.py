@@ -12,6 +12,7 @@ import keras
 from keras_cct.data.sources.open import open_data
 from keras_cct.evaluation.evaluate import Evaluation, evaluate
 from keras_cct.files import reading, replacing
+from keras_cct.inference.artifacts import saved_split
 from keras_cct.models.summary import summarize
 from keras_cct.report.run_record import RunRecord
 from keras_cct.weights.formats import read_keras_file
@@ -55,7 +56,7 @@ def evaluate_run(record: RunRecord, model: keras.Model, progress: Progress = no_
         InputError: The images cannot be read, have other classes than the model, or the model predicts NaN.
     """
     recipe = record.recipe
-    _, data = open_data(recipe)
+    _, data = open_data(recipe, saved_split(record.folder.path))
     with progress(len(data), f"evaluating {record.name}") as advance:
         evaluation = evaluate(
             model, data, crop_pct=recipe.crop_pct, interpolation=recipe.interpolation, on_batch=advance

@@ -16,6 +16,7 @@ from keras_cct.data.sources.open import open_data
 from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.errors import InputError, check_count, check_setting
 from keras_cct.files import reading, replacing
+from keras_cct.inference.artifacts import saved_split
 from keras_cct.recipe.loading import load_recipe
 from keras_cct.recipe.recipe import Recipe
 from keras_cct.training.checkpoints import best_epochs
@@ -69,7 +70,7 @@ def average_checkpoints(run: str | PathLike, top: int | None = None) -> WeightAv
             f"the run {str(folder.path)!r} has {len(epochs)} checkpoints, but an average needs {max(2, top or 0)}. "
             f"Train with a larger checkpoint_hist."
         )
-    _, data = open_data(recipe)
+    _, data = open_data(recipe, saved_split(folder.path))
     model = read_keras_file(folder.checkpoint(epochs[0]))
     average = _mean_weights([folder.checkpoint(epoch) for epoch in epochs])
     evaluate = _evaluator(model, data, recipe)

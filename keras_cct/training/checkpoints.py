@@ -8,6 +8,7 @@ import keras
 from keras_cct.files import replacing
 from keras_cct.training.callbacks import EpochMetrics, Summary, averages_of
 from keras_cct.training.folder import RunFolder
+from keras_cct.weights.hdf5 import keras_file_bytes
 
 
 def best_epochs(rows: list[EpochMetrics], eval_metric: str) -> list[int]:
@@ -72,9 +73,10 @@ class Checkpoints(keras.callbacks.Callback):
     def _write(self, weights: dict[str, keras.Variable], paths: list[Path]) -> None:
         for weight in self.plain_model.weights:
             weight.assign(keras.ops.convert_to_numpy(weights[weight.path]))
+        content = keras_file_bytes(self.plain_model)
         for path in paths:
             with replacing(path) as temporary:
-                self.plain_model.save(temporary)
+                temporary.write_bytes(content)
 
 
 def raw_path(path: Path) -> Path:

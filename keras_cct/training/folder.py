@@ -8,7 +8,8 @@ from pathlib import Path
 
 from keras_cct.errors import InputError
 from keras_cct.files import remove_partial, replacing
-from keras_cct.inference.artifacts import BEST_MODEL, RECIPE, SAVED_MODEL
+from keras_cct.inference.artifacts import BEST_MODEL, RECIPE, SAVED_MODEL, SPLIT
+from keras_cct.training.lock import LOCK
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +24,9 @@ class RunFolder:
 
     @staticmethod
     def check_is_free(path: Path) -> None:
-        """Raises InputError if the path is a file, or a folder with files in it."""
-        if path.is_dir() and any(path.iterdir()):
+        """Raises InputError if the path is a file, or a folder with files in it, or is not valid UTF-8."""
+        _check_encoding(path)
+        if path.is_dir() and any(file.name != LOCK for file in path.iterdir()):
             raise InputError(f"the output folder {str(path)!r} is not empty. Choose a new one; nothing is overwritten.")
         if path.exists() and not path.is_dir():
             raise InputError(f"the output folder {str(path)!r} is a file. Choose another.")
@@ -50,8 +52,9 @@ class RunFolder:
         """Opens the folder of an existing run.
 
         Raises:
-            InputError: It has no recipe.yml.
+            InputError: It has no recipe.yml, or its path is not valid UTF-8.
         """
+        _check_encoding(path)
         folder = cls(path)
         if not folder.recipe.is_file():
             raise InputError(
@@ -63,6 +66,11 @@ class RunFolder:
     def recipe(self) -> Path:
         """The recipe of the run."""
         return self.path / RECIPE
+
+    @property
+    def split(self) -> Path:
+        """Which images of a folder belong to which split."""
+        return self.path / SPLIT
 
     @property
     def environment(self) -> Path:
@@ -88,6 +96,11 @@ class RunFolder:
     def state(self) -> Path:
         """The state to resume from."""
         return self.path / "state.npz"
+
+    @property
+    def data(self) -> Path:
+        """The fingerprint of the data of the run."""
+        return self.path / "data.npz"
 
     @property
     def best_model(self) -> Path:
@@ -156,3 +169,12 @@ class RunFolder:
         """Removes temporary files left behind by a killed run."""
         for folder in (self.path, self.checkpoints):
             remove_partial(folder)
+
+
+def _check_encoding(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"the run folder {str(path)!r} is not valid UTF-8, which TensorFlow requires. Choose another name."
+        ) from error

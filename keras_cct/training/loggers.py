@@ -1,13 +1,17 @@
 """Outputs for the metrics of a run: the log, TensorBoard, Weights & Biases and a plot."""
 
+import contextlib
+import errno
 import logging
+import re
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+import tqdm
 
 from keras_cct.errors import InputError
 from keras_cct.files import replacing
@@ -17,20 +21,26 @@ from keras_cct.training.folder import RunFolder
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 30.0
+MAX_K = 5
+"""The top-5 accuracy of this many classes is always 100 %."""
 
 
 class Progress(keras.callbacks.Callback):
-    """Logs a line per epoch, and every 30 seconds within an epoch, with throughput and remaining time.
+    """Logs a line per epoch with training and validation metrics, throughput and remaining time.
+
+    Within an epoch, it shows a bar on standard error if that is a terminal, and else logs a line every 30 seconds.
 
     Args:
         num_epochs: Epochs of the whole run.
         num_steps: Steps per epoch.
         batch_size: Images per step.
         first_step: Steps of the first epoch that were completed before the run was resumed; 0 in a new run.
+        num_classes: Number of classes. With five or fewer, the top-5 accuracy is always 100 % and left out.
     """
 
-    def __init__(self, num_epochs: int, num_steps: int, batch_size: int, first_step: int) -> None:
+    def __init__(self, num_epochs: int, num_steps: int, batch_size: int, first_step: int, num_classes: int) -> None:
         super().__init__()
+        self.num_classes = num_classes
         self.num_epochs = num_epochs
         self.num_steps = num_steps
         self.batch_size = batch_size
@@ -40,21 +50,39 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
         self._start = self._last_line = time.perf_counter()
+        self._bar = tqdm.tqdm(
+            desc=f"epoch {epoch + 1} of {self.num_epochs}",
+            total=self.num_steps * self.batch_size,
+            initial=self._first_step * self.batch_size,
+            unit=" images",
+            disable=None,  # unless standard error is a terminal
+            leave=False,
+        )
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         now = time.perf_counter()
         self._seconds_per_step = (now - self._start) / (batch + 1)
         self._training_end = now
-        if now - self._last_line >= SECONDS_BETWEEN_LINES:
+        self._bar.set_postfix(loss=f"{logs['loss']:.4f}", refresh=False)
+        self._bar.update(self.batch_size)
+        if self._bar.disable and now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
             step = self._first_step + batch + 1
-            self._log(f", step {step} of {self.num_steps}: loss {logs['loss']:.4f}", self.num_steps - step)
+            self._log(f", step {step} of {self.num_steps}: training loss {logs['loss']:.4f}", self.num_steps - step)
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self._bar.close()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._evaluation_seconds = time.perf_counter() - self._training_end
         self._first_step = 0
-        top1, top5 = 100 * logs["val_top1"], 100 * logs["val_top5"]
-        self._log(f": loss {logs['loss']:.4f}, top-1 {top1:.2f} %, top-5 {top5:.2f} %", 0)
+        self._bar.close()
+        top5 = f", top-5 {100 * logs['val_top5']:.2f} %" if self.num_classes > MAX_K else ""
+        self._log(
+            f": training loss {logs['loss']:.4f}, top-1 {100 * logs['top1']:.2f} %; validation loss "
+            f"{logs['val_loss']:.4f}, top-1 {100 * logs['val_top1']:.2f} %{top5}",
+            0,
+        )
 
     def _log(self, details: str, steps_left: int) -> None:
         epochs_left = self.num_epochs - self._epoch - 1
@@ -95,18 +123,32 @@ def event_writer(folder: Path) -> Callable[[EpochMetrics], None]:
     """
     import tensorflow as tf
 
-    writer = tf.summary.create_file_writer(str(folder))
+    with _os_errors_of_tensorflow(folder):
+        writer = tf.summary.create_file_writer(str(folder))
     plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
     scalars = tf.compat.v1.SummaryMetadata(plugin_data=plugin, data_class=DATA_CLASS_SCALAR)
 
     def write(row: EpochMetrics) -> None:
-        with writer.as_default():
+        with _os_errors_of_tensorflow(folder), writer.as_default():
             for name, value in row.items():
                 if name != "epoch":
                     tf.summary.write(name, tf.constant(value, tf.float32), row["epoch"], metadata=scalars)
-        writer.flush()
+            writer.flush()
 
     return write
+
+
+@contextlib.contextmanager
+def _os_errors_of_tensorflow(path: Path) -> Iterator[None]:
+    """Replaces TensorFlow's error about a file by the OSError that Python raises for the same problem."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        # "{{function_node ...}} path; No space left on device [Op:...] name: "
+        reason = re.sub(r"^{{.*?}} | \[Op:.*", "", error.message.splitlines()[0]).rpartition("; ")[2]
+        raise OSError(errno.EIO, reason, str(path)) from error
 
 
 def check_wandb() -> None:
@@ -142,12 +184,13 @@ def wandb_writer(folder: RunFolder, settings: dict[str, object]) -> Callable[[Ep
     return lambda row: run.log(row, step=row["epoch"])
 
 
-def draw_curves(rows: Sequence[EpochMetrics], title: str, path: Path) -> None:
+def draw_curves(rows: Sequence[EpochMetrics], title: str, path: Path, num_classes: int) -> None:
     """Plots loss and accuracy over the epochs.
 
     Args:
         rows: The rows of summary.csv, one per epoch.
         title: Title of the plot.
+        num_classes: Number of classes; the top-5 accuracy is plotted for more than five.
         path: The PNG file to write.
     """
     from matplotlib.figure import Figure
@@ -162,7 +205,8 @@ def draw_curves(rows: Sequence[EpochMetrics], title: str, path: Path) -> None:
     loss_axes.set(xlabel="epoch", ylabel="cross-entropy")
     best = max(rows, key=lambda row: row["eval_top1"])
     accuracy_axes.plot(epochs, [row["eval_top1"] for row in rows], marker=".", label="top-1")
-    accuracy_axes.plot(epochs, [row["eval_top5"] for row in rows], marker=".", label="top-5")
+    if num_classes > MAX_K:
+        accuracy_axes.plot(epochs, [row["eval_top5"] for row in rows], marker=".", label="top-5")
     accuracy_axes.axhline(
         best["eval_top1"],
         color="gray",

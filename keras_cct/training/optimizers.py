@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, check_instance
 from keras_cct.models import names
 from keras_cct.recipe.recipe import Recipe
 from keras_cct.training.torch_optimizers import TorchAdamW, TorchSGD
@@ -99,6 +99,8 @@ def create_optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Opt
     Raises:
         InputError: The optimizer is unknown, or does not support a key.
     """
+    check_instance("recipe", recipe, Recipe, "a Recipe")
+    check_instance("model", model, keras.Model, "a Keras model")
     return OptimizerPlan.from_recipe(recipe).create(model)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import logging
+import os
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
@@ -11,19 +12,25 @@ from typing import Any
 import keras
 
 from keras_cct.data.augment.plan import AugmentationPlan
-from keras_cct.data.images import ImageSet
+from keras_cct.data.fingerprint import DataFingerprint
+from keras_cct.data.images import EncodedImages, ImageSet, LabeledImages, RecordImages
 from keras_cct.data.pipeline import evaluation_batches, training_batches
-from keras_cct.data.sources.open import open_data
+from keras_cct.data.sources.open import divides_one_folder, open_data, recipe_source
+from keras_cct.data.sources.scan import LabeledFile
+from keras_cct.data.sources.split import write_split
 from keras_cct.data.unreadable import raising_input_errors
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, check_instance, check_path
 from keras_cct.export.saved_model import export_saved_model
+from keras_cct.inference.artifacts import saved_split
 from keras_cct.recipe.loading import load_recipe
 from keras_cct.recipe.recipe import Recipe
 from keras_cct.training.callbacks import AverageEvaluation, EpochMetrics, FiniteLossCheck, Summary
 from keras_cct.training.checkpoints import Checkpoints, best_epochs
 from keras_cct.training.devices import Distribution, choose_precision, local_distribution
+from keras_cct.training.early_stopping import EarlyStopping, is_exhausted
 from keras_cct.training.environment import describe_environment, write_environment
 from keras_cct.training.folder import RunFolder
+from keras_cct.training.lock import locked
 from keras_cct.training.loggers import Progress, check_wandb, draw_curves, event_writer, wandb_writer
 from keras_cct.training.setup import (
     create_recipe_model,
@@ -33,26 +40,33 @@ from keras_cct.training.setup import (
     plan_training,
     with_absolute_paths,
 )
-from keras_cct.training.state import DataFingerprint, RunState, StateRestorer, StateSaver
+from keras_cct.training.state import RunState, StateRestorer, StateSaver
+from keras_cct.training.termination import TerminationRequest, deferring_termination
 from keras_cct.weights.formats import read_keras_file
 
 log = logging.getLogger(__name__)
 
-CHANGEABLE_KEYS = ("epochs", "cooldown_epochs", "data_dir", "workers", "checkpoint_hist", "recovery_interval")
+CHANGEABLE_KEYS = (
+    *("epochs", "cooldown_epochs", "early_stopping"),
+    *("data_dir", "workers", "checkpoint_hist", "recovery_interval"),
+)
 """Recipe keys whose values may change when a run is resumed."""
 
 
-def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> RunFolder:
+def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False, *, trust: bool = False) -> RunFolder:
     """Trains a model on all devices of this machine, evaluates it every epoch, and exports the best one.
+
+    On SIGTERM, it saves the state after the current step and ends the process with exit code 143.
 
     Args:
         recipe: The recipe.
         output: Folder for the run, new or empty.
         log_wandb: Whether to send the metrics to Weights & Biases.
+        trust: Whether a `.keras` file of initial weights may contain layers of other packages, and so run any code.
 
     Returns:
-        The run folder: recipe.yml, environment.json, summary.csv, best.keras, last.keras, checkpoints, state.npz,
-        tensorboard, curves.png and saved_model.
+        The run folder: recipe.yml, data.npz, environment.json, summary.csv, best.keras, last.keras, checkpoints,
+        state.npz, tensorboard, curves.png and saved_model.
 
     Raises:
         InputError: The recipe or the folder cannot be used; nothing is written in this case. Or the loss became NaN or
@@ -60,16 +74,26 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False) -> Ru
     """
     if log_wandb:
         check_wandb()
+    check_instance("recipe", recipe, Recipe, "a Recipe")
+    check_path("output", output)
     RunFolder.check_is_free(Path(output))
     recipe = with_absolute_paths(recipe)
-    run = _Run.prepare(recipe)
+    run = _Run.prepare(recipe, trust=trust)
     folder = RunFolder.create(Path(output))
-    folder.write_recipe(recipe.to_yaml())
-    write_environment(folder.environment, describe_environment(run.distribution.description))
-    return _finish(recipe, run.fit(folder, log_wandb), folder)
+    with locked(folder.path):
+        run.write_inputs(folder)
+        write_environment(folder.environment, describe_environment(run.distribution.description))
+        return _finish(recipe, run.fit(folder, log_wandb), folder)
 
 
-def resume(path: str | PathLike, log_wandb: bool = False, **overrides: Any) -> RunFolder:
+def resume(
+    path: str | PathLike,
+    log_wandb: bool = False,
+    allow_changed_data: bool = False,
+    *,
+    trust: bool = False,
+    **overrides: Any,
+) -> RunFolder:
     """Resumes an interrupted run from its last saved state, or from its start if there is none.
 
     On CPU the result is bit-identical to that of an uninterrupted run; with PyTorch, it is equal up to rounding.
@@ -77,30 +101,39 @@ def resume(path: str | PathLike, log_wandb: bool = False, **overrides: Any) -> R
     Args:
         path: The run folder.
         log_wandb: Whether to send the metrics to Weights & Biases.
-        **overrides: Recipe keys to change: epochs, cooldown_epochs, data_dir, workers, checkpoint_hist,
-            recovery_interval.
+        allow_changed_data: Whether to resume although the images, their labels or their files have changed. The
+            interrupted epoch then starts again, with the saved weights.
+        trust: Whether a `.keras` file of initial weights may contain layers of other packages, and so run any code.
+        **overrides: Recipe keys to change: epochs, cooldown_epochs, early_stopping, data_dir, workers,
+            checkpoint_hist, recovery_interval.
 
     Returns:
         The run folder.
 
     Raises:
-        InputError: The folder is not a run folder, the run has finished, its state belongs to another model or to
-            other data, or a key cannot be changed.
+        InputError: The folder is not a run folder or in use by another process, the run has finished, its state belongs
+            to another model, its data has changed, or a key cannot be changed.
     """
     if log_wandb:
         check_wandb()
+    check_path("path", path)
     folder = RunFolder.open(Path(path))
-    recipe = _changed_recipe(folder, overrides)
+    with locked(folder.path):
+        return _resume(folder, _changed_recipe(folder, overrides), log_wandb, allow_changed_data, trust)
+
+
+def _resume(folder: RunFolder, recipe: Recipe, log_wandb: bool, allow_changed_data: bool, trust: bool) -> RunFolder:
     state = RunState.read(folder.state) if folder.state.exists() else None
-    if state is not None and state.epoch >= recipe.total_epochs:
+    if state is not None and (state.epoch >= recipe.total_epochs or is_exhausted(state.rows, recipe)):
         if folder.saved_model.exists():
-            raise InputError(f"the run in {str(path)!r} has finished its {state.epoch} epochs. Increase epochs.")
+            raise InputError(f"the run in {str(folder.path)!r} has finished its {state.epoch} epochs. Increase epochs.")
         folder.remove_partial_files()
         return _finish(recipe, state.rows, folder)
     folder.remove_partial_files()
-    run = _Run.prepare(recipe, state)
+    split_file = saved_split(folder.path)
+    run = _Run.prepare(recipe, state, split_file, trust=trust).with_known_data(folder, allow_changed_data)
     folder.remove_results()
-    folder.write_recipe(recipe.to_yaml())
+    run.write_inputs(folder)
     return _finish(recipe, run.fit(folder, log_wandb), folder)
 
 
@@ -122,9 +155,17 @@ def _changed_recipe(folder: RunFolder, overrides: dict[str, Any]) -> Recipe:
 def _finish(recipe: Recipe, rows: list[EpochMetrics], folder: RunFolder) -> RunFolder:
     best = next(row for row in rows if row["epoch"] == best_epochs(rows, recipe.eval_metric)[0])
     folder.remove_results()
-    draw_curves(rows, f"{recipe.model} on {recipe.dataset}", folder.curves)
-    export_saved_model(read_keras_file(folder.best_model), folder.saved_model)
-    log.info("best epoch %d: top-1 %.2f %%; SavedModel in %s", best["epoch"], best["eval_top1"], folder.saved_model)
+    model = read_keras_file(folder.best_model)
+    draw_curves(rows, f"{recipe.model} on {recipe.dataset}", folder.curves, model.output_shape[-1])
+    export_saved_model(model, folder.saved_model)
+    log.info(
+        "best epoch %d of %d: validation top-1 %.2f %%; models, metrics and curves are in %s; next: `keras_cct predict "
+        "%s IMAGE ...`, `keras_cct evaluate %s DATA`, `keras_cct export %s model.onnx --format onnx`",
+        best["epoch"],
+        len(rows),
+        best["eval_top1"],
+        *[folder.path] * 4,
+    )
     return folder
 
 
@@ -140,6 +181,7 @@ class _Run:
         distribution: The devices.
         model: The compiled model.
         plain_model: An uncompiled float32 model of the same architecture, through which weights are saved.
+        fingerprint: Fingerprint of the images.
         state: The state to resume from, if there is one.
     """
 
@@ -150,19 +192,28 @@ class _Run:
     distribution: Distribution
     model: keras.Model
     plain_model: keras.Model
+    fingerprint: DataFingerprint
     state: RunState | None
 
     @classmethod
-    def prepare(cls, recipe: Recipe, state: RunState | None = None) -> "_Run":
+    def prepare(
+        cls, recipe: Recipe, state: RunState | None = None, split_file: Path | None = None, *, trust: bool = False
+    ) -> "_Run":
         """Returns a run, after checking everything that can be checked before training.
+
+        Args:
+            recipe: The recipe.
+            state: The state to resume from, if there is one.
+            split_file: The split that the run has saved, if it has.
+            trust: Whether a `.keras` file of initial weights may contain layers of other packages.
 
         Raises:
             InputError: The recipe or the images cannot be used, or the state does not belong to them.
         """
         distribution = local_distribution()
         batch_size = recipe.batch_size * distribution.num_devices
-        plan = plan_training(recipe, batch_size, loads_weights=state is None)
-        train_data, eval_data = open_data(recipe)
+        plan = plan_training(recipe, batch_size, loads_weights=state is None, trust=trust)
+        train_data, eval_data = open_data(recipe, split_file)
         batch_size = limit_batch_size(
             batch_size, len(train_data), distribution.num_devices, plan.augmentation.mixing.is_active
         )
@@ -174,22 +225,48 @@ class _Run:
         keras.utils.set_random_seed(recipe.seed)
         with distribution.scope(), _dtype_policy(precision.policy):
             model = create_training_model(plan, train_data)
-        run = cls(recipe, train_data, eval_data, augmentation, distribution, model, plain_model, state)
-        if state is not None:
-            state.check(model, run.data_fingerprint)
-        return run
+        fingerprint = DataFingerprint.of(train_data, eval_data)
+        return cls(recipe, train_data, eval_data, augmentation, distribution, model, plain_model, fingerprint, state)
+
+    def with_known_data(self, folder: RunFolder, allow_changed_data: bool) -> "_Run":
+        """Returns a run that can continue from its state, after comparing its data and its model with those of before.
+
+        Raises:
+            InputError: The model, the number of images per step or, unless it is allowed, the data has changed.
+        """
+        if folder.data.exists():
+            changes = DataFingerprint.read(folder.data).changes(self.fingerprint)
+        else:
+            changes = "" if self.state is None else f"the run has no {folder.data.name} to compare it with"
+        if changes and not allow_changed_data:
+            raise InputError(
+                f"the data of the run has changed: {changes}. Restore it, or resume with --allow-changed-data "
+                f"(allow_changed_data=True in Python)."
+            )
+        if self.state is not None:
+            self.state.check(self.model, self.batch_size)
+        if self.state is None or not changes:
+            return self
+        log.warning("resuming with changed data: %s", changes)
+        return dataclasses.replace(self, state=dataclasses.replace(self.state, step=0))
+
+    def write_inputs(self, folder: RunFolder) -> None:
+        """Writes the fingerprint of the data, its split and the recipe, whose file marks the folder as a run."""
+        self.fingerprint.write(folder.data)
+        self._write_split(folder)
+        folder.write_recipe(self.recipe.to_yaml())
+
+    def _write_split(self, folder: RunFolder) -> None:
+        """Writes which images are in which split if both are parts of one folder."""
+        train, evaluation = self.train_data, self.eval_data
+        if isinstance(train, RecordImages) or isinstance(evaluation, RecordImages):
+            return
+        if divides_one_folder(recipe_source(self.recipe)):
+            write_split(folder.split, Path(self.recipe.data_dir), _labeled_files(train), _labeled_files(evaluation))
 
     @property
     def batch_size(self) -> int:
         return self.augmentation.batch_size
-
-    @property
-    def data_fingerprint(self) -> DataFingerprint:
-        return {
-            "classes": list(self.train_data.class_names),
-            "number of images": len(self.train_data),
-            "images per step": self.batch_size,
-        }
 
     @property
     def start(self) -> tuple[int, int]:
@@ -212,15 +289,16 @@ class _Run:
     def fit(self, folder: RunFolder, log_wandb: bool) -> list[EpochMetrics]:
         """Trains and returns the rows of summary.csv."""
         self._log_start(folder)
-        summary = self._summary(folder, log_wandb)
-        callbacks = self._callbacks(folder, summary)
+        with _explained_os_errors(folder):
+            summary = self._summary(folder, log_wandb)
         epoch, step = self.start
         reading = raising_input_errors(self.train_data, self.eval_data)
-        with self.distribution.scope(), _explained_write_errors(folder), reading:
+        with self.distribution.scope(), _explained_os_errors(folder), reading, deferring_termination() as termination:
+            callbacks = self._callbacks(folder, summary, termination)
             if step > 0:
                 self._fit_epochs(epoch, epoch + 1, step, callbacks)
                 epoch += 1
-            if epoch < self.recipe.total_epochs:
+            if epoch < self.recipe.total_epochs and not is_exhausted(summary.rows, self.recipe):
                 self._fit_epochs(epoch, self.recipe.total_epochs, 0, callbacks)
         return summary.rows
 
@@ -243,7 +321,9 @@ class _Run:
             listeners.append(wandb_writer(folder, dataclasses.asdict(self.recipe)))
         return Summary(folder, self.batch_size, [] if self.state is None else self.state.rows, listeners)
 
-    def _callbacks(self, folder: RunFolder, summary: Summary) -> list[keras.callbacks.Callback]:
+    def _callbacks(
+        self, folder: RunFolder, summary: Summary, termination: TerminationRequest
+    ) -> list[keras.callbacks.Callback]:
         """Returns the callbacks, in the order in which they run."""
         recipe, num_steps = self.recipe, self.steps_per_epoch
         learning_rates, (_, first_step) = recipe.learning_rates(), self.start
@@ -256,8 +336,9 @@ class _Run:
             *([AverageEvaluation(self.evaluation_batches())] if recipe.model_ema else []),
             summary,
             Checkpoints(folder, summary, self.plain_model, recipe.eval_metric, recipe.checkpoint_hist),
-            Progress(recipe.total_epochs, num_steps, self.batch_size, first_step),
-            StateSaver(folder.state, summary, saved_steps, self.data_fingerprint, first_step),
+            EarlyStopping(summary, recipe),
+            Progress(recipe.total_epochs, num_steps, self.batch_size, first_step, len(self.train_data.class_names)),
+            StateSaver(folder.state, summary, saved_steps, num_steps, first_step, termination),
         ]
 
     def _log_start(self, folder: RunFolder) -> None:
@@ -286,6 +367,11 @@ class _Run:
             log.info("resuming after %d epochs and %d steps", *self.start)
 
 
+def _labeled_files(data: LabeledImages | EncodedImages) -> list[LabeledFile]:
+    """Returns path and class of every image."""
+    return [(name, data.class_names[label]) for name, label in zip(data.names, data.labels, strict=True)]
+
+
 def _listed(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
@@ -301,11 +387,19 @@ def _dtype_policy(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _explained_write_errors(folder: RunFolder) -> Iterator[None]:
+def _explained_os_errors(folder: RunFolder) -> Iterator[None]:
+    """Replaces errors of the file system by an InputError that says which file cannot be written or read."""
     try:
         yield
     except OSError as error:
+        path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else None
+        if path is None:
+            problem = "training stopped"
+        elif Path(path).absolute().is_relative_to(folder.path.absolute()):
+            problem = f"cannot write {path!r}"
+        else:
+            problem = f"cannot read {path!r}"
         raise InputError(
-            f"cannot write {str(error.filename or folder.path)!r}: {error.strerror or error}. Fix this, e.g. free disk "
-            f"space, then continue with --resume {folder.path}; all files saved before are intact."
+            f"{problem}: {error.strerror or error}. Fix this, then continue with --resume {folder.path}; all files "
+            f"saved before are intact."
         ) from error

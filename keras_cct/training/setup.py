@@ -31,15 +31,17 @@ class TrainingPlan:
         weights: File of the initial weights; None for random ones.
         optimizer: The optimizer.
         augmentation: The augmentation, for images of any size.
+        trust: Whether a `.keras` file of weights may contain layers of other packages, and so run any code.
     """
 
     recipe: Recipe
     weights: Path | None
     optimizer: OptimizerPlan
     augmentation: Augmentation
+    trust: bool = False
 
 
-def plan_training(recipe: Recipe, batch_size: int, loads_weights: bool = True) -> TrainingPlan:
+def plan_training(recipe: Recipe, batch_size: int, loads_weights: bool = True, *, trust: bool = False) -> TrainingPlan:
     """Resolves the weights, optimizer and augmentation of a recipe. Published weights and URLs are downloaded.
 
     Runs before the images are read, which may take long, so that an invalid recipe fails early.
@@ -48,6 +50,7 @@ def plan_training(recipe: Recipe, batch_size: int, loads_weights: bool = True) -
         recipe: The recipe.
         batch_size: Images per step, over all devices.
         loads_weights: Whether to resolve the recipe's initial weights; False for a run that resumes from a saved state.
+        trust: Whether a `.keras` file of weights may contain layers of other packages, and so run any code.
 
     Raises:
         InputError: The recipe is invalid, whatever the images are, or its weights cannot be loaded.
@@ -58,7 +61,7 @@ def plan_training(recipe: Recipe, batch_size: int, loads_weights: bool = True) -
     augmentation.check_batch_size(batch_size)
     weights = initial_weights(recipe) if loads_weights else None
     file = None if weights is None else resolve_weights(recipe.model, weights).fetch()
-    return TrainingPlan(recipe, file, optimizer, augmentation)
+    return TrainingPlan(recipe, file, optimizer, augmentation, trust)
 
 
 def initial_weights(recipe: Recipe) -> str | None:
@@ -139,7 +142,7 @@ def create_training_model(plan: TrainingPlan, data: ImageSet) -> keras.Model:
     Raises:
         InputError: The variant does not support the images, or the weights or `freeze_until` cannot be used.
     """
-    model = create_recipe_model(plan.recipe, data, plan.weights)
+    model = create_recipe_model(plan.recipe, data, plan.weights, trust=plan.trust)
     freeze_layers(plan.recipe, model)
     model.compile(
         optimizer=plan.optimizer.create(model),
@@ -154,13 +157,16 @@ def create_training_model(plan: TrainingPlan, data: ImageSet) -> keras.Model:
     return model
 
 
-def create_recipe_model(recipe: Recipe, data: ImageSet, weights: Path | None = None) -> keras.Model:
+def create_recipe_model(
+    recipe: Recipe, data: ImageSet, weights: Path | None = None, *, trust: bool = False
+) -> keras.Model:
     """Returns the recipe's model for these images, not compiled.
 
     Args:
         recipe: The recipe.
         data: The images.
         weights: File of the weights; None for random ones.
+        trust: Whether a `.keras` file of weights may contain layers of other packages, and so run any code.
 
     Raises:
         InputError: The variant is unknown or does not support the images, or the weights cannot be used.
@@ -174,5 +180,6 @@ def create_recipe_model(recipe: Recipe, data: ImageSet, weights: Path | None = N
         input_shape=input_shape(recipe, data),
         num_classes=len(data.class_names),
         normalization=(recipe.mean, recipe.std),
+        trust=trust,
         **overrides,
     )

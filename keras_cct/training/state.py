@@ -3,23 +3,23 @@
 import dataclasses
 import json
 import re
-import reprlib
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_cct.errors import InputError
-from keras_cct.files import replacing
+from keras_cct.errors import InputError, is_number
+from keras_cct.files import reading, replacing
+from keras_cct.npz import read_npz
 from keras_cct.training.callbacks import EpochMetrics, Summary
+from keras_cct.training.termination import Terminated, TerminationRequest
 
-DataFingerprint = dict[str, object]
-"""What must not change between the start of a run and its resumption: classes, number of images, images per step."""
-
-STATE_VERSION = 2
+STATE_VERSION = 3
 """Version of the file format. Version 1 (keras_cct 0.1.0) had no version number and counted epochs from 0."""
+
+_EXPECTED = "a saved training state"
+_ADVICE = "Resume another run, or start a new one."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class RunState:
         rows: The rows of summary.csv.
         arrays: Weights, seed generators, optimizer variables, and the sums behind the running loss.
         names: Paths of the variables in `arrays`, in the same order.
-        data: Fingerprint of the data of the run.
+        images_per_step: Images per step over all devices; epochs are counted in steps, so it must not change.
         generator: State of PyTorch's global random generator, which Keras's dropout uses there; empty elsewhere.
     """
 
@@ -41,17 +41,18 @@ class RunState:
     rows: list[EpochMetrics]
     arrays: list[np.ndarray]
     names: list[str]
-    data: DataFingerprint
+    images_per_step: int
     generator: np.ndarray
 
     @classmethod
     def of(
-        cls, model: keras.Model, epoch: int, step: int, rows: list[EpochMetrics], data: DataFingerprint
+        cls, model: keras.Model, epoch: int, step: int, rows: list[EpochMetrics], images_per_step: int
     ) -> "RunState":
         """Returns the state of a compiled model and its optimizer."""
         variables = _named_variables(model)
         arrays = [np.asarray(keras.ops.convert_to_numpy(variable)) for _, variable in variables]
-        return cls(epoch, step, rows, arrays, [name for name, _ in variables], data, _torch_generator_state())
+        names = [name for name, _ in variables]
+        return cls(epoch, step, rows, arrays, names, images_per_step, _torch_generator_state())
 
     def write(self, path: Path) -> None:
         """Writes the state to a file, atomically."""
@@ -61,7 +62,7 @@ class RunState:
             "step": self.step,
             "rows": self.rows,
             "names": self.names,
-            "data": self.data,
+            "images_per_step": self.images_per_step,
         }
         arrays: dict[str, Any] = {f"array_{index}": array for index, array in enumerate(self.arrays)}
         with replacing(path) as temporary, temporary.open("wb") as file:
@@ -74,33 +75,42 @@ class RunState:
         Raises:
             InputError: The file is corrupt, or was written by an incompatible version of keras_cct.
         """
-        try:
-            with path.open("rb") as content, np.load(content) as file:
-                facts = json.loads(str(file["facts"]))
-                arrays = [file[f"array_{index}"] for index in range(len(facts["names"]))]
-                generator = file["generator"]
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(
-                f"{str(path)!r} is not a saved training state. Resume another run, or start a new one."
-            ) from error
-        version = facts.pop("version", 1)
-        if version != STATE_VERSION:
-            raise InputError(
-                f"{str(path)!r} has format {version}, from another version of keras_cct; this version resumes format "
-                f"{STATE_VERSION}. Resume with that version, or start a new run with --initial-checkpoint last.keras."
-            )
-        return cls(arrays=arrays, generator=generator, **facts)
+        stored = read_npz(path, _ADVICE, _EXPECTED)
+        with reading(path, _EXPECTED, _ADVICE):
+            facts = json.loads(str(stored["facts"]))
+            version = facts.pop("version", 1)
+            if version != STATE_VERSION:
+                raise InputError(
+                    f"the state has format {version!r}, from another version of keras_cct; this version resumes format "
+                    f"{STATE_VERSION}. Resume with that version, or start a new run with --initial-checkpoint "
+                    f"last.keras."
+                )
+            arrays = [stored[f"array_{index}"] for index in range(len(facts["names"]))]
+            state = cls(arrays=arrays, generator=stored["generator"], **facts)
+            if not state.has_types():
+                raise ValueError("a value has another type")
+            return state
 
-    def check(self, model: keras.Model, data: DataFingerprint) -> None:
-        """Checks that a run on this data with this model can continue from the state.
+    def has_types(self) -> bool:
+        """Returns whether the values that come from JSON have the types of the fields."""
+        counts = (self.epoch, self.step, self.images_per_step)
+        return (
+            all(isinstance(count, int) and count >= 0 for count in counts)
+            and all(isinstance(name, str) for name in self.names)
+            and all(isinstance(row, dict) and all(map(is_number, row.values())) for row in self.rows)
+        )
+
+    def check(self, model: keras.Model, images_per_step: int) -> None:
+        """Checks that a run with this model and batch size can continue from the state.
 
         Raises:
-            InputError: The data or the model differ. The message contains both values.
+            InputError: The batch size or the model differs. The message contains both values.
         """
-        for name, before in self.data.items():
-            if data[name] != before:
-                old, new = reprlib.repr(before), reprlib.repr(data[name])
-                raise InputError(f"the run started with {name} {old}; now it is {new}. Resume with the same data.")
+        if images_per_step != self.images_per_step:
+            raise InputError(
+                f"the run started with {self.images_per_step} images per step; now there are {images_per_step}. "
+                f"Resume with as many devices, and with at least as many training images as a step needs."
+            )
         expected = [(name, tuple(variable.shape)) for name, variable in _named_variables(model)]
         saved = [(name, array.shape) for name, array in zip(self.names, self.arrays, strict=True)]
         if expected == saved:
@@ -150,7 +160,7 @@ class StateRestorer(keras.callbacks.Callback):
 
 
 class StateSaver(keras.callbacks.Callback):
-    """Saves the state after every epoch, and after some steps within an epoch.
+    """Saves the state after every epoch, after some steps within an epoch, and on SIGTERM.
 
     It must be the last callback, so that the other callbacks have written their files before the state marks the epoch
     as complete.
@@ -158,17 +168,28 @@ class StateSaver(keras.callbacks.Callback):
     Args:
         path: The file to write.
         summary: The callback with the rows of summary.csv.
-        steps: The steps of an epoch after which to save.
-        data: Fingerprint of the data of the run.
+        steps: The steps of an epoch after which to save, all before its last step.
+        num_steps: Steps per epoch.
         first_step: Steps of the first epoch that were completed before the run was resumed; 0 in a new run.
+        termination: The request to save and raise `Terminated` after the current step; after the last step of an epoch,
+            only after its evaluation.
     """
 
-    def __init__(self, path: Path, summary: Summary, steps: range, data: DataFingerprint, first_step: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        summary: Summary,
+        steps: range,
+        num_steps: int,
+        first_step: int,
+        termination: TerminationRequest,
+    ) -> None:
         super().__init__()
         self.path = path
         self.summary = summary
         self.steps = steps
-        self.data = data
+        self.num_steps = num_steps
+        self.termination = termination
         self._first_step = first_step
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -176,18 +197,23 @@ class StateSaver(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         step = self._first_step + batch + 1
-        if step in self.steps:
+        ends_here = self.termination.is_received and step < self.num_steps
+        if step in self.steps or ends_here:
             self._save(self._epoch, step)
+        if ends_here:
+            raise Terminated
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._first_step = 0
         self._save(epoch + 1, 0)
+        if self.termination.is_received:
+            raise Terminated
 
     def _save(self, epoch: int, step: int) -> None:
         model: Any = self.model
         if keras.backend.backend() == "jax":
             model.jax_state_sync()
-        RunState.of(model, epoch, step, self.summary.rows, self.data).write(self.path)
+        RunState.of(model, epoch, step, self.summary.rows, self.summary.batch_size).write(self.path)
 
 
 def _named_variables(model: keras.Model) -> list[tuple[str, keras.Variable]]:

@@ -29,6 +29,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"), "models", "keras_cct")
 
 
+def cached_path(url: str) -> Path:
+    """Returns where the download cache keeps a file, whether or not it is there."""
+    return cache_folder() / _cache_path(url)
+
+
 def download(url: str, folder: Path, sha256: str | None = None) -> Path:
     """Returns the cached copy of a file, downloading it if necessary.
 

@@ -119,7 +119,8 @@ def save_weights_file(model: keras.Model, path: str | PathLike) -> None:
             reference implementation, `.safetensors`, `.pth`, `.pt` or `.pth.tar`. The last three require PyTorch.
 
     Raises:
-        InputError: The file exists, its folder does not exist, or the model was not made by this package.
+        InputError: The file exists, its folder does not exist, or the model was not made by this package or is
+            quantized.
         OSError: The file cannot be written, because the disk is full for example.
         RuntimeError: The written weights differ from the model's; the file is deleted.
     """

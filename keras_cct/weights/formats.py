@@ -53,7 +53,7 @@ def _to_floats(key: str, tensor: dict[str, Any]) -> np.ndarray:
     if dtype == "BF16":  # the upper half of a float32
         return (np.frombuffer(data, "<u2").astype("uint32") << 16).view("float32")
     if dtype not in _FLOAT_DTYPES:
-        raise InputError(f"{key} has dtype {dtype}. Expected floating-point weights; nothing was loaded.")
+        raise InputError(f"{key} has dtype {dtype}. Nothing was loaded; use a file of floating-point weights.")
     return np.frombuffer(data, _FLOAT_DTYPES[dtype])
 
 
@@ -111,7 +111,9 @@ def to_array(value: Any) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise InputError(f"the weights contain a value that is not an array: {error}. Nothing was loaded.") from error
+        raise InputError(
+            f"the weights contain a value that is not an array: {error}. Nothing was loaded; pass arrays only."
+        ) from error
     return array.astype("float32") if array.dtype == "float16" else array
 
 

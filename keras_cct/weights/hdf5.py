@@ -61,11 +61,11 @@ def stored_arrays(file: h5py.File, file_bytes: int = _DEFAULT_FILE_BYTES) -> dic
 def _checked_size(path: str, dataset: h5py.Dataset) -> int:
     """Returns the number of bytes of a dataset that is stored plainly inside the file."""
     if dataset.is_virtual or dataset.external or dataset.chunks is not None or dataset.shape is None:
-        raise InputError(f"its array {path!r} is stored elsewhere or in chunks, which Keras does not do.")
+        raise InputError(f"its array {path!r} is stored elsewhere or in chunks. Save it with Keras.")
     if dataset.dtype.kind not in "fiub" and dataset.dtype != _BFLOAT16:
-        raise InputError(f"its array {path!r} has the dtype {dataset.dtype}. Expected numbers.")
+        raise InputError(f"its array {path!r} has the dtype {dataset.dtype}, not numbers. Use another file.")
     if dataset.id.get_storage_size() != dataset.nbytes:
-        raise InputError(f"its array {path!r} claims {dataset.nbytes:,} bytes, which the file does not contain.")
+        raise InputError(f"its array {path!r} claims {dataset.nbytes:,} bytes, which the file lacks. Use another.")
     return dataset.nbytes
 
 
@@ -115,7 +115,7 @@ def assign_stored_arrays(variables: Mapping[str, keras.Variable], arrays: Mappin
         dtype = arrays[path].dtype
         is_float = dtype.kind == "f" or dtype == _BFLOAT16
         if is_float != keras.backend.is_float_dtype(variable.dtype):
-            raise InputError(f"its array {path!r} has the dtype {dtype}, expected {variable.dtype}.")
+            raise InputError(f"its array {path!r} has the dtype {dtype}, expected {variable.dtype}. Use another.")
     for path, variable in variables.items():
         variable.assign(read_array(arrays[path]))
 

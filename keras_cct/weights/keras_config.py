@@ -82,10 +82,12 @@ def parse_model_config(content: bytes) -> ModelSpec:
     config = check_mapping(model.get("config"), "the config of the model")
     entries = config.get("layers")
     if not isinstance(entries, list) or not 2 <= len(entries) <= MAX_LAYERS:
-        raise InputError(f"the model must have a list of 2 to {MAX_LAYERS} layers.")
+        raise InputError(f"the model must have a list of 2 to {MAX_LAYERS} layers. Use another file.")
     inputs = _parse_input(check_mapping(entries[0], "the first layer"))
     if config.get("input_layers") != [inputs["name"], 0, 0]:
-        raise InputError(f"the model must have one input, the first layer, got {shorten(config.get('input_layers'))}.")
+        raise InputError(
+            f"the model must have one input, the first layer, got {shorten(config.get('input_layers'))}. Use another."
+        )
     known, parsed = {inputs["name"]}, []
     for entry in entries[1:]:
         spec = _parse_layer(check_mapping(entry, "a layer"))

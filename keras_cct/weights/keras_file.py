@@ -10,11 +10,12 @@ import h5py
 import keras
 
 from keras_cct.archives import open_archive, read_member
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, check_setting
 from keras_cct.files import check_is_file, reading
 from keras_cct.weights.hdf5 import WEIGHTS_MEMBER, assign_stored_arrays, num_values, saved_variables, stored_arrays
 from keras_cct.weights.keras_config import ModelSpec, parse_model_config
 from keras_cct.weights.mapping import check_shapes
+from keras_cct.weights.trusted_file import load_trusted_file
 
 MODEL_ENDING = ".keras"
 CONFIG_MEMBER, METADATA_MEMBER = "config.json", "metadata.json"
@@ -35,20 +36,21 @@ def read_keras_file(path: str | PathLike, *, trust: bool = False) -> keras.Model
 
     Args:
         path: The file.
-        trust: Whether to load the file with `keras.models.load_model` instead, for a model with other layers. Such a
-            file is a program: it can run any code, so use this for files of people that you trust only.
+        trust: Whether to load the file with `keras.models.load_model(safe_mode=False)` instead, for a model with other
+            layers, whose modules are imported. Such a file is a program, with Keras's `safe_mode` as well: it can run
+            any code, so use this only for files of people you trust.
 
     Raises:
         InputError: The file is missing or corrupted, or contains other layers and `trust` is False.
     """
+    check_setting("trust", trust, isinstance(trust, bool), "True or False")
     if not str(path).endswith(MODEL_ENDING):
         problem = "is a folder" if Path(path).is_dir() else "is not a .keras file"
         raise InputError(f"{str(path)!r} {problem}. {_ADVICE}")
     file = check_is_file(path, "Expected a .keras file.")
     with reading(path, _EXPECTED, _ADVICE):
         if trust:
-            # Typed for files of other formats.
-            return keras.models.load_model(file, compile=False, safe_mode=False)  # pyright: ignore[reportReturnType]
+            return load_trusted_file(file)
         with file.open("rb") as content, open_archive(content, MAX_MEMBERS) as archive:
             unexpected = set(archive.namelist()) - MEMBERS
             if unexpected:

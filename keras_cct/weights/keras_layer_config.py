@@ -10,10 +10,9 @@ from typing import Any
 import keras
 
 from keras_cct import layers
+from keras_cct.data.image_headers import MAX_PIXELS
 from keras_cct.errors import InputError
 
-MAX_PIXELS = 178_956_970
-"""Largest image of a model, the bound that Pillow has for image files."""
 MAX_CONV_LAYERS = 64
 MAX_STRING_LENGTH = 1000
 
@@ -209,7 +208,7 @@ def foreign_object(entry: dict[str, Any]) -> InputError:
         names = f"function {names}.{entry.get('config')}"
     return InputError(
         f"it contains {shorten(names)}, which models of keras_cct do not consist of. If you trust the author of the "
-        f"file, pass trust=True: it can then run any code."
+        f"file, pass trust=True or --trust: it can then run any code."
     )
 
 

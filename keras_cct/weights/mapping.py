@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, check_instance
 from keras_cct.layers.grassmann import GrassmannAttention
 from keras_cct.layers.manifold import ManifoldAttention
 from keras_cct.layers.tokenizers import ConvTokenizer, PatchTokenizer
@@ -46,8 +46,9 @@ def torch_entries(model: keras.Model) -> list[Entry]:
     """Returns the entries of a model in the order of its layers.
 
     Raises:
-        InputError: The model was not made by this package.
+        InputError: The model was not made by this package, or is quantized.
     """
+    check_instance("model", model, keras.Model, "a Keras model")
     if not any(isinstance(layer, ConvTokenizer | PatchTokenizer) for layer in model.layers):
         raise InputError(f"model {model.name!r} has no tokenizer. Pass a model made by keras_cct.")
     entries = []
@@ -56,6 +57,12 @@ def torch_entries(model: keras.Model) -> list[Entry]:
             entries += _layer_entries(layer)
         except AttributeError as error:  # a layer of another class has this name
             raise _no_entry(layer) from error
+    for entry in entries:
+        if not keras.backend.is_float_dtype(entry.variable.dtype):
+            raise InputError(
+                f"model {model.name!r} is quantized: {entry.key} has dtype {entry.variable.dtype}. State dicts have "
+                f"floating-point weights; use the model before `quantize`, or write a .keras file with `model.save`."
+            )
     return entries
 
 
@@ -191,7 +198,7 @@ def assign_state_dict(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> N
     """
     for key, array in arrays.items():
         if not np.issubdtype(array.dtype, np.floating):
-            raise InputError(f"{key} has dtype {array.dtype}. Expected floating-point weights; nothing was loaded.")
+            raise InputError(f"{key} has dtype {array.dtype}. Nothing was loaded; pass floating-point weights.")
     entries = torch_entries(model)
     expected = {entry.key: entry.torch_shape for entry in entries}
     check_shapes(model.name, expected, {key: array.shape for key, array in arrays.items()})
@@ -209,6 +216,6 @@ def export_torch_weights(model: keras.Model) -> dict[str, np.ndarray]:
         Names to arrays in PyTorch's layout. `{key: torch.from_numpy(array)}` loads into the reference implementation.
 
     Raises:
-        InputError: The model was not made by this package.
+        InputError: The model was not made by this package, or is quantized.
     """
     return {entry.key: entry.to_torch() for entry in torch_entries(model)}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from keras_cct.errors import InputError
 from keras_cct.models.variants import variant_config
-from keras_cct.weights.download import cache_folder, download, sha256_of
+from keras_cct.weights.download import cache_folder, cached_path, download, sha256_of
 from keras_cct.weights.files import ENDINGS, check_ending
 from keras_cct.weights.pretrained import CHECKPOINT_FOLDER_VARIABLE, Checkpoint, find_checkpoint, is_tag
 
@@ -37,6 +37,15 @@ class ResolvedWeights:
         if num_classes not in (None, fields.get("num_classes")):
             fields.pop("class_names", None)
         return fields
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the file can be loaded without a download."""
+        if not _is_url(self.location):
+            return True
+        folder = os.environ.get(CHECKPOINT_FOLDER_VARIABLE)
+        path = Path(folder, self.location.rsplit("/", 1)[-1]) if folder else cached_path(self.location)
+        return path.is_file()
 
     def fetch(self) -> Path:
         """Returns the path of the local file, downloaded if necessary, after checking its hash if one is published.

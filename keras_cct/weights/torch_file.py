@@ -16,6 +16,7 @@ from keras_cct.errors import InputError
 from keras_cct.files import check_is_file, reading
 
 _CHECKPOINT_ENDING = ".pth.tar"
+_ADVICE = "Save it again with `torch.save(model.state_dict(), path)`."
 
 MAX_VALUES_PER_BYTE = 4
 """Values that tensors may share: files whose tensors overlap more than this are refused."""
@@ -44,7 +45,7 @@ def read_torch_file(path: str | PathLike) -> object:
     """
     path = check_is_file(path)
     torch = import_torch()
-    with reading(path, "a weights-only PyTorch file"), path.open("rb") as file:
+    with reading(path, "a weights-only PyTorch file", _ADVICE), path.open("rb") as file:
         if zipfile.is_zipfile(file):
             with open_archive(file):
                 pass  # Its sizes are checked before PyTorch decompresses it.
@@ -74,9 +75,11 @@ def check_tensor_sizes(content: object, file_bytes: int) -> None:
         total += size
         is_dense = str(tensor.layout) == "torch.strided" and tensor.device.type == "cpu"
         if not is_dense or size > tensor.untyped_storage().nbytes():
-            raise InputError(f"tensor {reprlib.repr(key)} has {size:,} bytes, which the file does not contain.")
+            raise InputError(
+                f"tensor {reprlib.repr(key)} has {size:,} bytes, which the file does not contain. {_ADVICE}"
+            )
         if total > MAX_VALUES_PER_BYTE * file_bytes:
-            raise InputError(f"the tensors have more than {total:,} bytes, but the file has {file_bytes:,}.")
+            raise InputError(f"the tensors have {total:,} bytes or more, but the file has {file_bytes:,}. {_ADVICE}")
 
 
 def write_torch_file(arrays: Mapping[str, np.ndarray], path: str | PathLike) -> None:

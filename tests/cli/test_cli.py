@@ -88,7 +88,7 @@ def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
 
 
 def test_seeds_are_trained_into_one_folder_and_compared(capsys, tmp_path, monkeypatch):
-    def fake_train(recipe, output, log_wandb):
+    def fake_train(recipe, output, **_settings):
         make_run(output, top1=recipe.seed, seed=recipe.seed)
 
     monkeypatch.setattr(training_run, "train", fake_train)
@@ -113,6 +113,8 @@ def test_seeds_are_trained_into_one_folder_and_compared(capsys, tmp_path, monkey
         (["train", "--output", "{model}"], "model.keras'"),
         (["train", "--reprob", "2", "--output", "{folder}/run"], "reprob must be at least 0 and at most 1, got 2.0"),
         (["train", "--aa", "keras.X", "--aa-args", "a=["], "aa_args must be a list of name=value, got ['a=[']"),
+        (["train", "--allow-changed-data"], "--allow-changed-data has no effect without --resume"),
+        (["train", "nodata", "--output", "{folder}/run"], "unknown dataset 'nodata'"),
         (["train", "--resume", "{folder}", "-c", "sample"], "--config 'sample' conflicts with --resume"),
         (["train", "--output", "a", "--experiment", "b"], "--output 'a' conflicts with --experiment 'b'"),
         (["train", "--aa", "autoaugment", "--output", "{folder}/run"], "autoaugment"),

@@ -89,6 +89,16 @@ def test_unreadable_files_are_reported_skipped_and_in_the_exit_code(openvino_mod
     assert "none.png" in second
 
 
+def test_progress_shows_the_total_of_files_and_folders(openvino_model, images, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("keras_cct.cli.inference._SECONDS_PER_PROGRESS", -1)
+    output = str(tmp_path / "predictions.txt")
+    assert predict(openvino_model, str(images), str(images / "a.png"), "--output", output) == 0
+    last = capsys.readouterr().err.rstrip().split("\r")[-1]
+    assert last.startswith("4/4 images, ")
+    assert last.endswith(", 0 s left")
+
+
 @pytest.mark.parametrize("is_list", [True, False])
 def test_standard_input_is_an_image_or_a_list_of_paths(is_list, openvino_model, images):
     content = f"{images}/a.png\n{images}/b.jpg\n".encode() if is_list else (images / "a.png").read_bytes()

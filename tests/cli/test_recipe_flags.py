@@ -4,11 +4,17 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fixtures.small_run import sample_choice
 
 import keras_cct
-from keras_cct.cli import main
+from keras_cct.cli import main, train
 from keras_cct.recipe.keys import key_rules
 from keras_cct.recipe.loading import UNSUPPORTED_KEYS
+
+
+@pytest.fixture(autouse=True)
+def _without_images(monkeypatch):
+    monkeypatch.setattr(train, "choose", sample_choice)
 
 
 def printed_recipe(capsys, *arguments: str) -> dict:
@@ -67,17 +73,37 @@ def test_boolean_flags_can_be_negated(capsys):
 @pytest.mark.parametrize(
     ("arguments", "key", "value"),
     [
-        (["--mean", "0.3", "DATA"], "mean", [0.3]),
-        (["--std", "0.3", "0.4", "0.5", "DATA"], "std", [0.3, 0.4, 0.5]),
-        (["--aa-args", "a=1", "b=[2]", "DATA"], "aa_args", {"a": 1, "b": [2]}),
-        (["DATA", "--mean", "0.3"], "mean", [0.3]),
-        (["--mean", "0.3", "DATA", "--lr", "0.1"], "mean", [0.3]),
+        (["--mean", "0.3", "./DATA"], "mean", [0.3]),
+        (["--std", "0.3", "0.4", "0.5", "./DATA"], "std", [0.3, 0.4, 0.5]),
+        (["--aa-args", "a=1", "b=[2]", "./DATA"], "aa_args", {"a": 1, "b": [2]}),
+        (["./DATA", "--mean", "0.3"], "mean", [0.3]),
+        (["--mean", "0.3", "./DATA", "--lr", "0.1"], "mean", [0.3]),
     ],
 )
 def test_data_may_follow_a_list(arguments, key, value, capsys):
     recipe = printed_recipe(capsys, *arguments)
     assert recipe[key] == value
     assert recipe["data_dir"] == str(Path("DATA").absolute())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "dataset", "data_dir"),
+    [
+        (["cifar10"], "cifar10", ""),
+        (["tfds/pets"], "tfds/pets", ""),
+        (["-c", "cifar10", "--model", "cct_7_3x1_32", "cifar100"], "cifar100", ""),
+        (["-c", "cifar10", "--model", "cct_7_3x1_32", "photos"], "cifar10", "photos"),
+        (["photos"], "photos", "photos"),
+        (["-d", "cifar10", "elsewhere"], "cifar10", "elsewhere"),
+        (["photos/none"], "none", "photos/none"),
+    ],
+)
+def test_data_is_a_path_or_the_name_of_a_dataset(arguments, dataset, data_dir, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    recipe = printed_recipe(capsys, *arguments)
+    assert recipe["dataset"] == dataset
+    assert recipe["data_dir"] == (str(tmp_path / data_dir) if data_dir else "")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import pytest
 import tensorflow as tf
 
+from keras_cct.data.images import RecordImages
 from keras_cct.data.unreadable import UnreadableImages, first_readable, raising_input_errors
 from keras_cct.errors import InputError
 
@@ -41,3 +42,11 @@ def test_fifty_consecutive_images_are_too_many():
 def test_other_errors_of_tensorflow_are_not_converted():
     with pytest.raises(tf.errors.InvalidArgumentError), raising_input_errors(object()):
         tf.io.decode_png(b"")
+
+
+def test_missing_records_are_an_input_error(tmp_path):
+    records = tf.data.TFRecordDataset(str(tmp_path / "gone.tfrecord"))
+    split = RecordImages(records, 1, 10, ("a",), "tfds/pets:1.0.0 train")
+    message = r"cannot read the records of the dataset: .*gone.tfrecord; No such file"
+    with pytest.raises(InputError, match=message), raising_input_errors(split):
+        list(records)

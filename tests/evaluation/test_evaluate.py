@@ -106,7 +106,18 @@ def test_another_number_of_classes_is_refused():
     with pytest.raises(keras_cct.InputError, match="the model has 2 classes, but the dataset has 6"):
         evaluate(FixedPredictor([[0.5, 0.5]]), labeled([0]))
     with pytest.raises(keras_cct.InputError, match="the model has 6 classes, but the dataset has 2"):
-        evaluate(FixedPredictor([]), labeled([0], ("a", "b")))
+        evaluate(FixedPredictor([]), labeled([0], ("y", "z")))
+
+
+def test_data_of_some_of_the_classes_is_evaluated():
+    evaluation = evaluate(FixedPredictor(np.eye(6)[[2, 2]]), labeled([0, 1], ("c", "b")))
+    assert evaluation.top1 == 50
+    assert evaluation.labels.tolist() == [2, 1]
+
+
+def test_a_dataset_without_images_is_refused():
+    with pytest.raises(keras_cct.InputError, match="has no images"):
+        evaluate(FixedPredictor([]), labeled([]))
 
 
 def test_models_that_predict_nan_are_refused():

@@ -223,6 +223,28 @@ def test_the_recipe_of_a_run_is_in_the_metadata(tmp_path):
     assert (metadata["image_shape"], metadata["batch_size"], metadata["dtype"]) == ([12, 16, 3], 1, "float32")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"lr: \xff", "Save it as UTF-8"), (b"# " + b"x" * 200_000, "more than 100000 bytes")]
+)
+def test_a_recipe_that_is_not_text_is_refused(content, message, tmp_path):
+    (tmp_path / "recipe.yml").write_bytes(content)
+    (tmp_path / "best.keras").touch()
+    with pytest.raises(keras_cct.InputError, match=message):
+        keras_cct.export_model(tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+def test_models_in_mixed_precision_are_exported_in_float32(dtype, tmp_path):
+    model = tiny_model(dtype=dtype)
+    keras_cct.export_model(model, tmp_path / "model.tflite", "litert")
+    same_weights = tiny_model()
+    same_weights.set_weights(model.get_weights())
+    expected = KerasPredictor(same_weights).probabilities(random_images())
+    predictor = keras_cct.load_predictor(tmp_path / "model.tflite")
+    np.testing.assert_allclose(predictor.probabilities(random_images()), expected, atol=1e-4)
+    assert predictor.class_names == CLASS_NAMES
+
+
 @pytest.mark.parametrize("variant", ["manifold_cct_2_3x2_32", "grassmanian_vit_2_4_32"])
 def test_factorizations_are_refused_by_all_formats_but_savedmodel(variant, tmp_path):
     model = keras_cct.create_model(variant, input_shape=(16, 16, 3))

@@ -25,7 +25,7 @@ np.savez(
     outputs,
     default=predict("serving_default", images=tf.constant(arrays["images"], tf.float32)),
     uint8=predict("serve_uint8", images=tf.constant(arrays["images"])),
-    encoded=predict("serve_encoded", encoded=tf.constant(list(arrays["encoded"]))),
+    encoded=predict("serve_encoded", image_bytes=tf.constant(list(arrays["encoded"]))),
     class_names=open(loaded.class_names.asset_path.numpy()).read().split(),
     keras=[name for name in sys.modules if name.startswith("keras")],
 )
@@ -89,10 +89,10 @@ for name, dtype in (("serving_default", tf.float32), ("serve_uint8", tf.uint8)):
             results[f"{name} {shape}"] = list(rows)
         except tf.errors.InvalidArgumentError as error:
             results[f"{name} {shape}"] = error.message
-encoded = loaded.signatures["serve_encoded"](encoded=tf.zeros((0,), tf.string))["probabilities"]
+encoded = loaded.signatures["serve_encoded"](image_bytes=tf.zeros((0,), tf.string))["probabilities"]
 results["serve_encoded"] = list(encoded.shape)
 try:
-    loaded.signatures["serve_encoded"](encoded=tf.constant("one file"))
+    loaded.signatures["serve_encoded"](image_bytes=tf.constant("one file"))
 except tf.errors.InvalidArgumentError as error:
     results["serve_encoded scalar"] = error.message
 print(json.dumps(results))

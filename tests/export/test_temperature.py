@@ -37,8 +37,8 @@ def test_artifacts_return_the_probabilities_of_divided_logits(model, data, tmp_p
     for name in ("saved_model", "model.onnx"):
         exported = keras_cct.load_predictor(tmp_path / "exported" / name).probabilities(images)
         np.testing.assert_allclose(exported, expected, atol=1e-5)
-    text = (tmp_path / "exported" / "saved_model" / "assets" / "metadata.json").read_text()
-    assert ArtifactMetadata.from_json(text, tmp_path).temperature == 2.5
+    (metadata,) = tmp_path.rglob("metadata.json")
+    assert ArtifactMetadata.from_json(metadata.read_text(), tmp_path).temperature == 2.5
 
 
 def test_auto_is_the_temperature_of_the_evaluation(model, data):

@@ -17,7 +17,6 @@ from fuzz.mutations import assert_read_or_refused, fuzz, fuzz_reader
 from hypothesis import strategies as st
 
 import keras_cct
-from keras_cct.data.image_headers import check_image_size
 from keras_cct.data.sources.folder import order_classes
 from keras_cct.data.sources.idx import read_idx
 from keras_cct.data.sources.open import open_source
@@ -161,10 +160,3 @@ def test_idx_files(suffix, tmp_path):
 
 def test_class_maps(tmp_path):
     fuzz_reader("ant\nbee\nélan\n".encode(), tmp_path / "fuzzed.txt", lambda path: order_classes(["ant"], str(path)))
-
-
-@pytest.mark.parametrize("name", ["png", "jpeg", "gif", "webp"])
-def test_image_headers(name, tmp_path):
-    from data.test_image_headers import IMAGES
-
-    fuzz_reader(IMAGES[name], tmp_path / "fuzzed.img", lambda path: check_image_size(path.read_bytes(), str(path)))

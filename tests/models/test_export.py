@@ -79,6 +79,51 @@ def test_onnx_runtime_predicts_the_same_logits(variant, fields, tmp_path):
         session.run(None, {name: np.zeros((2, 32, 12, 3), "float32")})
 
 
+def predict_openvino(path: Path, images: np.ndarray) -> np.ndarray:
+    openvino = pytest.importorskip("openvino")
+    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return compiled(images)[0]
+
+
+def predict_litert(path: Path, images: np.ndarray) -> np.ndarray:
+    runtime = pytest.importorskip("ai_edge_litert.interpreter")
+    interpreter = runtime.Interpreter(str(path))
+    (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.resize_tensor_input(source["index"], images.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(source["index"], images)
+    interpreter.invoke()
+    return interpreter.get_tensor(target["index"])
+
+
+# Exporting to OpenVINO works under PyTorch as well, but not for manifold attention.
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="on JAX, Keras needs jax2tf")
+@pytest.mark.filterwarnings("default")  # of the converter
+@pytest.mark.parametrize("variant", ["cct_2", "cvt_2", "vit_2"])
+def test_openvino_predicts_the_same_logits(variant, tmp_path):
+    pytest.importorskip("openvino")
+    model = make_model(variant)
+    model(IMAGES)
+    model.export(str(tmp_path / "model.xml"), format="openvino", verbose=False)  # Keras takes no Path here
+    for images in (IMAGES, IMAGES[:1]):
+        logits = predict_openvino(tmp_path / "model.xml", images)
+        np.testing.assert_allclose(logits, to_numpy(model(images, training=False)), atol=1e-5)
+
+
+# On PyTorch, Keras needs litert-torch; on JAX, jax2tf.
+@pytest.mark.tensorflow
+@pytest.mark.filterwarnings("default")  # of the converter
+@pytest.mark.parametrize(("variant", "fields"), [("cct_2", {}), ("cvt_2", {}), ("vit_2", {"attention_type": "spd"})])
+def test_litert_predicts_the_same_logits(variant, fields, tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    model = make_model(variant, **fields)
+    model(IMAGES)
+    model.export(tmp_path / "model.tflite", format="litert", verbose=False)
+    for images in (IMAGES, IMAGES[:1]):
+        logits = predict_litert(tmp_path / "model.tflite", images)
+        np.testing.assert_allclose(logits, to_numpy(model(images, training=False)), atol=1e-5)
+
+
 @pytest.mark.tensorflow
 @pytest.mark.filterwarnings("default")  # of the converter
 @pytest.mark.parametrize(

@@ -87,3 +87,14 @@ def test_a_clone_of_a_quantized_model_is_quantized():
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
     np.testing.assert_array_equal(predictions(clone), predictions(model))
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".weights.h5", ".keras"])
+def test_integers_of_a_quantized_model_are_not_written_as_weights(ending, tmp_path):
+    model = make_model("cvt")
+    model.quantize("int8")
+    with pytest.raises(keras_cct.InputError, match="is quantized: .*has dtype int8.*model.save"):
+        keras_cct.export_torch_weights(model)
+    with pytest.raises(keras_cct.InputError, match="is quantized"):
+        keras_cct.save_weights_file(model, tmp_path / f"weights{ending}")
+    assert list(tmp_path.iterdir()) == []

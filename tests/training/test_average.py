@@ -50,7 +50,7 @@ BIASES = {(1, 30.0): biases(c0=3, c1=4), (2, 20.0): biases(c0=3, c2=4), (3, 10.0
 @pytest.fixture(autouse=True)
 def _data(monkeypatch):
     data = LabeledImages(IMAGES, LABELS, small_data(None)[0].class_names)
-    monkeypatch.setattr(average, "open_data", lambda _recipe: (data, data))
+    monkeypatch.setattr(average, "open_data", lambda _recipe, _split=None: (data, data))
 
 
 def test_a_better_average_is_kept_and_has_the_mean_of_the_weights(run, tmp_path):

@@ -38,12 +38,13 @@ def test_durations_have_two_units(seconds, words):
     assert duration(seconds) == words
 
 
-def test_log_lines_have_throughput_and_remaining_time(monkeypatch, caplog):
+@pytest.mark.parametrize(("num_classes", "top5"), [(6, ", top-5 90.00 %"), (5, "")])
+def test_log_lines_have_labeled_metrics_throughput_and_remaining_time(num_classes, top5, monkeypatch, caplog):
     clock = [0.0]
     monkeypatch.setattr(loggers.time, "perf_counter", lambda: clock[0])
     caplog.set_level(logging.INFO, "keras_cct")
-    callback = Progress(num_epochs=3, num_steps=10, batch_size=64, first_step=4)
-    metrics = {"loss": 2.0, "val_top1": 0.5, "val_top5": 0.9}
+    callback = Progress(num_epochs=3, num_steps=10, batch_size=64, first_step=4, num_classes=num_classes)
+    metrics = {"loss": 2.0, "top1": 0.4, "val_loss": 1.5, "val_top1": 0.5, "val_top5": 0.9}
     callback.on_epoch_begin(0)
     for batch in range(6):  # the last six of ten steps, 8 seconds each
         clock[0] += 8.0
@@ -52,8 +53,9 @@ def test_log_lines_have_throughput_and_remaining_time(monkeypatch, caplog):
     callback.on_epoch_end(0, metrics)
     step, epoch = caplog.messages
     # Four steps are done of six after 32 seconds: two are left, and two epochs of ten.
-    assert step == "epoch 1 of 3, step 8 of 10: loss 2.0000, 8 images/s, 2 min 56 s left"
-    assert epoch == "epoch 1 of 3: loss 2.0000, top-1 50.00 %, top-5 90.00 %, 8 images/s, 2 min 48 s left"
+    assert step == "epoch 1 of 3, step 8 of 10: training loss 2.0000, 8 images/s, 2 min 56 s left"
+    metrics = f"training loss 2.0000, top-1 40.00 %; validation loss 1.5000, top-1 50.00 %{top5}"
+    assert epoch == f"epoch 1 of 3: {metrics}, 8 images/s, 2 min 48 s left"
 
 
 class Runs(types.ModuleType):
@@ -91,3 +93,10 @@ def test_a_missing_wandb_is_reported_before_training(monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(keras_cct.InputError, match="pip install wandb"):
         check_wandb()
+
+
+def test_event_files_that_cannot_be_written_are_an_os_error(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(OSError, match="file is not a directory") as error:
+        event_writer(tmp_path / "file" / "tensorboard")
+    assert error.value.filename == str(tmp_path / "file" / "tensorboard")

@@ -1,46 +1,28 @@
-import csv
 import dataclasses
-import random
+import errno
+import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
+import socket
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from fixtures.small_run import small_data, small_recipe
+from fixtures.small_run import assert_same_weights, rows_of, small_archive, small_recipe
 
 import keras_cct
+from keras_cct.data.fingerprint import DataFingerprint
 from keras_cct.training import run as training_run
 from keras_cct.training.callbacks import Summary
 from keras_cct.training.folder import RunFolder
-
-NUM_KILLS = 3
-KEYS = {
-    "dataset": "small",
-    "epochs": 12,
-    "batch-size": 16,
-    "warmup-epochs": 1,
-    "recovery-interval": 2,
-    "checkpoint-hist": 2,
-    "aa": "rand-m9-mstd0.5-inc1",
-    "mixup": 0.8,
-    "cutmix": 1.0,
-    "reprob": 0.25,
-    "remode": "pixel",
-}
-FLAGS = ["--model-ema", *(word for key, value in KEYS.items() for word in (f"--{key}", value))]
+from keras_cct.training.lock import locked
+from keras_cct.training.state import RunState
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    train, test = small_data("")
-    path = tmp_path_factory.mktemp("data") / "small.npz"
-    np.savez(path, x_train=train.images, y_train=train.labels, x_test=test.images, y_test=test.labels)
-    return path
+    return small_archive(tmp_path_factory.mktemp("data") / "small.npz")
 
 
 def recipe_of(data: Path, **overrides) -> keras_cct.Recipe:
@@ -54,78 +36,38 @@ def alone(data, tmp_path_factory) -> RunFolder:
     return keras_cct.train(recipe_of(data), tmp_path_factory.mktemp("runs") / "alone")
 
 
-def assert_same_weights(path: Path, other: Path) -> None:
-    ours, theirs = (keras.models.load_model(model).get_weights() for model in (path, other))
-    for weight, same in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(weight, same, err_msg=str(other))
-
-
-def start(*arguments) -> subprocess.Popen:
-    command = [sys.executable, "-m", "keras_cct", "train", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process: subprocess.Popen) -> None:
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors
-
-
-def kill_soon_after_a_new_state(process: subprocess.Popen, state: Path, delay: float) -> None:
-    before = state.stat().st_mtime_ns if state.exists() else None
-    while not state.exists() or state.stat().st_mtime_ns == before:
-        assert process.poll() is None
-        time.sleep(0.01)
-    time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-
-
-def rows_of(folder: RunFolder) -> list[dict]:
-    with folder.summary.open() as file:
-        return [
-            {key: value for key, value in row.items() if key != "images_per_second"} for row in csv.DictReader(file)
-        ]
-
-
-@pytest.mark.tensorflow
-def test_a_killed_run_ends_like_an_uninterrupted_one(data, tmp_path):
-    alone, killed = RunFolder(tmp_path / "alone"), RunFolder(tmp_path / "killed")
-    finish(start(*FLAGS, "--output", alone.path, data))
-    moments, process = random.Random(3), start(*FLAGS, "--output", killed.path, data)
-    for _ in range(NUM_KILLS):
-        kill_soon_after_a_new_state(process, killed.state, moments.uniform(0, 0.5))
-        process = start("--resume", killed.path)
-    finish(process)
-    assert rows_of(killed) == rows_of(alone)
-    names = [sorted(str(path.relative_to(run.path)) for path in run.path.rglob("*.keras")) for run in (alone, killed)]
-    assert names[0] == names[1]
-    assert len(names[0]) == 8  # best, last and two checkpoints, each averaged and raw
-    for name in names[0]:
-        assert_same_weights(alone.path / name, killed.path / name)
+@pytest.fixture
+def no_export(monkeypatch):
+    """Makes runs end without their plots and their SavedModel."""
+    monkeypatch.setattr(training_run, "_finish", lambda recipe, rows, folder: folder)
 
 
 class Interrupt(keras.callbacks.Callback):
-    """Ctrl-C in a step."""
+    """Ctrl-C, or SIGTERM, in a step."""
 
-    def __init__(self, epoch: int, batch: int):
+    def __init__(self, epoch: int, batch: int, number: signal.Signals = signal.SIGINT):
         super().__init__()
-        self.moment = (epoch, batch)
+        self.moment, self.number = (epoch, batch), number
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
         if (self._epoch, batch) == self.moment:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), self.number)
+
+
+def interrupt(monkeypatch, *arguments) -> None:
+    """Makes the next runs of this process interrupt themselves."""
+    callbacks_of_run = training_run._Run._callbacks
+    interrupted = lambda *settings: [Interrupt(*arguments), *callbacks_of_run(*settings)]  # noqa: E731
+    monkeypatch.setattr(training_run._Run, "_callbacks", interrupted)
 
 
 @pytest.mark.parametrize("moment", [(0, 3), (1, 0), (1, 4)])
 def test_an_interrupted_run_resumes_from_its_last_state_on_every_backend(moment, data, tmp_path, monkeypatch, alone):
-    callbacks_of_run = training_run._Run._callbacks
-    interrupted = lambda *arguments: [*callbacks_of_run(*arguments), Interrupt(*moment)]  # noqa: E731
     with monkeypatch.context() as patch:
-        patch.setattr(training_run._Run, "_callbacks", interrupted)
+        interrupt(patch, *moment)
         with pytest.raises(KeyboardInterrupt):
             keras_cct.train(recipe_of(data), tmp_path / "run")
     resumed = keras_cct.resume(tmp_path / "run")
@@ -136,6 +78,22 @@ def test_an_interrupted_run_resumes_from_its_last_state_on_every_backend(moment,
     else:
         assert rows_of(resumed) == rows_of(alone)
         assert_same_weights(alone.last_model, resumed.last_model)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(("moment", "saved"), [((0, 4), (1, 0)), ((1, 2), (1, 3))])
+def test_sigterm_saves_the_current_step_or_epoch(moment, saved, data, tmp_path, monkeypatch, alone, no_export):
+    with monkeypatch.context() as patch:
+        interrupt(patch, *moment, signal.SIGTERM)
+        with pytest.raises(SystemExit) as stop:
+            keras_cct.train(recipe_of(data, recovery_interval=0), tmp_path / "run")
+    assert stop.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    state = RunState.read(tmp_path / "run" / "state.npz")
+    assert (state.epoch, state.step) == saved
+    resumed = keras_cct.resume(tmp_path / "run")
+    assert rows_of(resumed) == rows_of(alone)
+    assert_same_weights(alone.last_model, resumed.last_model)
 
 
 @pytest.mark.tensorflow
@@ -168,14 +126,59 @@ def test_keys_that_would_change_the_run_are_refused(overrides, message, alone):
 
 
 @pytest.mark.tensorflow
-def test_a_run_cannot_be_resumed_with_other_data(data, tmp_path, alone):
+def test_a_run_resumes_with_other_data_only_if_allowed(data, tmp_path, alone, caplog, no_export):
     shutil.copytree(alone.path, tmp_path / "run")
     with np.load(data) as arrays:
         np.savez(tmp_path / "fewer.npz", **{name: array[::2] for name, array in arrays.items()})
     before = (tmp_path / "run" / "recipe.yml").read_text()
-    with pytest.raises(keras_cct.InputError, match="number of images 80; now it is 40"):
-        keras_cct.resume(tmp_path / "run", epochs=3, data_dir=str(tmp_path / "fewer.npz"))
+    settings = {"epochs": 3, "data_dir": str(tmp_path / "fewer.npz")}
+    with pytest.raises(keras_cct.InputError, match=r"data of the run has changed: 40 training images were removed"):
+        keras_cct.resume(tmp_path / "run", **settings)
     assert (tmp_path / "run" / "recipe.yml").read_text() == before
+    resumed = keras_cct.resume(tmp_path / "run", allow_changed_data=True, **settings)
+    assert [row["epoch"] for row in rows_of(resumed)] == ["1", "2", "3"]
+    assert "resuming with changed data: 40 training images were removed" in caplog.text
+    assert len(DataFingerprint.read(resumed.data).splits[0].labels) == 40  # the new data is that of the run now
+    resumed.data.unlink()
+    with pytest.raises(keras_cct.InputError, match=r"no data.npz to compare it with"):
+        keras_cct.resume(tmp_path / "run", epochs=4)
+
+
+@pytest.mark.tensorflow
+def test_the_interrupted_epoch_of_changed_data_starts_again(data, tmp_path, monkeypatch, no_export):
+    with monkeypatch.context() as patch:
+        interrupt(patch, 0, 3, signal.SIGTERM)
+        with pytest.raises(SystemExit):
+            keras_cct.train(recipe_of(data), tmp_path / "run")
+    assert RunState.read(tmp_path / "run" / "state.npz").step == 4
+    with np.load(data) as arrays:  # 32 images have 2 steps per epoch
+        np.savez(tmp_path / "fewer.npz", **{name: array[:32] for name, array in arrays.items()})
+    settings = {"data_dir": str(tmp_path / "fewer.npz"), "allow_changed_data": True}
+    assert len(rows_of(keras_cct.resume(tmp_path / "run", **settings))) == 2
+
+
+def test_a_locked_run_names_its_process(tmp_path, alone):
+    shutil.copytree(alone.path, tmp_path / "run")
+    with locked(tmp_path / "run"):
+        owner = rf"is in use by process {os.getpid()} on {socket.gethostname()}"
+        with pytest.raises(keras_cct.InputError, match=owner):
+            keras_cct.resume(tmp_path / "run", epochs=3)
+    with pytest.raises(keras_cct.InputError, match="has finished"):
+        keras_cct.resume(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"), [("/photos/a.png", "cannot read '/photos/a.png'"), (None, "training stopped")]
+)
+def test_errors_outside_of_the_run_folder_are_no_write_errors(path, problem, data, tmp_path, monkeypatch):
+    error = OSError(errno.EIO, "Input/output error", path)
+
+    def fail(*_arguments):
+        raise error
+
+    monkeypatch.setattr(training_run._Run, "_fit_epochs", fail)
+    with pytest.raises(keras_cct.InputError, match=f"{problem}: Input/output error.*--resume"):
+        keras_cct.train(recipe_of(data), tmp_path / "run")
 
 
 @pytest.mark.tensorflow

@@ -39,17 +39,9 @@ def rows_of(folder) -> list[dict]:
 
 def test_run_folder_has_exactly_the_documented_files(run):
     names = sorted(path.name for path in run.path.iterdir())
-    models = ["best.keras", "checkpoints", "curves.png", "last.keras"]
-    assert names == [
-        *models[:3],
-        "environment.json",
-        models[3],
-        "recipe.yml",
-        "saved_model",
-        "state.npz",
-        "summary.csv",
-        "tensorboard",
-    ]
+    inputs = ["data.npz", "environment.json", "recipe.yml"]
+    models = ["best.keras", "checkpoints", "last.keras", "saved_model", "state.npz"]
+    assert names == sorted([".lock", *inputs, *models, "curves.png", "summary.csv", "tensorboard"])
     assert sorted(path.name for path in run.checkpoints.iterdir()) == ["epoch-0001.keras", "epoch-0002.keras"]
     assert run.curves.read_bytes().startswith(b"\x89PNG")
     assert keras_cct.load_recipe(run.recipe) == small_recipe()

@@ -9,7 +9,7 @@ import keras_cct
 from keras_cct.training.state import RunState
 from keras_cct.training.torch_optimizers import TorchAdamW
 
-DATA = {"classes": ["a"], "number of images": 8, "images per step": 4}
+IMAGES_PER_STEP = 4
 ROWS = [{"epoch": 1, "train_loss": 1.5}]
 
 
@@ -30,9 +30,9 @@ def train_step(model, step: int) -> None:
 
 def test_a_restored_model_takes_the_same_steps(tmp_path):
     model = trained_model(3)
-    RunState.of(model, 1, 2, ROWS, DATA).write(tmp_path / "state.npz")
+    RunState.of(model, 1, 2, ROWS, IMAGES_PER_STEP).write(tmp_path / "state.npz")
     state, again = RunState.read(tmp_path / "state.npz"), trained_model(0)
-    assert (state.epoch, state.step, state.rows, state.data) == (1, 2, ROWS, DATA)
+    assert (state.epoch, state.step, state.rows, state.images_per_step) == (1, 2, ROWS, IMAGES_PER_STEP)
     for trained in (model, again):
         if keras.backend.backend() == "torch" or trained is again:
             state.restore(trained)
@@ -47,9 +47,9 @@ def test_a_restored_model_takes_the_same_steps(tmp_path):
     ("settings", "message"), [({"dim": 32}, "the model has"), ({"num_layers": 2}, "the model has")]
 )
 def test_the_state_of_another_model_is_refused(settings, message):
-    state, other = RunState.of(trained_model(1), 1, 0, ROWS, DATA), trained_model(0, **settings)
+    state, other = RunState.of(trained_model(1), 1, 0, ROWS, IMAGES_PER_STEP), trained_model(0, **settings)
     with pytest.raises(keras_cct.InputError, match="belongs to another model: the state has .*" + message):
-        state.check(other, DATA)
+        state.check(other, IMAGES_PER_STEP)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04broken", b"words"])
@@ -59,16 +59,29 @@ def test_a_corrupt_state_is_refused(tmp_path, content):
         RunState.read(tmp_path / "state.npz")
 
 
-def test_other_data_is_refused():
+def test_another_number_of_images_per_step_is_refused():
     model = trained_model(0)
-    state = RunState.of(model, 1, 0, ROWS, DATA)
-    state.check(model, dict(DATA))
-    with pytest.raises(keras_cct.InputError, match="number of images 8; now it is 9"):
-        state.check(model, DATA | {"number of images": 9})
+    state = RunState.of(model, 1, 0, ROWS, IMAGES_PER_STEP)
+    state.check(model, IMAGES_PER_STEP)
+    with pytest.raises(keras_cct.InputError, match="started with 4 images per step; now there are 8"):
+        state.check(model, 8)
+
+
+@pytest.mark.parametrize(
+    "change", [{"epoch": -1}, {"step": "2"}, {"rows": [{"epoch": float("nan")}]}, {"names": [3]}, {"extra": 1}]
+)
+def test_a_state_with_other_values_is_refused(tmp_path, change):
+    facts = {"version": 3, "epoch": 1, "step": 2, "rows": ROWS, "names": [], "images_per_step": 4}
+    np.savez(tmp_path / "state.npz", facts=np.array(json.dumps(facts)), generator=np.empty(0, "uint8"))
+    assert RunState.read(tmp_path / "state.npz").step == 2
+    facts = np.array(json.dumps(facts | change))
+    np.savez(tmp_path / "state.npz", facts=facts, generator=np.empty(0, "uint8"), array_0=np.zeros(2))
+    with pytest.raises(keras_cct.InputError, match=r"state.npz' is not a saved training state"):
+        RunState.read(tmp_path / "state.npz")
 
 
 def test_a_state_of_another_version_is_refused(tmp_path):
-    facts = {"epoch": 1, "step": 0, "rows": [{"epoch": 0}], "names": [], "data": DATA}  # of version 0.1.0
+    facts = {"epoch": 1, "step": 0, "rows": [{"epoch": 0}], "names": [], "data": {}}  # of version 0.1.0
     np.savez(tmp_path / "state.npz", facts=np.array(json.dumps(facts)), generator=np.empty(0, "uint8"))
-    with pytest.raises(keras_cct.InputError, match=r"has format 1, .* resumes format 2"):
+    with pytest.raises(keras_cct.InputError, match=r"has format 1, .* resumes format 3"):
         RunState.read(tmp_path / "state.npz")

@@ -20,7 +20,7 @@ def load_sample(split: str) -> LabeledImages:
     Raises:
         InputError: The split is unknown.
     """
-    if split not in SPLITS:
+    if not isinstance(split, str) or split not in SPLITS:
         raise InputError(f"unknown split {split!r} of the sample. Choose one of {', '.join(SPLITS)}.")
     with np.load(Path(__file__).with_name("fashion_mnist.npz")) as arrays:
         images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]

@@ -39,7 +39,7 @@ def open_npz(source: Source) -> tuple[LabeledImages, LabeledImages]:
         source: `data_dir` is the path of the file.
 
     Raises:
-        InputError: The file is damaged, or an array is missing or has the wrong type, shape or values.
+        InputError: The file is corrupted, or an array is missing or has the wrong type, shape or values.
     """
     check_default_splits(source)
     path = source.data_dir

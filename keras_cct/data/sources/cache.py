@@ -62,4 +62,4 @@ def _decode_all(data: EncodedImages) -> LabeledImages | None:
             return None
         rows = slice(number * BATCH_SIZE, number * BATCH_SIZE + len(batch))
         images[rows], labels[rows] = batch.numpy(), batch_labels.numpy()
-    return LabeledImages(images, labels, data.class_names)
+    return LabeledImages(images, labels, data.class_names, data.names)

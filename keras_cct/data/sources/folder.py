@@ -1,8 +1,7 @@
-"""Image folders: one folder per split, and in it one folder per class."""
+"""Image folders: one folder per class, in a folder per split or split by a hash."""
 
 import logging
 import os
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,132 +10,168 @@ import numpy as np
 from keras_cct.data.images import EncodedImages, ImageSet
 from keras_cct.data.sources.cache import cache_if_small
 from keras_cct.data.sources.labels import warn_about_empty_classes
+from keras_cct.data.sources.readable import drop_unreadable, warn_about_duplicates
+from keras_cct.data.sources.scan import LabeledFile, contains_images, natural_sort_key, scan_images
 from keras_cct.data.sources.source import SPLIT_SYNONYMS, Source, find_split
+from keras_cct.data.sources.split import hold_out, parse_split, read_split
 from keras_cct.errors import InputError
 from keras_cct.files import check_is_file, reading
 
 log = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 MAX_LISTED_FOLDERS = 8
 MAX_CLASS_MAP_BYTES = 2**20
+WHOLE = ("all", *SPLIT_SYNONYMS[0])
+"""Names of all images of a folder without splits."""
 
 
-def open_folder(source: Source) -> tuple[ImageSet, ImageSet]:
+def open_folder(source: Source, split_file: Path | None = None) -> tuple[ImageSet, ImageSet]:
     """Returns the training and the evaluation images of a folder.
 
-    Each split is a folder with one of the names in `SPLIT_SYNONYMS`, and contains one folder per class, at any depth.
-    Labels follow the natural order of the class names among the training images ("2" before "10"), or the order of
-    `class_map`. Images are converted to RGB. Small splits of images with one size are cached in memory.
+    Each split is a folder with one of the names in `SPLIT_SYNONYMS`, or a slice of one, and contains one folder per
+    class, at any depth. In a folder without splits, or without one for evaluation, `val_fraction` of the images of each
+    class are held out. Labels follow the natural order of the class names among the training images ("2" before "10"),
+    or the order of `class_map`. Images are converted to RGB. Small splits of images with one size are cached in memory.
 
     With a class map, images of unlisted classes are left out and listed classes without training images are kept; both
-    are logged as warnings.
+    are logged as warnings. So are unreadable images, which are left out, and images that are in both splits.
 
     Args:
         source: `data_dir` is the path of the folder.
+        split_file: File with the split of a run, which takes the place of everything that would determine it.
 
     Raises:
-        InputError: A split is missing, has no images or has a class without images; both splits share images; or the
-            evaluation images have a class that the training images lack.
+        InputError: A split is missing, has no images or has a class without readable images; both splits share images;
+            or the evaluation images have a class that the training images lack.
     """
     folder = Path(source.data_dir)
-    train_folder, eval_folder = (_find_split_folder(folder, split) for split in (source.train_split, source.val_split))
-    _check_disjoint(train_folder, eval_folder)
-    train_files, eval_files = scan_images(train_folder), scan_images(eval_folder)
+    train_files, eval_files = split_files(source) if split_file is None else read_split(split_file, folder)
     class_names = order_classes((name for _, name in train_files), source.class_map)
     if source.class_map:
-        train_files = _drop_unlisted(train_files, class_names, train_folder, source.class_map)
-        eval_files = _drop_unlisted(eval_files, class_names, eval_folder, source.class_map)
+        train_files = _drop_unlisted(train_files, class_names, folder, source.class_map)
+        eval_files = _drop_unlisted(eval_files, class_names, folder, source.class_map)
     _, unknown = partition_by_class(eval_files, class_names)
     if unknown:
         path, name = unknown[0]
         raise InputError(
-            f"class {name!r} of {path!r} has no training images in {str(train_folder)!r}. "
+            f"class {name!r} of {path!r} has no training images in {str(folder)!r}. "
             "Add some, or leave the class out with class_map."
         )
+    train_files, eval_files = drop_unreadable(train_files), drop_unreadable(eval_files)
+    warn_about_duplicates(train_files, eval_files)
     train, evaluation = (_encoded_images(files, class_names) for files in (train_files, eval_files))
-    warn_about_empty_classes(train.labels, class_names, str(train_folder))
+    warn_about_empty_classes(train.labels, class_names, str(folder))
     return cache_if_small(train), cache_if_small(evaluation)
 
 
-def scan_images(folder: Path) -> list[tuple[str, str]]:
-    """Finds all images below a folder. The class of an image is the name of the folder that contains it.
-
-    Symbolic links are followed, except in cycles. Hidden files and files with other suffixes than .png, .jpg and .jpeg
-    are ignored.
+def open_evaluation_folder(source: Source) -> ImageSet:
+    """Returns the evaluation images of a folder; all images if it has no splits.
 
     Args:
-        folder: Folder of class folders, at any depth.
-
-    Returns:
-        Pairs of path and class name, in the natural order of the paths.
+        source: `data_dir` is the path of the folder. `train_split` and `val_fraction` have no effect.
 
     Raises:
-        InputError: There are no images, some are outside of a class folder, or a class folder is empty.
+        InputError: The split is missing, or has no readable images.
     """
-    found = []
-    _scan(folder, found, {os.path.realpath(folder)})
-    if not found:
-        raise InputError(
-            f"no images found in {str(folder)!r}. Expected one folder per class with {', '.join(IMAGE_SUFFIXES)} files."
-        )
-    return sorted(found, key=lambda pair: natural_sort_key(pair[0]))
+    files = evaluation_files(source)
+    class_names = order_classes((name for _, name in files), source.class_map)
+    if source.class_map:
+        files = _drop_unlisted(files, class_names, Path(source.data_dir), source.class_map)
+    return cache_if_small(_encoded_images(drop_unreadable(files), class_names))
 
 
-def _scan(folder: Path, found: list[tuple[str, str]], ancestors: set[str]) -> None:
-    """Appends the images of a folder and those of the folders in it.
-
-    Args:
-        folder: Folder to search.
-        found: Pairs of path and class name to append to.
-        ancestors: Real paths of this folder and of the ones that lead to it.
-    """
-    is_top = len(ancestors) == 1
-    try:
-        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
-    except OSError as error:
-        raise InputError(f"cannot read {str(folder)!r}: {error.strerror}. Check its permissions.") from error
-    images = [
-        _image_path(entry) for entry in entries if entry.name.lower().endswith(IMAGE_SUFFIXES) and not entry.is_dir()
-    ]
-    folders = [entry.path for entry in entries if entry.is_dir()]
-    if is_top and images:
-        raise InputError(
-            f"{min(images, key=natural_sort_key)!r} is not in a class folder. Move the images of each class into a "
-            "folder named after the class."
-        )
-    if not is_top and not images and not folders:
-        raise InputError(
-            f"class folder {str(folder)!r} has no images ({', '.join(IMAGE_SUFFIXES)}). Add some or remove the folder."
-        )
-    found += [(path, folder.name) for path in images]
-    for path in folders:
-        real_path = os.path.realpath(path)
-        if real_path not in ancestors:
-            _scan(Path(path), found, ancestors | {real_path})
-
-
-def _image_path(entry: "os.DirEntry[str]") -> str:
-    """Returns the path of an image file, or of a dangling link, which counts as an unreadable image later.
+def evaluation_files(source: Source) -> list[LabeledFile]:
+    """Returns path and class of the evaluation images of a folder, without reading them; of all if it has no splits.
 
     Raises:
-        InputError: It is a pipe, socket or device, from which reading may never end, or its name is not valid UTF-8.
+        InputError: The split is missing or empty.
     """
-    if not entry.is_file() and Path(entry.path).exists():
-        raise InputError(f"{entry.path!r} is not a regular file. Remove it.")
-    if not entry.path.isprintable():
-        try:
-            entry.path.encode()
-        except UnicodeEncodeError as error:
-            raise InputError(f"the name of {entry.path!r} is not valid UTF-8. Rename it.") from error
-    return entry.path
+    folder = Path(source.data_dir)
+    name, part = parse_split(source.val_split)
+    present = _folders_in(folder)
+    split_folder = _find_split_folder(folder, name, present)
+    if split_folder is None:
+        if name not in (*WHOLE, *SPLIT_SYNONYMS[1]) or _find_split_folder(folder, "train", present) is not None:
+            raise _missing_split(folder, name, present)
+        split_folder = folder
+    files = scan_images(split_folder, source.label_depth)
+    files = files if part is None else part.select(files, split_folder, source.seed)
+    return _not_empty(files, source.val_split, split_folder)
 
 
-def natural_sort_key(text: str) -> tuple:
-    """Returns a sort key that ignores case and compares numbers by value: "img2" before "Img10"."""
-    parts = re.split(r"(\d+)", text.lower())
-    # Every second part is a number. The text itself breaks ties.
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)], text
+def split_files(source: Source) -> tuple[list[LabeledFile], list[LabeledFile]]:
+    """Returns path and class of the training and of the evaluation images of a folder, without reading them.
+
+    Raises:
+        InputError: As for `open_folder`, as far as it does not depend on the contents of the files.
+    """
+    folder = Path(source.data_dir)
+    (train_name, train_part), (eval_name, eval_part) = map(parse_split, (source.train_split, source.val_split))
+    present = _folders_in(folder)
+    train_folder, eval_folder = (_find_split_folder(folder, name, present) for name in (train_name, eval_name))
+    if train_folder is None and eval_folder is None and train_name in WHOLE:
+        train_folder = folder
+        eval_folder = folder if eval_name in WHOLE else None
+    if train_folder is None:
+        raise _missing_split(folder, train_name, present)
+    if eval_folder is None:
+        if eval_name not in SPLIT_SYNONYMS[1] or eval_part or train_part:
+            raise _missing_split(folder, eval_name, present)
+        return _hold_out(source, train_folder)
+    if not (train_part and eval_part):
+        _check_disjoint(train_folder, eval_folder)
+    splits = []
+    for split, split_folder, part in (
+        (source.train_split, train_folder, train_part),
+        (source.val_split, eval_folder, eval_part),
+    ):
+        files = scan_images(split_folder, source.label_depth)
+        files = files if part is None else part.select(files, split_folder, source.seed)
+        splits.append(_not_empty(files, split, split_folder))
+    shared = set(splits[0]) & set(splits[1])
+    if shared:
+        raise InputError(
+            f"train_split={source.train_split!r} and val_split={source.val_split!r} share {len(shared)} images. Choose "
+            "slices such as 'train[:80%]' and 'train[80%:]'."
+        )
+    return splits[0], splits[1]
+
+
+def has_shared_folder(source: Source) -> bool:
+    """Returns whether both splits of a folder are parts of one folder, so that only hashes tell them apart."""
+    folder = Path(source.data_dir)
+    present = _folders_in(folder)
+    names = (parse_split(split)[0] for split in (source.train_split, source.val_split))
+    train_folder, eval_folder = (_find_split_folder(folder, name, present) for name in names)
+    return eval_folder is None or train_folder == eval_folder
+
+
+def _hold_out(source: Source, folder: Path) -> tuple[list[LabeledFile], list[LabeledFile]]:
+    files = scan_images(folder, source.label_depth)
+    if not source.val_fraction:
+        raise InputError(
+            f"{str(folder)!r} has no evaluation images and val_fraction is 0. Set val_fraction to 0.2, or move some "
+            "images to validation/CLASS."
+        )
+    train, evaluation = hold_out(files, folder, source.val_fraction, source.seed)
+    if not evaluation:
+        raise InputError(
+            f"no class in {str(folder)!r} has two images, one to train on and one to evaluate. Add images."
+        )
+    log.info(
+        "%s has no evaluation images: %d of %d images are held out (val_fraction=%g)",
+        folder,
+        len(evaluation),
+        len(files),
+        source.val_fraction,
+    )
+    return train, evaluation
+
+
+def _not_empty(files: list[LabeledFile], split: str, folder: Path) -> list[LabeledFile]:
+    if not files:
+        raise InputError(f"split {split!r} of {str(folder)!r} has no images. Choose a larger slice.")
+    return files
 
 
 def order_classes(names: Iterable[str], class_map: str) -> tuple[str, ...]:
@@ -176,25 +211,31 @@ def _encoded_images(files: list[tuple[str, str]], class_names: tuple[str, ...]) 
     return EncodedImages([path for path, _ in files], labels, class_names)
 
 
-def _find_split_folder(folder: Path, split: str) -> Path:
+def _folders_in(folder: Path) -> list[str]:
     try:
-        present = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     except OSError as error:
         raise InputError(
             f"cannot read data_dir={str(folder)!r}: {error.strerror}. Use a folder of images that you can read."
         ) from error
+
+
+def _find_split_folder(folder: Path, split: str, present: Sequence[str]) -> Path | None:
     name = find_split(split, present)
     if name is None and split and (folder / split).is_dir():
         name = split  # a path such as "images/train"
-    if name is None:
-        listed = ", ".join(present[:MAX_LISTED_FOLDERS]) + (", ..." if len(present) > MAX_LISTED_FOLDERS else "")
-        expected = next(("|".join(names) for names in SPLIT_SYNONYMS if split in names), split)
-        raise InputError(
-            f"data_dir={str(folder)!r} has no folder {expected!r} for the split {split!r}; its folders are: "
-            f"{listed or '(none)'}. Move the images to train/CLASS and validation/CLASS, or set train_split and "
-            "val_split."
-        )
+    if name is None or contains_images(folder / name):  # a class named "train", beside others
+        return None
     return folder / name
+
+
+def _missing_split(folder: Path, split: str, present: Sequence[str]) -> InputError:
+    listed = ", ".join(present[:MAX_LISTED_FOLDERS]) + (", ..." if len(present) > MAX_LISTED_FOLDERS else "")
+    expected = next(("|".join(names) for names in SPLIT_SYNONYMS if split in names), split)
+    return InputError(
+        f"data_dir={str(folder)!r} has no folder {expected!r} for the split {split!r}; its folders are: "
+        f"{listed or '(none)'}. Move the images to train/CLASS and validation/CLASS, or set train_split and val_split."
+    )
 
 
 def _check_disjoint(train_folder: Path, eval_folder: Path) -> None:

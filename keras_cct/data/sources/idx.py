@@ -37,7 +37,7 @@ def open_idx(source: Source) -> tuple[LabeledImages, LabeledImages]:
         source: `data_dir` is the path of the folder.
 
     Raises:
-        InputError: A file is missing, damaged or inconsistent with the others.
+        InputError: A file is missing, corrupted or inconsistent with the others.
     """
     check_default_splits(source)
     folder = Path(source.data_dir)
@@ -83,12 +83,12 @@ def read_idx(path: Path) -> np.ndarray:
     """Returns the values of an IDX file as a uint8 array.
 
     Raises:
-        InputError: The file is not an IDX file of unsigned bytes, or is damaged.
+        InputError: The file is not an IDX file of unsigned bytes, or is corrupted.
     """
     check_is_file(path)
     opened = gzip.open if path.suffix == ".gz" else open
     limit = max(MIN_LIMIT_BYTES, MAX_EXPANSION * path.stat().st_size)
-    expected = "a gzip file or is damaged" if path.suffix == ".gz" else "a readable file"
+    expected = "a gzip file" if path.suffix == ".gz" else "a readable file"
     with reading(path, expected, "Download it again."), opened(path, "rb") as file:
         content = file.read(limit + 1)
     if len(content) > limit:

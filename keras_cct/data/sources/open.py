@@ -1,28 +1,35 @@
 """Opens the images and labels of a recipe or of a named source."""
 
+import dataclasses
 from pathlib import Path
 
 from keras_cct.data.images import ImageSet
 from keras_cct.data.sample import load_sample
 from keras_cct.data.sources.arrays import open_npz
-from keras_cct.data.sources.folder import open_folder
+from keras_cct.data.sources.folder import has_shared_folder, open_evaluation_folder, open_folder
 from keras_cct.data.sources.idx import has_idx_files, open_idx
 from keras_cct.data.sources.keras_datasets import KERAS_DATASETS, open_keras_dataset
 from keras_cct.data.sources.source import Source, check_default_splits
 from keras_cct.data.sources.tfds import open_tfds
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, check_instance
 from keras_cct.facts.datasets import DATASETS, standard_name
 from keras_cct.recipe.recipe import Recipe
 
+SOURCE_KEYS = tuple(field.name for field in dataclasses.fields(Source))
 
-def open_data(recipe: Recipe) -> tuple[ImageSet, ImageSet]:
+
+def open_data(recipe: Recipe, split_file: Path | None = None) -> tuple[ImageSet, ImageSet]:
     """Returns the training and the evaluation images of a recipe.
+
+    Args:
+        recipe: The recipe.
+        split_file: For a folder of images: file with the split of a run, if the run has one.
 
     Raises:
         InputError: The source is unknown or cannot be read, or its number of classes differs from the recipe's.
     """
-    keys = ("dataset", "data_dir", "class_map", "train_split", "val_split")
-    train, evaluation = open_source(Source(**{key: getattr(recipe, key) for key in keys}))
+    check_instance("recipe", recipe, Recipe, "a Recipe")
+    train, evaluation = open_source(recipe_source(recipe), split_file)
     num_classes = len(train.class_names)
     if recipe.num_classes not in (0, num_classes):
         raise InputError(
@@ -32,8 +39,31 @@ def open_data(recipe: Recipe) -> tuple[ImageSet, ImageSet]:
     return train, evaluation
 
 
-def open_source(source: Source) -> tuple[ImageSet, ImageSet]:
+def recipe_source(recipe: Recipe) -> Source:
+    """Returns the source of a recipe's images."""
+    return Source(**{key: getattr(recipe, key) for key in SOURCE_KEYS})
+
+
+def divides_one_folder(source: Source) -> bool:
+    """Returns whether the training and the evaluation images are parts of one folder: held out, or slices."""
+    return _is_image_folder(source) and has_shared_folder(source)
+
+
+def open_evaluation(source: Source) -> ImageSet:
+    """Returns the evaluation images of a source: all images of a folder without splits.
+
+    Raises:
+        InputError: The source is unknown or cannot be read.
+    """
+    return open_evaluation_folder(source) if _is_image_folder(source) else open_source(source)[1]
+
+
+def open_source(source: Source, split_file: Path | None = None) -> tuple[ImageSet, ImageSet]:
     """Returns the training and the evaluation images of a source.
+
+    Args:
+        source: The source.
+        split_file: For a folder of images: file with the split of a run, if the run has one.
 
     Raises:
         InputError: The source is unknown or cannot be read.
@@ -43,26 +73,26 @@ def open_source(source: Source) -> tuple[ImageSet, ImageSet]:
     if source.dataset.startswith("keras/"):
         return open_keras_dataset(source)
     if source.data_dir:
-        return _open_path(source)
+        return _open_path(source, split_file)
     if source.dataset == "sample":
         check_default_splits(source)
         return load_sample("train"), load_sample("test")
     if standard_name(source.dataset) in DATASETS:
         return open_tfds(source)
     raise InputError(
-        f"unknown dataset {source.dataset!r}. Choose sample, {', '.join(DATASETS)}, tfds/NAME or "
-        f"keras/{'|'.join(KERAS_DATASETS)}, or set data_dir to a folder of images, a folder of IDX files or an .npz "
-        "file."
+        f"unknown dataset {source.dataset!r}. Choose sample, {', '.join(DATASETS)}, "
+        f"tfds/NAME or keras/{'|'.join(KERAS_DATASETS)}, or set data_dir to a folder of images, a folder of IDX files "
+        "or an .npz file."
     )
 
 
-def parse_source(name: str) -> Source:
-    """Returns the source for a path if there is such a file or folder, and otherwise for the name of a dataset."""
-    is_path = Path(name).exists() or ("/" in name and not name.startswith(("tfds/", "keras/")))
-    return Source(Path(name).name, data_dir=name) if is_path else Source(name)
+def _is_image_folder(source: Source) -> bool:
+    path = Path(source.data_dir)
+    is_named = source.dataset.startswith(("tfds/", "keras/"))
+    return bool(source.data_dir) and not is_named and path.is_dir() and not has_idx_files(path)
 
 
-def _open_path(source: Source) -> tuple[ImageSet, ImageSet]:
+def _open_path(source: Source, split_file: Path | None) -> tuple[ImageSet, ImageSet]:
     path = Path(source.data_dir)
     if path.suffix == ".npz" and path.is_file():
         return open_npz(source)
@@ -71,4 +101,4 @@ def _open_path(source: Source) -> tuple[ImageSet, ImageSet]:
         raise InputError(
             f"data_dir={source.data_dir!r} {problem}. Use a folder of images, a folder of IDX files or an .npz file."
         )
-    return open_idx(source) if has_idx_files(path) else open_folder(source)
+    return open_idx(source) if has_idx_files(path) else open_folder(source, split_file)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable
+from pathlib import Path
 
 from keras_cct.errors import InputError
 
@@ -19,8 +20,11 @@ class Source:
         class_map: For image folders: text file with one class folder per line, in the order of the labels. Classes
             without a line are left out; a class without training images is kept, with a warning. Empty for the natural
             order of the folder names.
-        train_split: Name of the training split, or folder of the training images.
-        val_split: Name of the evaluation split, or folder of the evaluation images.
+        train_split: Name or slice of the training split, or folder of the training images.
+        val_split: Name or slice of the evaluation split, or folder of the evaluation images.
+        val_fraction: Fraction of the images of a folder without evaluation split that is held out, at least 0, below 1.
+        label_depth: For image folders: 1 if the classes are the outer folders, 0 if they are the innermost ones.
+        seed: Seed of the split of a folder.
     """
 
     dataset: str
@@ -28,6 +32,15 @@ class Source:
     class_map: str = ""
     train_split: str = "train"
     val_split: str = "validation"
+    val_fraction: float = 0.2
+    label_depth: int = 0
+    seed: int = 42
+
+
+def parse_source(name: str) -> Source:
+    """Returns the source for a path if there is such a file or folder, and otherwise for the name of a dataset."""
+    is_path = Path(name).exists() or ("/" in name and not name.startswith(("tfds/", "keras/")))
+    return Source(Path(name).name, data_dir=name) if is_path else Source(name)
 
 
 def find_split(split: str, available: Iterable[str]) -> str | None:
@@ -38,11 +51,16 @@ def find_split(split: str, available: Iterable[str]) -> str | None:
 
 
 def check_no_class_map(source: Source) -> None:
-    """Raises InputError if a class map is given for a source that already defines the order of its classes."""
+    """Raises InputError if a class map or a label depth is given for a source that already defines its classes."""
     if source.class_map:
         raise InputError(
             f"class_map={source.class_map!r} has no effect with {source.data_dir or source.dataset!r}: only image "
             "folders use a class map. Remove it."
+        )
+    if source.label_depth:
+        raise InputError(
+            f"label_depth={source.label_depth} has no effect with {source.data_dir or source.dataset!r}: only image "
+            "folders use it. Remove it."
         )
 
 

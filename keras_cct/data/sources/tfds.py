@@ -139,7 +139,8 @@ def _open_split(builder: "tfds.core.DatasetBuilder", split: str, fields: _Fields
     records = _read_records(builder, split, fields)
     count, mean_bytes = _measure_split(builder, split)
     if count * mean_bytes > MAX_RECORD_BYTES:
-        return RecordImages(records, count, mean_bytes, class_names, name, channels)
+        versioned = f"tfds/{builder.info.full_name} {split}"
+        return RecordImages(records, count, mean_bytes, class_names, versioned, channels)
     pairs = list(records.as_numpy_iterator())
     labels = np.array([label for _, label in pairs], "int64")
     check_labels(labels, len(class_names), name)  # TFDS gives images of unlabeled test splits the label -1

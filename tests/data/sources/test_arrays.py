@@ -68,9 +68,9 @@ def test_missing_arrays_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04broken"])
-def test_damaged_file_is_rejected(content, tmp_path):
+def test_corrupted_file_is_rejected(content, tmp_path):
     (tmp_path / "mine.npz").write_bytes(content)
-    with pytest.raises(InputError, match="mine.npz' is not an .npz file, is damaged"):
+    with pytest.raises(InputError, match="mine.npz' is not an .npz file"):
         open_source(Source("mine", str(tmp_path / "mine.npz")))
 
 

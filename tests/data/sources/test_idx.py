@@ -85,7 +85,7 @@ def test_training_labels_with_gaps_are_rejected(label, tmp_path):
         (idx_bytes(IMAGES) + b"x", "has 121 values, but"),
     ],
 )
-def test_damaged_files_are_rejected_by_name(content, message, tmp_path):
+def test_corrupted_files_are_rejected_by_name(content, message, tmp_path):
     (tmp_path / "broken-ubyte").write_bytes(content)
     with pytest.raises(InputError) as error:
         read_idx(tmp_path / "broken-ubyte")
@@ -96,9 +96,9 @@ def test_damaged_files_are_rejected_by_name(content, message, tmp_path):
 @pytest.mark.parametrize(
     "content", [gzip.compress(idx_bytes(IMAGES), mtime=0)[:-20], b"no gzip", gzip.compress(b"x", mtime=0)[:12]]
 )
-def test_damaged_compression_is_rejected_by_name(content, tmp_path):
+def test_corrupted_compression_is_rejected_by_name(content, tmp_path):
     (tmp_path / "broken-ubyte.gz").write_bytes(content)
-    with pytest.raises(InputError, match="broken-ubyte.gz' is not a gzip file or is damaged"):
+    with pytest.raises(InputError, match="broken-ubyte.gz' is not a gzip file, or it is corrupted"):
         read_idx(tmp_path / "broken-ubyte.gz")
 
 

@@ -2,8 +2,8 @@ import pytest
 from fixtures.images import image_folder
 
 import keras_cct
-from keras_cct.data.sources.open import open_data, open_source, parse_source
-from keras_cct.data.sources.source import Source
+from keras_cct.data.sources.open import open_data, open_source
+from keras_cct.data.sources.source import Source, parse_source
 from keras_cct.errors import InputError
 
 

@@ -1,0 +1,72 @@
+"""Runs every comparison of speed, and writes the results to one file named after the CPU and the date.
+
+    python benchmarks/run_all.py --vit-pytorch path/to/vit_pytorch/cct.py --compact-transformers path/to/the/clone
+
+Without a path, the comparisons that need it are left out. Nothing else should run on the machine.
+"""
+
+import argparse
+import datetime
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from machine import cpu_name
+from model_race import Parser
+
+from keras_cct.errors import InputError
+from keras_cct.files import replacing
+
+FOLDER = Path(__file__).parent
+
+
+def main() -> None:
+    """Runs the comparisons one after the other."""
+    parser = Parser(description="Run every comparison of speed and write the results to one file.")
+    parser.add_argument("--vit-pytorch", metavar="FILE", help="vit_pytorch/cct.py")
+    parser.add_argument("--compact-transformers", metavar="DIR", help="clone of Compact-Transformers")
+    parser.add_argument("--output", default=FOLDER / "results", type=Path, metavar="DIR", help="folder of the results")
+    options = parser.parse_args()
+    try:
+        commands = list_commands(options)
+    except InputError as error:
+        parser.error(str(error))
+    results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, command in commands.items():
+            print(f"== {name}", flush=True)
+            report = Path(folder, f"{name}.json")
+            program = [sys.executable, str(FOLDER / command[0]), *command[1:], "--json", str(report)]
+            subprocess.run(program, check=True)
+            results[name] = json.loads(report.read_text())
+    today = datetime.datetime.now(datetime.UTC).date()
+    path = options.output / f"{re.sub('[^a-z0-9]+', '-', cpu_name().lower()).strip('-')}-{today}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps({"cpu": cpu_name(), "date": str(today), **results}, indent=2) + "\n")
+    print(f"wrote {path}")
+
+
+def list_commands(options: argparse.Namespace) -> dict[str, list[str]]:
+    """Returns the script and arguments of each comparison, by name.
+
+    Raises:
+        InputError: A path does not exist.
+    """
+    commands = {"input_pipeline": ["input_pipeline.py"]}
+    if options.vit_pytorch is not None:
+        commands["inference_race"] = ["inference_race.py", "--reference", options.vit_pytorch]
+        commands["model_race"] = ["model_race.py", "--reference", options.vit_pytorch]
+    if options.compact_transformers is not None:
+        commands["manifold_race"] = ["model_race.py", "--reference", options.compact_transformers]
+    for path in (options.vit_pytorch, options.compact_transformers):
+        if path is not None and not Path(path).exists():
+            raise InputError(f"{path!r} does not exist. Pass the path of the PyTorch code to compare with.")
+    return commands
+
+
+if __name__ == "__main__":
+    main()

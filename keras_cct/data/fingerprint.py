@@ -1,0 +1,173 @@
+"""Fingerprints of datasets, with which a resumed run recognizes that its images have changed."""
+
+import dataclasses
+import hashlib
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_cct.data.images import ImageSet, LabeledImages, RecordImages
+from keras_cct.files import reading, replacing
+from keras_cct.npz import read_npz
+
+DIGEST_BYTES = 8
+MAX_SHOWN_NAMES = 3
+SHOWN_CHARACTERS = 40
+
+_EXPECTED = "a fingerprint of data"
+_ADVICE = "Remove it and resume with --allow-changed-data if the images are those of the run."
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SplitFingerprint:
+    """Fingerprint of one split of a dataset.
+
+    Args:
+        source: What identifies a stream of records, whose images are not compared one by one; empty for other splits.
+        names: Name of each image, below their common folder; empty if the images have no names.
+        labels: int64 array of shape (images,).
+        digests: uint64 array of shape (images,): a hash of each image's pixels or encoded bytes; for images that stay
+            in their files, of the size and the modification time of the file.
+    """
+
+    source: str
+    names: tuple[str, ...]
+    labels: np.ndarray
+    digests: np.ndarray
+
+    @classmethod
+    def of(cls, data: ImageSet) -> "SplitFingerprint":
+        """Returns the fingerprint of a split."""
+        if isinstance(data, RecordImages):
+            return cls(f"{data.count} images of {data.name}", (), np.empty(0, "int64"), np.empty(0, "uint64"))
+        if isinstance(data, LabeledImages):
+            contents: Iterable[Any] = map(np.ascontiguousarray, data.images)
+        else:
+            contents = data.contents if data.contents is not None else map(_file_stamp, data.names)
+        digests = b"".join(hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest() for content in contents)
+        names = _below_common_folder(data.names)
+        return cls("", names, np.asarray(data.labels, "int64"), np.frombuffer(digests, "uint64"))
+
+    def changes(self, now: "SplitFingerprint", noun: str) -> Iterator[str]:
+        """Yields what differs in another fingerprint, e.g. "2 training images were added ('a/1.png', 'a/2.png')".
+
+        Args:
+            now: The other fingerprint.
+            noun: What the images are, "training" or "evaluation".
+        """
+        if self.source != now.source:
+            yield f"the {noun} images were {self.source or 'in memory'} and are {now.source or 'in memory'}"
+            return
+        before_index, now_index = ({name: i for i, name in enumerate(names)} for names in (self._keys(), now._keys()))
+        common = [name for name in before_index if name in now_index]
+        before_rows, now_rows = ([index[name] for name in common] for index in (before_index, now_index))
+        has_label = self.labels[before_rows] == now.labels[now_rows]
+        has_content = self.digests[before_rows] == now.digests[now_rows]
+        for names, change in (
+            ([name for name in before_index if name not in now_index], "removed"),
+            ([name for name in now_index if name not in before_index], "added"),
+            (list(itertools.compress(common, ~has_label)), "given another label"),
+            (list(itertools.compress(common, ~has_content)), "modified"),
+        ):
+            if names:
+                count = f"1 {noun} image was" if len(names) == 1 else f"{len(names)} {noun} images were"
+                yield f"{count} {change} ({_listed(names)})"
+
+    def _keys(self) -> Sequence[str]:
+        return self.names or [f"image {index}" for index in range(len(self.labels))]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DataFingerprint:
+    """Fingerprint of the training and the evaluation images of a run.
+
+    Args:
+        class_names: Names of the classes.
+        splits: Fingerprints of the training and the evaluation images.
+    """
+
+    class_names: tuple[str, ...]
+    splits: tuple[SplitFingerprint, SplitFingerprint]
+
+    @classmethod
+    def of(cls, train: ImageSet, evaluation: ImageSet) -> "DataFingerprint":
+        """Returns the fingerprint of two splits."""
+        return cls(tuple(train.class_names), (SplitFingerprint.of(train), SplitFingerprint.of(evaluation)))
+
+    def changes(self, now: "DataFingerprint") -> str:
+        """Returns what differs in another fingerprint, in words; empty if nothing does."""
+        found = []
+        if self.class_names != now.class_names:
+            lost = [name for name in self.class_names if name not in now.class_names] or self.class_names
+            gained = [name for name in now.class_names if name not in self.class_names] or now.class_names
+            found.append(f"the classes were {_listed(lost)} and are {_listed(gained)}")
+        for before, after, noun in zip(self.splits, now.splits, ("training", "evaluation"), strict=True):
+            found += before.changes(after, noun)
+        return ", ".join(found)
+
+    def write(self, path: Path) -> None:
+        """Writes the fingerprint to an `.npz` file, atomically."""
+        arrays: dict[str, Any] = {"class_names": _to_bytes(self.class_names)}
+        for name, split in zip(("train", "evaluation"), self.splits, strict=True):
+            arrays |= {f"{name}_source": _to_bytes([split.source]), f"{name}_names": _to_bytes(split.names)}
+            arrays |= {f"{name}_labels": split.labels, f"{name}_digests": split.digests}
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    @classmethod
+    def read(cls, path: Path) -> "DataFingerprint":
+        """Returns the fingerprint in a file.
+
+        Raises:
+            InputError: The file is missing, corrupted or not a fingerprint.
+        """
+        arrays = read_npz(path, _ADVICE, _EXPECTED)
+        with reading(path, _EXPECTED, _ADVICE):
+            splits = [_read_split(arrays, name) for name in ("train", "evaluation")]
+            return cls(_to_names(arrays["class_names"]), (splits[0], splits[1]))
+
+
+def _read_split(arrays: Mapping[str, np.ndarray], name: str) -> SplitFingerprint:
+    source, names = (_to_names(arrays[f"{name}_{key}"]) for key in ("source", "names"))
+    labels, digests = (arrays[f"{name}_{key}"] for key in ("labels", "digests"))
+    has_types = labels.dtype == "int64" and digests.dtype == "uint64" and labels.ndim == 1
+    if not has_types or labels.shape != digests.shape or len(names) not in (0, len(labels)):
+        raise ValueError(f"the arrays of the split {name!r} do not belong together.")
+    return SplitFingerprint("".join(source), names, labels, digests)
+
+
+def _file_stamp(path: str) -> bytes:
+    """Returns the size and the modification time of a file; nothing for a dangling link."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 # a third faster than `Path.stat`, for millions of files
+    except OSError:
+        return b""
+    return f"{status.st_size} {status.st_mtime_ns}".encode()
+
+
+def _below_common_folder(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the names without the folders that all of them share, so that a dataset can be moved."""
+    if not names:
+        return ()
+    # In sorted order, what the first and the last name share is shared by all.
+    folders = [os.path.dirname(name) for name in (min(names), max(names))]  # noqa: PTH120 # names may not be paths
+    start = len(os.path.join(os.path.commonpath(folders), ""))  # noqa: PTH118
+    return tuple(name[start:] for name in names)
+
+
+def _to_bytes(names: Sequence[str]) -> np.ndarray:
+    # An array of strings would take the memory of the longest one for each; names cannot contain a null character.
+    return np.frombuffer("\0".join(names).encode(errors="surrogateescape"), "uint8")
+
+
+def _to_names(array: np.ndarray) -> tuple[str, ...]:
+    return tuple(array.tobytes().decode(errors="surrogateescape").split("\0")) if array.size else ()
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [repr(name if len(name) <= SHOWN_CHARACTERS else f"...{name[-SHOWN_CHARACTERS:]}") for name in names]
+    return ", ".join(shown[:MAX_SHOWN_NAMES]) + (", ..." if len(names) > MAX_SHOWN_NAMES else "")

@@ -1,0 +1,167 @@
+"""Finds the images in a folder of class folders."""
+
+import collections
+import logging
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
+from keras_cct.data.pillow_images import has_image_suffix
+from keras_cct.errors import InputError
+
+log = logging.getLogger(__name__)
+
+MAX_CLASSES = 50_000
+MAX_LISTED_KINDS = 5
+EXPECTED = "files such as .jpg, .png, .webp or .tiff"
+
+LabeledFile = tuple[str, str]
+"""Path of an image and name of its class."""
+
+
+def scan_images(folder: Path, label_depth: int = 0) -> list[LabeledFile]:
+    """Finds all images below a folder. The class of an image is the name of a folder that contains it.
+
+    Symbolic links are followed, except in cycles. Hidden files are ignored. Files whose names do not end like images
+    are counted and named in one warning; so are class names that are ambiguous.
+
+    Args:
+        folder: Folder of class folders, at any depth.
+        label_depth: 1 if the classes are the folders in `folder`, 2 if they are the folders in these, and so on; 0 if
+            they are the innermost folders.
+
+    Returns:
+        Pairs of path and class name, in the natural order of the paths.
+
+    Raises:
+        InputError: There are no images, some are outside of a class folder, a class folder is empty, or there are more
+            than 50,000 classes.
+    """
+    found, skipped = [], []
+    _scan(folder, found, skipped, {os.path.realpath(folder)})
+    if not found:
+        raise InputError(f"no images found in {str(folder)!r}. Expected one folder per class with {EXPECTED}.")
+    found.sort(key=natural_sort_key)
+    files = [(path, _class_of(path, folder, label_depth)) for path in found]
+    num_classes = len({name for _, name in files})
+    if num_classes > MAX_CLASSES:
+        raise InputError(
+            f"{str(folder)!r} has {num_classes:,} classes for {len(files):,} images, more than {MAX_CLASSES:,}. If the "
+            f"classes are the outer folders, set label_depth to 1."
+        )
+    _warn_about_skipped(skipped, len(found))
+    _warn_about_names(files, folder, label_depth)
+    return files
+
+
+def natural_sort_key(text: str) -> tuple:
+    """Returns a sort key that ignores case and compares numbers by value: "img2" before "Img10"."""
+    parts = re.split(r"(\d+)", text.lower())
+    # Every second part is a number. The text itself breaks ties.
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)], text
+
+
+def contains_images(folder: Path) -> bool:
+    """Returns whether a folder contains image files directly."""
+    with os.scandir(folder) as entries:
+        return any(has_image_suffix(entry.name) and not entry.is_dir() for entry in entries)
+
+
+def _scan(folder: Path, found: list[str], skipped: list[str], ancestors: set[str]) -> None:
+    """Appends the files of a folder and those of the folders in it.
+
+    Args:
+        folder: Folder to search.
+        found: Paths of images to append to.
+        skipped: Paths of other files to append to.
+        ancestors: Real paths of this folder and of the ones that lead to it.
+    """
+    is_top = len(ancestors) == 1
+    try:
+        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+    except OSError as error:
+        raise InputError(f"cannot read {str(folder)!r}: {error.strerror}. Check its permissions.") from error
+    files = [entry for entry in entries if not entry.is_dir()]
+    images = [_image_path(entry) for entry in files if has_image_suffix(entry.name)]
+    folders = [entry.path for entry in entries if entry.is_dir()]
+    if is_top and images:
+        raise InputError(
+            f"{min(images, key=natural_sort_key)!r} is not in a class folder. Move the images of each class into a "
+            "folder named after the class."
+        )
+    if not is_top and not images and not folders:
+        raise InputError(f"class folder {str(folder)!r} has no images ({EXPECTED}). Add some or remove the folder.")
+    found += images
+    skipped += [entry.path for entry in files if not has_image_suffix(entry.name)]
+    for path in folders:
+        real_path = os.path.realpath(path)
+        if real_path not in ancestors:
+            _scan(Path(path), found, skipped, ancestors | {real_path})
+
+
+def _image_path(entry: "os.DirEntry[str]") -> str:
+    """Returns the path of an image file, or of a dangling link, which counts as an unreadable image later.
+
+    Raises:
+        InputError: It is a pipe, socket or device, from which reading may never end, or its name is not valid UTF-8.
+    """
+    if not entry.is_file() and Path(entry.path).exists():
+        raise InputError(f"{entry.path!r} is not a regular file. Remove it.")
+    if not entry.path.isprintable():
+        try:
+            entry.path.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"the name of {entry.path!r} is not valid UTF-8. Rename it.") from error
+    return entry.path
+
+
+def _class_of(path: str, folder: Path, label_depth: int) -> str:
+    folders = PurePath(path).relative_to(folder).parts[:-1]
+    if label_depth > len(folders):
+        raise InputError(
+            f"label_depth={label_depth}, but {path!r} is only {len(folders)} folders deep in {str(folder)!r}. "
+            f"Set label_depth to {len(folders)} or less."
+        )
+    return folders[label_depth - 1]
+
+
+def _warn_about_skipped(skipped: Sequence[str], num_images: int) -> None:
+    if skipped:
+        kinds = collections.Counter(PurePath(path).suffix.lower() or "no suffix" for path in skipped)
+        by_count = sorted(kinds.items(), key=lambda pair: (-pair[1], pair[0]))
+        listed = ", ".join(f"{count} {kind}" for kind, count in by_count[:MAX_LISTED_KINDS])
+        log.warning(
+            "left out %d %s not named like images (%s), the first is %r; %d images remain",
+            len(skipped),
+            "file" if len(skipped) == 1 else "files",
+            listed,
+            min(skipped, key=natural_sort_key),
+            num_images,
+        )
+
+
+def _warn_about_names(files: Sequence[LabeledFile], folder: Path, label_depth: int) -> None:
+    """Warns of classes that differ only in case, and of classes with the same name in several folders."""
+    names = sorted({name for _, name in files})
+    by_folded_name: dict[str, str] = {}
+    for name in names:
+        other = by_folded_name.setdefault(name.casefold(), name)
+        if other != name:
+            log.warning(
+                "the classes %r and %r differ only in case and stay two classes; rename one to merge", other, name
+            )
+    if label_depth:
+        return
+    parents: dict[str, str] = {}
+    for path, name in files:
+        parent = str(PurePath(path).parent)
+        other = parents.setdefault(name, parent)
+        if other != parent:
+            log.warning(
+                "%r and %r in %s have the same name and become one class; set label_depth to 1 for the outer folders",
+                os.path.relpath(other, folder),
+                os.path.relpath(parent, folder),
+                folder,
+            )
+            return

@@ -1,0 +1,120 @@
+"""Runs that are killed at any moment, stopped by a scheduler, or started twice end like uninterrupted ones."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fixtures.small_run import assert_same_weights, rows_of, small_archive
+
+import keras_cct
+from keras_cct.training.folder import RunFolder
+
+NUM_KILLS = int(os.environ.get("KERAS_CCT_FAULTS", "2"))
+SEED = int(os.environ.get("KERAS_CCT_FAULTS_SEED", "3"))
+KEYS = {
+    "dataset": "small",
+    "epochs": 6 + 2 * NUM_KILLS,
+    "batch-size": 16,
+    "warmup-epochs": 1,
+    "cooldown-epochs": 0,
+    "recovery-interval": 2,
+    "checkpoint-hist": 2,
+    "aa": "rand-m9-mstd0.5-inc1",
+    "mixup": 0.8,
+    "cutmix": 1.0,
+    "reprob": 0.25,
+    "remode": "pixel",
+}
+FLAGS = ["--model-ema", *(word for key, value in KEYS.items() for word in (f"--{key}", value))]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return small_archive(tmp_path_factory.mktemp("data") / "small.npz")
+
+
+@pytest.fixture(scope="module")
+def alone(data, tmp_path_factory) -> RunFolder:
+    """An uninterrupted run."""
+    folder = RunFolder(tmp_path_factory.mktemp("runs") / "alone")
+    finish(start(*FLAGS, "--output", folder.path, data))
+    return folder
+
+
+def start(*arguments) -> subprocess.Popen:
+    command = [sys.executable, "-m", "keras_cct", "train", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen) -> None:
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+
+
+def wait_for_a_new_state(process: subprocess.Popen, state: Path) -> None:
+    before = state.stat().st_mtime_ns if state.exists() else None
+    while process.poll() is None and (not state.exists() or state.stat().st_mtime_ns == before):
+        time.sleep(0.01)
+
+
+def assert_equals_uninterrupted(run: RunFolder, alone: RunFolder) -> None:
+    assert rows_of(run) == rows_of(alone)
+    names = [
+        sorted(str(path.relative_to(folder.path)) for path in folder.path.rglob("*.keras")) for folder in (alone, run)
+    ]
+    assert names[0] == names[1]
+    assert len(names[0]) == 8  # best, last and two checkpoints, each averaged and raw
+    for name in names[0]:
+        assert_same_weights(alone.path / name, run.path / name)
+
+
+def test_a_killed_run_ends_like_an_uninterrupted_one(data, tmp_path, alone):
+    run, moments = RunFolder(tmp_path / "killed"), random.Random(SEED)
+    process = start(*FLAGS, "--output", run.path, data)
+    num_kills = 0
+    while num_kills < NUM_KILLS:
+        # One of four kills comes at any moment after the start; before the first state, the run would start again.
+        if run.state.exists() and moments.random() < 0.25:
+            time.sleep(moments.uniform(0, 10))
+        else:
+            wait_for_a_new_state(process, run.state)
+            time.sleep(moments.uniform(0, 0.3))
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        num_kills += 1
+        process = start("--resume", run.path)
+    finish(process)
+    print(f"{num_kills} kills with seed {SEED}")
+    assert num_kills == NUM_KILLS
+    assert_equals_uninterrupted(run, alone)
+
+
+def test_a_run_is_locked_until_sigterm_saves_its_state(data, tmp_path, alone):
+    run = RunFolder(tmp_path / "stopped")
+    process = start(*FLAGS, "--output", run.path, data)
+    wait_for_a_new_state(process, run.state)
+    owner = f"is in use by process {process.pid} on {socket.gethostname()}"
+    with pytest.raises(keras_cct.InputError, match=owner):
+        keras_cct.resume(run.path)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 143, errors
+    hint = f"keras_cct train: terminated. Resume with `keras_cct train --resume {run.path}`."
+    assert errors.splitlines()[-1] == hint
+    resumed = [start("--resume", run.path) for _ in range(2)]
+    outputs = [process.communicate()[1] for process in resumed]
+    codes = [process.returncode for process in resumed]
+    assert sorted(codes) == [0, 2], outputs
+    refused, accepted = (outputs[codes.index(code)] for code in (2, 0))
+    assert "is in use by process" in refused or "has finished" in refused
+    assert "Traceback" not in refused + accepted
+    assert_equals_uninterrupted(run, alone)
