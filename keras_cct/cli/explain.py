@@ -64,9 +64,16 @@ def _explain(options: argparse.Namespace) -> None:
     scale = max(1, round(MIN_SIDE / min(height, width)))
     pixels = [read_image(file, (height, width, channels)) for file in files]
     pictures = [read_image(file, (scale * height, scale * width, 3)) for file in files]
-    style = {"interpolation": options.interpolation, "color_map": options.color_map, "alpha": options.alpha}
     with replacing(output) as temporary:
-        write_explanations(model, pixels, _named(files, pictures), temporary, **style)
+        write_explanations(
+            model,
+            pixels,
+            _named(files, pictures),
+            temporary,
+            interpolation=options.interpolation,
+            color_map=options.color_map,
+            alpha=options.alpha,
+        )
     for name in sorted(output.iterdir()):
         print(f"wrote {name}")
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_cct.cli.frameworks import load_frameworks
@@ -41,24 +42,34 @@ def add_table_format(command: argparse.ArgumentParser) -> None:
 
 
 def _summary(options: argparse.Namespace) -> None:
-    is_variant = options.model in FAMILY_SIZES or options.model in list_models()
-    if is_variant:
+    if options.model in FAMILY_SIZES or options.model in list_models():
         config = variant_config(options.model, **_input_shape(options.input_size))
-    elif options.input_size is not None:
+        load_frameworks()
+        from keras_cct.models.summary import summarize_config
+
+        summary = summarize_config(config)
+    else:
+        path = _model_file(options)
+        load_frameworks()
+        from keras_cct.models.summary import summarize
+        from keras_cct.weights.formats import read_keras_file
+
+        summary = summarize(read_keras_file(path))
+    print_summary(summary, options.format)
+
+
+def _model_file(options: argparse.Namespace) -> Path:
+    """Returns the `.keras` file that the arguments name."""
+    if options.input_size is not None:
         raise InputError(
             f"--input-size needs a variant, got {options.model!r}, whose size is fixed. Leave --input-size out."
         )
-    else:
-        path = find_keras_file(options.model)
-        if not path.exists() and "." not in path.name and not path.parent.name:
-            variant_dataset(options.model)  # a misspelled variant
-        if artifact_format(path) != KERAS:
-            raise InputError(f"{str(path)!r} is an exported artifact. Pass the run folder or the .keras file.")
-    load_frameworks()
-    from keras_cct.models.summary import summarize, summarize_config
-    from keras_cct.weights.formats import read_keras_file
-
-    print_summary(summarize_config(config) if is_variant else summarize(read_keras_file(path)), options.format)
+    path = find_keras_file(options.model)
+    if not path.exists() and "." not in path.name and not path.parent.name:
+        variant_dataset(options.model)  # raises: a misspelled variant
+    if artifact_format(path) != KERAS:
+        raise InputError(f"{str(path)!r} is an exported artifact. Pass the run folder or the .keras file.")
+    return path
 
 
 def _input_shape(size: list[int] | None) -> dict[str, tuple[int, int, int]]:

@@ -68,8 +68,9 @@ def _gif_pixels(encoded: tf.Tensor) -> tf.Tensor:
         position: tf.Tensor, is_in_data: tf.Tensor, pixels: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         first = tf.cast(content[position], tf.int32)
-        is_image = ~is_in_data & (first == _GIF_IMAGE)
-        is_extension = ~is_in_data & (first == _GIF_EXTENSION)
+        is_start = tf.logical_not(is_in_data)
+        is_image = is_start & (first == _GIF_IMAGE)
+        is_extension = is_start & (first == _GIF_EXTENSION)
         frame = tf.cond(is_image, lambda: pixels_at(position + 5), lambda: tf.zeros((), tf.float64))
         skipped = tf.case(
             [

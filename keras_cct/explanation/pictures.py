@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import keras
 import numpy as np
@@ -25,6 +25,14 @@ DEFAULT_COLOR_MAP = "viridis"
 _GAP = 4
 """White pixels between the heads of a grid."""
 _WHITE = 255
+
+
+class OverlayStyle(TypedDict, total=False):
+    """Arguments of `overlay` beyond the image and the map."""
+
+    interpolation: str
+    color_map: str
+    alpha: float
 
 
 def overlay(
@@ -65,7 +73,11 @@ def overlay(
 
 
 def head_grid(
-    image: np.ndarray, explanation: Explanation, index: int = 0, manifold: str | None = None, **style: str | float
+    image: np.ndarray,
+    explanation: Explanation,
+    index: int = 0,
+    manifold: str | None = None,
+    **style: Unpack[OverlayStyle],
 ) -> np.ndarray:
     """Draws the attention that each head of each block pays to the patches.
 
@@ -86,7 +98,7 @@ def head_grid(
     is_index = isinstance(index, int) and 0 <= index < len(all_maps)
     check_setting("index", index, is_index, f"an index of the {len(all_maps)} explained images")
     maps = all_maps[index]  # (blocks, heads, rows, columns)
-    rows = [[overlay(image, head, **style) for head in block] for block in maps]  # pyright: ignore[reportArgumentType]
+    rows = [[overlay(image, head, **style) for head in block] for block in maps]
     height, width, _ = image.shape
     num_blocks, num_heads = maps.shape[:2]
     shape = (num_blocks * (height + _GAP) - _GAP, num_heads * (width + _GAP) - _GAP, 3)
@@ -103,7 +115,7 @@ def write_explanations(
     images: Sequence[np.ndarray],
     pictures: Mapping[str, np.ndarray],
     folder: Path,
-    **style: str | float,
+    **style: Unpack[OverlayStyle],
 ) -> None:
     """Explains images and writes one folder per image: `pooling.png`, `rollout.png` and the heads of all blocks.
 
@@ -124,8 +136,8 @@ def write_explanations(
         explanation = explain(model, pixels[np.newaxis])
         (folder / name).mkdir(parents=True)
         drawn = {
-            "pooling": overlay(picture, explanation.pooling[0], **style),  # pyright: ignore[reportArgumentType]
-            "rollout": overlay(picture, explanation.rollout[0], **style),  # pyright: ignore[reportArgumentType]
+            "pooling": overlay(picture, explanation.pooling[0], **style),
+            "rollout": overlay(picture, explanation.rollout[0], **style),
             "heads": head_grid(picture, explanation, **style),
         }
         for manifold in explanation.manifolds[0]:

@@ -110,7 +110,8 @@ def _mean_weights(paths: Sequence[Path]) -> list[np.ndarray]:
 
 def _evaluator(model: keras.Model, data: ImageSet, recipe: Recipe) -> Callable[[], float]:
     """Returns a function that evaluates the recipe's `eval_metric` of a model; accuracies in percent."""
-    evaluated = keras.Model(model.input, model.output)  # compiled instead of the model, which is saved without a loss
+    # Compiled instead of the model, which is saved without a loss. Untyped, because Keras's types are too narrow.
+    evaluated: Any = keras.Model(model.input, model.output)
     evaluated.compile(
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
         metrics=[
