@@ -50,7 +50,7 @@ def add_benchmark(commands: Any) -> None:
         "--seconds", type=float, default=2.0, metavar="FLOAT", help="minimum time per batch size (default: 2)"
     )
     add_trust(benchmark)
-    benchmark.add_argument("--json", metavar="FILE", help="also write the results to a new JSON file")
+    benchmark.add_argument("--json", metavar="FILE", help="also write the results to a new JSON file (default: none)")
     benchmark.set_defaults(run=_benchmark)
 
 

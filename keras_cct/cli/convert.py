@@ -23,9 +23,15 @@ def add_convert(commands: Any) -> None:
     convert.add_argument(
         "target", metavar="TARGET", help="new file: .keras, .weights.h5, .safetensors, .pth or .pth.tar"
     )
-    convert.add_argument("--model", metavar="VARIANT", help="variant of the weights (not for a .keras file)")
     convert.add_argument(
-        "--img-size", nargs="+", type=int, metavar="INT", help="image side, or height and width, in pixels"
+        "--model", metavar="VARIANT", help="variant of the weights, not for a .keras file (default: none)"
+    )
+    convert.add_argument(
+        "--img-size",
+        nargs="+",
+        type=int,
+        metavar="INT",
+        help="image side, or height and width, in pixels (default: those of the weights)",
     )
     convert.add_argument(
         "--attention-type", metavar="TYPE", help="attention type, e.g. all, gm or spd (default: the variant's)"
@@ -36,9 +42,11 @@ def add_convert(commands: Any) -> None:
             nargs="+",
             type=float,
             metavar="FLOAT",
-            help=f"{description} of each channel in [0, 1], for a .keras target",
+            help=f"{description} of each channel in [0, 1], for a .keras target (default: those of the variant)",
         )
-    convert.add_argument("--class-names", metavar="DATASET", help="dataset that names the classes, e.g. cifar10")
+    convert.add_argument(
+        "--class-names", metavar="DATASET", help="dataset that names the classes, e.g. cifar10 (default: none)"
+    )
     add_checkpoint_dir(convert)
     add_trust(convert)
     convert.set_defaults(run=_convert)
@@ -50,7 +58,8 @@ def add_checkpoint_dir(command: argparse.ArgumentParser) -> None:
         "--checkpoint-dir",
         action=_CheckpointDir,
         metavar="DIR",
-        help="read pretrained weights from this folder only, by their file names, without network access",
+        help="read pretrained weights from this folder only, by their file names, without network access "
+        "(default: download and cache them)",
     )
 
 

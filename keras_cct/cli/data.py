@@ -43,7 +43,11 @@ def add_data(commands: Any) -> None:
     show = data_commands.add_parser("show", help="write a contact sheet of augmented training images")
     show.add_argument("source", nargs="?", metavar="DATA", help=f"{SOURCE_HELP} (default: the config's dataset)")
     show.add_argument("-c", "--config", default="sample", help="config with the augmentation (default: sample)")
-    show.add_argument("--model", metavar="VARIANT", help="variant whose image size is used if no other is known")
+    show.add_argument(
+        "--model",
+        metavar="VARIANT",
+        help=f"variant whose image size is used if no other is known (default: {DEFAULT_VARIANT})",
+    )
     show.add_argument(
         "--output", default="contact_sheet.png", metavar="FILE.png", help="file to write (default: %(default)s)"
     )
@@ -65,9 +69,17 @@ def add_evaluation_source(parser: argparse.ArgumentParser) -> None:
 
 def add_source_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `add_source` to a command that names the source in another way."""
-    parser.add_argument("--data-dir", default="", metavar="DIR", help="folder of TensorFlow Datasets, for tfds/NAME")
     parser.add_argument(
-        "--class-map", default="", metavar="FILE", help="text file with one folder name per line, in class order"
+        "--data-dir",
+        default="",
+        metavar="DIR",
+        help="folder of TensorFlow Datasets, for tfds/NAME (default: ~/tensorflow_datasets)",
+    )
+    parser.add_argument(
+        "--class-map",
+        default="",
+        metavar="FILE",
+        help="text file with one folder name per line, in class order (default: natural order)",
     )
     parser.add_argument(
         "--train-split",

@@ -21,12 +21,15 @@ def add_evaluate(commands: Any) -> None:
     add_model_arguments(evaluate)
     add_evaluation_source(evaluate)
     evaluate.add_argument(
-        "--report", metavar="DIR", help="new folder for metrics.json, per_class.csv, confusion.csv and pictures"
+        "--report",
+        metavar="DIR",
+        help="new folder for metrics.json, per_class.csv, confusion.csv and pictures (default: none)",
     )
     evaluate.add_argument(
         "--label-map",
         metavar="FILE.csv",
-        help="CSV file with the model's class for each class of the dataset, e.g. n02099601,golden retriever",
+        help="CSV file with the model's class for each class of the dataset, e.g. n02099601,golden retriever "
+        "(default: classes are matched by name)",
     )
     evaluate.add_argument(
         "--tta",

@@ -43,7 +43,9 @@ def add_predict(commands: Any) -> None:
     predict.add_argument("--probabilities", action="store_true", help="print all classes, regardless of --top")
     predict.add_argument("--batch-size", type=int, default=64, metavar="INT", help="images per batch (default: 64)")
     predict.add_argument("--format", choices=OUTPUT_FORMATS, default="text", help="output format (default: text)")
-    predict.add_argument("--output", metavar="FILE", help="write the predictions to a new file")
+    predict.add_argument(
+        "--output", metavar="FILE", help="write the predictions to a new file (default: standard output)"
+    )
     predict.set_defaults(run=_predict)
 
 

@@ -47,14 +47,16 @@ def add_train(commands: Any) -> None:
         f"{DEFAULT_CONFIG})",
     )
     train.add_argument("--output", metavar="DIR", help="run folder, new or empty (default: runs/TIME-MODEL)")
-    train.add_argument("--experiment", metavar="NAME", help="same as --output runs/NAME")
-    train.add_argument("--resume", metavar="RUN", help="folder of an interrupted run to resume")
+    train.add_argument("--experiment", metavar="NAME", help="same as --output runs/NAME (default: as for --output)")
+    train.add_argument(
+        "--resume", metavar="RUN", help="folder of an interrupted run to resume (default: start a new run)"
+    )
     train.add_argument(
         "--seeds",
         type=int,
         default=1,
         metavar="INT",
-        help="train this many runs with consecutive seeds into one folder",
+        help="train this many runs with consecutive seeds into one folder (default: 1)",
     )
     train.add_argument(
         "--allow-changed-data",

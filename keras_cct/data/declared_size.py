@@ -10,7 +10,7 @@ from keras_cct.data.image_headers import MAX_PIXELS
 MAX_GIF_BLOCKS = 30_000
 """Largest number of blocks of a GIF, each of up to 255 bytes."""
 
-_PNG_START, _GIF_START = tuple(b"\x89PNG"), tuple(b"GIF8")
+PNG_PREFIX, GIF_PREFIX = b"\x89PNG", b"GIF8"
 _GIF_IMAGE, _GIF_EXTENSION = 0x2C, 0x21
 _PNG_HEADER_BYTES, _GIF_HEADER_BYTES = 24, 13
 _PADDING = bytes(16)  # reading beyond the end of a truncated file yields zeros
@@ -39,7 +39,7 @@ def _jpeg_pixels(encoded: tf.Tensor) -> tf.Tensor:
 def _other_pixels(encoded: tf.Tensor) -> tf.Tensor:
     start = tf.strings.substr(encoded, 0, tf.minimum(tf.strings.length(encoded), _PNG_HEADER_BYTES))
     header = tf.io.decode_raw(start + bytes(_PNG_HEADER_BYTES), tf.uint8)
-    is_png = tf.reduce_all(header[:4] == _PNG_START)
+    is_png = tf.reduce_all(header[:4] == tuple(PNG_PREFIX))
     return tf.cond(is_png, lambda: _png_pixels(header), lambda: _gif_pixels(encoded))
 
 
@@ -53,7 +53,7 @@ def _png_pixels(header: tf.Tensor) -> tf.Tensor:
 def _gif_pixels(encoded: tf.Tensor) -> tf.Tensor:
     """Returns the number of pixels of the screen or of all frames; infinity for too many blocks or another format."""
     content = tf.io.decode_raw(tf.strings.join([encoded, _PADDING]), tf.uint8)
-    is_gif = tf.reduce_all(content[:4] == _GIF_START)
+    is_gif = tf.reduce_all(content[:4] == tuple(GIF_PREFIX))
     length = tf.strings.length(encoded)
 
     def pixels_at(position: tf.Tensor | int) -> tf.Tensor:
@@ -68,8 +68,9 @@ def _gif_pixels(encoded: tf.Tensor) -> tf.Tensor:
         position: tf.Tensor, is_in_data: tf.Tensor, pixels: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         first = tf.cast(content[position], tf.int32)
-        is_image = ~is_in_data & (first == _GIF_IMAGE)
-        is_extension = ~is_in_data & (first == _GIF_EXTENSION)
+        is_start = tf.logical_not(is_in_data)
+        is_image = is_start & (first == _GIF_IMAGE)
+        is_extension = is_start & (first == _GIF_EXTENSION)
         frame = tf.cond(is_image, lambda: pixels_at(position + 5), lambda: tf.zeros((), tf.float64))
         skipped = tf.case(
             [

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_cct.data.declared_size import GIF_PREFIX, PNG_PREFIX, check_declared_size
+from keras_cct.data.declared_size import check_declared_size
 from keras_cct.data.exif import exif_orientation, turn_upright
 from keras_cct.data.pillow_images import decode_with_pillow
 from keras_cct.errors import InputError
@@ -19,6 +19,7 @@ DECODABLE_CHANNELS = (1, 3)
 KERNELS = {"bicubic": "keyscubic", "bilinear": "triangle"}
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8")
 """First bytes of PNG, JPEG and GIF files."""
+PNG_PREFIX, GIF_PREFIX = b"\x89PNG", b"GIF8"
 
 
 def luma(images: tf.Tensor) -> tf.Tensor:

@@ -43,7 +43,8 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
 def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Returns an image, (height, width, channels), turned by its EXIF orientation, a scalar int32 from 1 to 8."""
     shape = (None, None, image.shape[-1])
-    image = tf.ensure_shape(tf.transpose(image, tf.where(orientation >= 5, [1, 0, 2], [0, 1, 2])), shape)
+    axes = tf.where(orientation >= 5, [1, 0, 2], [0, 1, 2])
+    image = tf.ensure_shape(tf.transpose(image, axes), shape)  # pyright: ignore[reportArgumentType] (the stub's)
     column_step = tf.where(_is_one_of(orientation, (2, 3, 6, 7)), -1, 1)
     row_step = tf.where(_is_one_of(orientation, (3, 4, 7, 8)), -1, 1)
     return tf.ensure_shape(image[::row_step, ::column_step], shape)

@@ -6,7 +6,6 @@ PNG, JPEG and GIF files decode to the same pixels as with `keras_cct.data.decode
 import functools
 import io
 import struct
-import zlib
 from collections.abc import Callable
 from pathlib import PurePath
 
@@ -15,6 +14,7 @@ from PIL import Image
 
 from keras_cct.data.image_headers import MAX_PIXELS
 from keras_cct.errors import InputError
+from keras_cct.files import reading
 
 FORMATS = (
     *("PNG", "JPEG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM"),
@@ -38,7 +38,7 @@ _TRANSPOSITIONS = {
 
 _MODES = {1: "L", 3: "RGB"}
 _HEADER_ERRORS = (SyntaxError, IndexError, TypeError, KeyError, ValueError, struct.error, EOFError, OSError)
-_DECODE_ERRORS = (*_HEADER_ERRORS, zlib.error, RuntimeError, MemoryError, OverflowError)
+"""What the readers of formats raise for files of other formats."""
 
 
 @functools.cache
@@ -71,17 +71,16 @@ def decode_with_pillow(content: bytes, channels: int, name: str = "the image") -
     """
     image = _open(content)
     if image is None:
-        raise InputError(f"{name} is not an image in a format that Pillow reads, or it is corrupted. Use another file.")
-    with image:
+        raise InputError(
+            f"{name!r} is not an image in a format that Pillow reads, or it is corrupted. Use another file."
+        )
+    with reading(name, "an image", "Replace or remove it."), image:
         if image.width * image.height > MAX_PIXELS:
             raise InputError(
-                f"{name} has {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}. Resize it first."
+                f"{name!r} has {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}. Resize it first."
             )
-        try:
-            image.load()
-            return _pixels(_upright(image), _MODES[channels])
-        except _DECODE_ERRORS as error:
-            raise InputError(f"{name} is a corrupted image. Replace or remove it.") from error
+        image.load()
+        return _pixels(_upright(image), _MODES[channels])
 
 
 def _open(content: bytes) -> Image.Image | None:

@@ -56,7 +56,7 @@ def training_batches(data: ImageSet, recipe: Recipe, plan: AugmentationPlan, fir
             f"sampler={recipe.sampler!r} and class_weights={recipe.class_weights!r} need the labels in memory, but the "
             f"{len(data)} images of {data.name} are streamed. Leave them out."
         )
-    weights = balanced_class_weights(data) if recipe.class_weights else None
+    weights = None if isinstance(data, RecordImages) or not recipe.class_weights else balanced_class_weights(data)
     first_epoch, first_batch = divmod(first_step, len(data) // batch_size)
 
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:

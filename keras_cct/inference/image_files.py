@@ -55,7 +55,7 @@ def read_image(source: bytes | str | PathLike, image_shape: tuple[int, int, int]
         raise InputError(
             f"the model takes {image_shape[-1]} channels; image files have 1 or 3. Pass arrays to `predict` instead."
         )
-    name = "the image" if isinstance(source, bytes) else repr(str(source))
+    name = "the image" if isinstance(source, bytes) else str(source)
     content = source if isinstance(source, bytes) else _read(source)
     return resize_and_crop(decode_with_pillow(content, image_shape[-1], name), *image_shape[:2])
 

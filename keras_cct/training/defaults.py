@@ -104,7 +104,8 @@ def choose_recipe(**keys: Any) -> RecipeChoice:
     Raises:
         InputError: The images cannot be read, or a key is invalid.
     """
-    train, evaluation = open_data(Recipe(**({"model": PHOTO_VARIANT} | keys)))
+    values: dict[str, Any] = {"model": PHOTO_VARIANT, **keys}
+    train, evaluation = open_data(Recipe(**values))
     facts = measure(train, len(evaluation))
     chosen, reason = _choose(facts, keys)
     recipe = Recipe(**(chosen | keys))

@@ -43,9 +43,11 @@ def _unregistered_classes(config: Any) -> Iterator[tuple[str, str, str]]:
         item = stack.pop()
         if isinstance(item, dict):
             stack += item.values()
-            names = tuple(item.get(key) for key in ("registered_name", "module", "class_name"))
-            if all(isinstance(name, str) and name for name in names) and not _is_known(names[0], names[1]):
-                yield names
+            registered_name, module, class_name = (item.get(key) for key in ("registered_name", "module", "class_name"))
+            if not (isinstance(registered_name, str) and isinstance(module, str) and isinstance(class_name, str)):
+                continue
+            if not _is_known(registered_name, module):
+                yield registered_name, module, class_name
         elif isinstance(item, list):
             stack += item
 

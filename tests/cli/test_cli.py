@@ -1,3 +1,4 @@
+import argparse
 import importlib.metadata
 import json
 import os
@@ -5,12 +6,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 from fixtures.run_folders import make_run, tiny_images
 from fixtures.small_run import small_data
 
 import keras_cct
+from keras_cct import cli
 from keras_cct.cli import main
 from keras_cct.report import run_metrics
 from keras_cct.training import run as training_run
@@ -179,6 +182,24 @@ def test_usage_errors_are_one_line_with_the_help_of_the_command(arguments, comma
         main(arguments)
     assert error.value.code == 2
     assert re.fullmatch(rf"{command}: .*\. Run `{command} --help`\.\n", capsys.readouterr().err)
+
+
+def flags_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Action]]:
+    """Yields the command and the action of every flag that takes a value, and is not one to refuse."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from flags_of(command)
+        elif action.option_strings and action.nargs != 0 and action.help is not argparse.SUPPRESS:
+            yield parser.prog, action
+
+
+def test_every_flag_shows_its_type_and_its_default():
+    flags = list(flags_of(cli._create_parser()))
+    assert len(flags) > 100
+    for command, action in flags:
+        assert re.search(r"default: |required", action.help), (command, action.option_strings)
+        assert action.metavar or action.choices or action.dest == "config", (command, action.option_strings)
 
 
 def test_without_a_command_the_help_is_printed(capsys):

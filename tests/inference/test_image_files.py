@@ -62,9 +62,9 @@ def png_header(width: int, height: int) -> bytes:
     ("content", "message"),
     [
         (png_header(20_000, 20_000), "has 20000x20000 pixels, more than 178,956,970"),
-        (png_header(20, 20), "corrupted image"),
-        (ENCODED["jpeg"][:2000], "corrupted image"),
-        (ENCODED["png"][:-500], "corrupted image"),
+        (png_header(20, 20), "corrupted"),
+        (ENCODED["jpeg"][:2000], "corrupted"),
+        (ENCODED["png"][:-500], "corrupted"),
         (ENCODED["gif"][:50], "corrupted"),
         (b"\xff\xd8\xff\xe0" + bytes(100), "corrupted"),
         (b"\x89PNG\r\n\x1a\n", "corrupted"),
