@@ -107,6 +107,7 @@ class _ModelFunction(typing.Protocol):
         num_classes: int | None = None,
         position_embedding: str | None = None,
         normalization: _config.Normalization | str | None = "dataset",
+        trust: bool = False,
         **overrides: object,
     ) -> keras.Model: ...
 
