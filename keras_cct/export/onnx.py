@@ -98,5 +98,6 @@ def _quantize(model: onnx.ModelProto, conversion: Conversion, path: Path) -> onn
             per_channel=True,
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
+            reduce_range=True,  # 8-bit weights overflow on CPUs without VNNI instructions
         )
     return onnx.load(path)
