@@ -106,5 +106,5 @@ def remove_partial(folder: Path) -> None:
 def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
-    else:
+    elif os.path.lexists(path):  # on a read-only disk, `unlink` fails even for a missing file
         path.unlink(missing_ok=True)

@@ -69,12 +69,7 @@ def decode_with_pillow(content: bytes, channels: int, name: str = "the image") -
     Raises:
         InputError: The format is unknown, the file is corrupted, or the image is too large.
     """
-    image = _open(content)
-    if image is None:
-        raise InputError(
-            f"{name!r} is not an image in a format that Pillow reads, or it is corrupted. Use another file."
-        )
-    with reading(name, "an image", "Replace or remove it."), image:
+    with reading(name, "an image", "Replace or remove it."), _open(content) as image:
         if image.width * image.height > MAX_PIXELS:
             raise InputError(
                 f"{name!r} has {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}. Resize it first."
@@ -83,10 +78,13 @@ def decode_with_pillow(content: bytes, channels: int, name: str = "the image") -
         return _pixels(_upright(image), _MODES[channels])
 
 
-def _open(content: bytes) -> Image.Image | None:
-    """Returns the image without decoding it, or None if no format fits.
+def _open(content: bytes) -> Image.Image:
+    """Returns the image without decoding it.
 
     `Image.open` does the same, but warns of large images, which are refused by their number of pixels here.
+
+    Raises:
+        InputError: No format fits.
     """
     readers = _readers()
     prefix = content[:16]
@@ -100,7 +98,7 @@ def _open(content: bytes) -> Image.Image | None:
                 return reader(io.BytesIO(content), "")
         except _HEADER_ERRORS:
             continue
-    return None
+    raise InputError("not an image in a format that Pillow reads, or corrupted. Use another file.")
 
 
 @functools.cache

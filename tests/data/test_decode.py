@@ -75,7 +75,7 @@ def test_rejects_files_that_are_not_images(tmp_path):
         with pytest.raises(InputError, match=f"{name}' is not a PNG, JPEG or GIF image"):
             read_images([tmp_path / name], (8, 8, 3))
     for name in ("half.png", "half.jpg"):
-        with pytest.raises(InputError, match=f"{name}' is a corrupt image"):
+        with pytest.raises(InputError, match=f"{name}' is a corrupted image"):
             read_images([tmp_path / name], (8, 8, 3))
     with pytest.raises(InputError, match=r"cannot read .*none.png': No such file or directory"):
         read_images([tmp_path / "none.png"], (8, 8, 3))

@@ -61,12 +61,12 @@ def test_pixels_are_those_of_pillow(name):
 def test_documents_and_videos_are_not_images():
     assert all(map(has_image_suffix, ("a.JPG", "a.jpeg", "x/a.webp", "a.tif", "a.bmp", "a.gif", "a.avif", "a.jp2")))
     assert not any(map(has_image_suffix, ("a.pdf", "a.eps", "a.mpg", "a.txt", "png", "a.heic", "a.h5", "a.wmf")))
-    with pytest.raises(InputError, match="'x.png' is not an image in a format that Pillow reads"):
+    with pytest.raises(InputError, match="'x.png': not an image in a format that Pillow reads"):
         decode_with_pillow(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 3, "x.png")
 
 
 @pytest.mark.parametrize("name", ["webp", "tiff", "bmp", "jpeg", "gif", "avif"])
 def test_truncated_files_are_one_line(name):
-    with pytest.raises(InputError, match="'x' is .*corrupted") as error:
+    with pytest.raises(InputError, match="'x'.*corrupted") as error:
         decode_with_pillow(IMAGES[name][: len(IMAGES[name]) // 2], 3, "x")
     assert "\n" not in str(error.value)

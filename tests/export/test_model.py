@@ -3,6 +3,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import types
 import zipfile
 
 import keras
@@ -177,7 +178,7 @@ def test_reports_are_one_line_with_size_difference_agreement_latency_and_accurac
 def test_int8_that_loses_accuracy_is_refused_and_leaves_nothing(fashion_model, tmp_path, monkeypatch):
     from keras_cct.export import model as export_module
 
-    accuracies = iter([{"top1": 89.2}, {"top1": 88.1}])
+    accuracies = iter([types.SimpleNamespace(top1=89.2), types.SimpleNamespace(top1=88.1)])
     monkeypatch.setattr(export_module, "evaluate", lambda *_: next(accuracies))
     with pytest.raises(keras_cct.InputError, match="onnx from 89.20 % to 88.10 %"):
         keras_cct.export_model(fashion_model, tmp_path / "model.onnx", "onnx", dtype="int8")
@@ -270,7 +271,7 @@ def test_overwriting_replaces_artifacts_and_nothing_else(tmp_path):
     assert keras_cct.load_predictor(output).class_names == CLASS_NAMES
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     (tmp_path / "notes.txt").write_text("keep")
-    with pytest.raises(keras_cct.InputError, match="contains files other than artifacts"):
+    with pytest.raises(keras_cct.InputError, match="contains files other than one artifact per format"):
         keras_cct.export_model(model, tmp_path, "savedmodel", overwrite=True)
 
 

@@ -54,7 +54,7 @@ def test_images_cropped_one_by_one_equal_a_batch(mode):
     for row in range(6):
         alone = run(mode, lambda image, draws: crop_image(image, draws, plan), images[row], draws[row])
         np.testing.assert_allclose(alone, together[row].astype(int), atol=1)  # another order of summation
-        assert (alone == together[row]).mean() > 0.999
+        assert (alone == together[row]).mean() > 0.98
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0])
