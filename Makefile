@@ -21,16 +21,16 @@ train: $(VENV)/ready
 test: $(VENV)/ready
 	KERAS_BACKEND=tensorflow $(PYTEST)
 
-# What does not depend on the backend: pipelines always use TensorFlow; recipes, facts, archives and downloads use none.
-INDEPENDENT := data recipe facts fuzz faults test_architecture.py test_archives.py test_configs.py test_distribution.py \
-	test_npz.py cli/test_summary.py evaluation/test_metrics.py evaluation/test_calibration.py explanation/test_models.py \
-	explanation/test_pictures.py inference/test_image_files.py models/test_summary.py report/test_evaluation_folder.py \
-	weights/test_download.py weights/test_pretrained.py weights/test_torch_file.py
-PORTABLE := -m "not tensorflow" $(addprefix --ignore tests/,$(INDEPENDENT))
+# What depends on the backend: the models, their weights, and how they train and are exported.
+PORTABLE := layers models explanation/test_maps.py weights/test_mapping.py weights/test_adapt.py weights/test_files.py \
+	test_create.py test_saved_models.py inference/test_predictors.py export/test_saved_model.py \
+	export/test_tensorflow_process.py $(addprefix training/test_,torch_optimizers.py optimizers.py setup.py state.py \
+	checkpoints.py average.py devices.py run.py resume.py)
+PORTABLE_TESTS := -m "not tensorflow" --ignore tests/models/test_summary.py $(addprefix tests/,$(PORTABLE))
 
 test-backends: $(VENV)/ready-backends
-	KERAS_BACKEND=jax $(PYTEST) $(PORTABLE)
-	KERAS_BACKEND=torch $(PYTEST) $(PORTABLE)
+	KERAS_BACKEND=jax $(PYTEST) $(PORTABLE_TESTS)
+	KERAS_BACKEND=torch $(PYTEST) $(PORTABLE_TESTS)
 
 # The KServe environment and onnxruntime-web; without them the tests of these examples are skipped.
 examples: $(VENV)-serving/ready examples/browser/node_modules
