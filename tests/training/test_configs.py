@@ -1,4 +1,4 @@
-"""Every published config trains two steps on random images of its size."""
+"""Every published config plans a run on random images of its size; one of each kind trains two steps."""
 
 import contextlib
 import dataclasses
@@ -16,6 +16,11 @@ from keras_cct.training import run as training_run
 NAMES = sorted(str(path.relative_to(CONFIGS.parent)) for path in CONFIGS.rglob("*.yml") if path.stem != "sample")
 MODELS = {"imagenet": "cct_7_7x2_224", "flowers102": "cct_7_7x2_224"}
 """Variants for the configs that name no model, other than those of CIFAR."""
+TRAINED = (
+    "configs/datasets/cifar10.yml",
+    "configs/datasets/fashion_mnist.yml",
+    "configs/finetuned/cct_14-7x2_flowers102.yml",
+)
 
 
 def write_images(path: Path, recipe: keras_cct.Recipe, num_images: int) -> str:
@@ -37,24 +42,30 @@ def weights_for_224(tmp_path_factory) -> str:
     return str(path)
 
 
-@pytest.mark.tensorflow
-@pytest.mark.parametrize("config", NAMES)
-def test_takes_two_steps(config, tmp_path, request):
+def prepare_run(config: str, folder: Path, initial_checkpoint: str) -> training_run._Run:
     name = Path(config).stem
     recipe = keras_cct.load_recipe(config, default_model=MODELS.get(name, "cct_7_3x1_32"))
-    keys = {"data_dir": write_images(tmp_path / "images.npz", recipe, 4), "batch_size": 2}
+    keys = {"data_dir": write_images(folder / "images.npz", recipe, 4), "batch_size": 2}
     if "finetuned" in config:
         # Instead of a download of the published weights.
         assert recipe.pretrained or recipe.initial_checkpoint
-        keys["initial_checkpoint"] = request.getfixturevalue("weights_for_224")
+        keys["initial_checkpoint"] = initial_checkpoint
     other_head = pytest.warns(UserWarning, match="1000 classes")
     with other_head if config.startswith("configs/finetuned/cct_14-7x2_flowers") else contextlib.nullcontext():
-        run = training_run._Run.prepare(dataclasses.replace(recipe, **keys))
-    before = [to_numpy(weight).copy() for weight in run.model.trainable_weights]
-    history = run.model.fit(run.training_batches(0), epochs=1, steps_per_epoch=2, shuffle=False, verbose=0)
-    assert np.isfinite(history.history["loss"]).all()
-    assert run.model.optimizer.weight_decay == recipe.weight_decay
-    if recipe.warmup_lr > 0:
-        changed = [not np.array_equal(to_numpy(w), b) for w, b in zip(run.model.trainable_weights, before, strict=True)]
-        assert all(changed)
+        return training_run._Run.prepare(dataclasses.replace(recipe, **keys))
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("config", NAMES)
+def test_plans_a_run(config, tmp_path, weights_for_224):
+    run = prepare_run(config, tmp_path, weights_for_224)
+    assert run.model.optimizer.weight_decay == run.recipe.weight_decay
+    assert run.model.input_shape[1:] == run.augmentation.image_shape
+    if config in TRAINED:
+        before = [to_numpy(weight).copy() for weight in run.model.trainable_weights]
+        history = run.model.fit(run.training_batches(0), epochs=1, steps_per_epoch=2, shuffle=False, verbose=0)
+        assert np.isfinite(history.history["loss"]).all()
+        if run.recipe.warmup_lr > 0:
+            weights = zip(run.model.trainable_weights, before, strict=True)
+            assert all(not np.array_equal(to_numpy(weight), start) for weight, start in weights)
     keras.backend.clear_session()
