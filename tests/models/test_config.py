@@ -35,7 +35,7 @@ import keras_cct
         ({"include_top": "no"}, "include_top='no' is unknown. Choose one of True, False."),
         ({"name": "a/b"}, "name='a/b' is not a valid model name"),
         ({"dropout_rate": 10**400}, "must be a number in "),
-        ({"class_names": 3}, "class_names must be a list of single-line strings, got 3"),
+        ({"class_names": 3}, "class_names must be a list of single-line strings without control characters, got 3"),
         (
             {"attention_type": "flat"},
             "attention_type='flat' is unknown. Choose one of softmax, all, gm, spd, grassmann.",
