@@ -63,7 +63,7 @@ def test_variants_import_by_name_with_the_arguments_of_create_model():
 )
 def test_signatures_list_every_field_of_the_config_once(function, typed_fields, missing):
     named = list(inspect.signature(function).parameters)[:-1]
-    named = [name for name in named if name not in ("variant", "weights")]
+    named = [name for name in named if name not in ("variant", "weights", "trust")]
     fields = {field.name for field in dataclasses.fields(keras_cct.ModelConfig)}
     assert sorted([*named, *typed_fields.__annotations__]) == sorted(fields - missing)
 
