@@ -1,7 +1,6 @@
 """Picks a recipe for images that nobody has written one for, and explains it."""
 
 import dataclasses
-import importlib.util
 import math
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,11 @@ from keras_cct.weights.pretrained import published_tag
 from keras_cct.weights.resolve import resolve_weights
 
 SMALL_SIDE, LARGE_SIDE = 48, 128
-"""Short sides in pixels from which images count as thumbnails no more, and as photos."""
+"""Images whose shorter side is below the first are thumbnails; from the second on they are photos. In pixels."""
 FEW_IMAGES = 20_000
 PHOTO_VARIANT, PRETRAINED_VARIANT = "cct_7_7x2_224", "cct_14_7x2_224"
 IMAGES_PER_RUN = 100_000
-"""Training images of all epochs, which takes minutes to an hour on two CPU cores."""
+"""Training images of all epochs together, which decides the number of epochs; fewer for pretrained models."""
 FINE_TUNING_IMAGES_PER_RUN = 20_000
 MAX_SAMPLED_RECORDS = 2_000
 
@@ -204,7 +203,7 @@ def _can_load_pretrained(variant: str) -> bool:
         weights = resolve_weights(variant, published_tag(variant))
     except InputError:
         return False
-    return weights.is_local and (not weights.location.endswith(".pth") or importlib.util.find_spec("torch") is not None)
+    return weights.is_local
 
 
 def _describe_data(facts: DataFacts) -> str:

@@ -49,7 +49,7 @@ def test_overlays_and_heads_are_written_per_image(model, photos, capsys):
     [
         (["none.keras", "{photo}"], "no model at 'none.keras'"),
         (["{model}", "none.png"], "'none.png' "),
-        (["{model}", "{photo}", "{photos}/b"], "broken.png' is "),
+        (["{model}", "{photo}", "{photos}/b"], "broken.png': not an image"),
         (["{model}", "{photos}/out"], "out' "),
         (["{model}", "{photo}", "--alpha", "2"], "--alpha must be a number in [0, 1], got 2.0"),
         (["{model}", "{photo}", "--color-map", "virids"], "Did you mean 'viridis'"),

@@ -8,6 +8,7 @@ from keras_cct.cli import main
 from keras_cct.data.images import LabeledImages
 from keras_cct.training import defaults
 from keras_cct.training.defaults import DataFacts, choose_recipe, measure
+from keras_cct.weights import files
 
 DARK = ((0.1, 0.2, 0.3), (0.2, 0.2, 0.2))
 
@@ -62,7 +63,7 @@ def test_photos_start_from_published_weights_that_are_at_hand(monkeypatch, tmp_p
     assert "`--model cct_14_7x2_224 --pretrained` downloads" in chosen(monkeypatch, facts()).lines[1]
     monkeypatch.setenv("KERAS_CCT_CHECKPOINT_DIR", str(tmp_path))
     (tmp_path / "cct_14_7x2_224_imagenet.pth").touch()
-    monkeypatch.setattr(defaults.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(files, "import_torch", lambda: None)
     choice = chosen(monkeypatch, facts())
     assert (choice.recipe.model, choice.recipe.pretrained) == ("cct_14_7x2_224", True)
     assert "weights trained on imagenet" in choice.lines[1]
