@@ -1,47 +1,25 @@
 """One training run, from a recipe to a folder with the trained model."""
 
-import contextlib
-import dataclasses
 import logging
-import os
-from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import keras
-
-from keras_cct.data.augment.plan import AugmentationPlan
-from keras_cct.data.fingerprint import DataFingerprint
-from keras_cct.data.images import EncodedImages, ImageSet, LabeledImages, RecordImages
-from keras_cct.data.pipeline import evaluation_batches, training_batches
-from keras_cct.data.sources.open import divides_one_folder, open_data, recipe_source
-from keras_cct.data.sources.scan import LabeledFile
-from keras_cct.data.sources.split import write_split
-from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.errors import InputError, check_instance, check_path
 from keras_cct.export.saved_model import export_saved_model
 from keras_cct.inference.artifacts import saved_split
 from keras_cct.recipe.loading import load_recipe
 from keras_cct.recipe.recipe import Recipe
-from keras_cct.training.callbacks import AverageEvaluation, EpochMetrics, FiniteLossCheck, Summary
-from keras_cct.training.checkpoints import Checkpoints, best_epochs
-from keras_cct.training.devices import Distribution, choose_precision, local_distribution
-from keras_cct.training.early_stopping import EarlyStopping, is_exhausted
+from keras_cct.training.callbacks import EpochMetrics
+from keras_cct.training.checkpoints import best_epochs
+from keras_cct.training.early_stopping import is_exhausted
 from keras_cct.training.environment import describe_environment, write_environment
 from keras_cct.training.folder import RunFolder
 from keras_cct.training.lock import locked
-from keras_cct.training.loggers import Progress, check_wandb, draw_curves, event_writer, wandb_writer
-from keras_cct.training.setup import (
-    create_recipe_model,
-    create_training_model,
-    input_shape,
-    limit_batch_size,
-    plan_training,
-    with_absolute_paths,
-)
-from keras_cct.training.state import RunState, StateRestorer, StateSaver
-from keras_cct.training.termination import TerminationRequest, deferring_termination
+from keras_cct.training.loggers import check_wandb, draw_curves
+from keras_cct.training.prepared_run import PreparedRun
+from keras_cct.training.setup import with_absolute_paths
+from keras_cct.training.state import RunState
 from keras_cct.weights.formats import read_keras_file
 
 log = logging.getLogger(__name__)
@@ -78,7 +56,7 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False, *, tr
     check_path("output", output)
     RunFolder.check_is_free(Path(output))
     recipe = with_absolute_paths(recipe)
-    run = _Run.prepare(recipe, trust=trust)
+    run = PreparedRun.prepare(recipe, trust=trust)
     folder = RunFolder.create(Path(output))
     with locked(folder.path):
         run.write_inputs(folder)
@@ -126,12 +104,13 @@ def _resume(folder: RunFolder, recipe: Recipe, log_wandb: bool, allow_changed_da
     state = RunState.read(folder.state) if folder.state.exists() else None
     if state is not None and (state.epoch >= recipe.total_epochs or is_exhausted(state.rows, recipe)):
         if folder.saved_model.exists():
-            raise InputError(f"the run in {str(folder.path)!r} has finished its {state.epoch} epochs. Increase epochs.")
+            key = "epochs" if state.epoch >= recipe.total_epochs else "early_stopping"
+            raise InputError(f"the run in {str(folder.path)!r} has finished its {state.epoch} epochs. Increase {key}.")
         folder.remove_partial_files()
         return _finish(recipe, state.rows, folder)
     folder.remove_partial_files()
     split_file = saved_split(folder.path)
-    run = _Run.prepare(recipe, state, split_file, trust=trust).with_known_data(folder, allow_changed_data)
+    run = PreparedRun.prepare(recipe, state, split_file, trust=trust).with_known_data(folder, allow_changed_data)
     folder.remove_results()
     run.write_inputs(folder)
     return _finish(recipe, run.fit(folder, log_wandb), folder)
@@ -167,239 +146,3 @@ def _finish(recipe: Recipe, rows: list[EpochMetrics], folder: RunFolder) -> RunF
         *[folder.path] * 4,
     )
     return folder
-
-
-@dataclasses.dataclass(frozen=True)
-class _Run:
-    """A run that is ready to train, before anything is written.
-
-    Args:
-        recipe: The recipe.
-        train_data: The training images.
-        eval_data: The evaluation images.
-        augmentation: The augmentation of the training images, with their shape and the images per step.
-        distribution: The devices.
-        model: The compiled model.
-        plain_model: An uncompiled float32 model of the same architecture, through which weights are saved.
-        fingerprint: Fingerprint of the images.
-        state: The state to resume from, if there is one.
-    """
-
-    recipe: Recipe
-    train_data: ImageSet
-    eval_data: ImageSet
-    augmentation: AugmentationPlan
-    distribution: Distribution
-    model: keras.Model
-    plain_model: keras.Model
-    fingerprint: DataFingerprint
-    state: RunState | None
-
-    @classmethod
-    def prepare(
-        cls, recipe: Recipe, state: RunState | None = None, split_file: Path | None = None, *, trust: bool = False
-    ) -> "_Run":
-        """Returns a run, after checking everything that can be checked before training.
-
-        Args:
-            recipe: The recipe.
-            state: The state to resume from, if there is one.
-            split_file: The split that the run has saved, if it has.
-            trust: Whether a `.keras` file of initial weights may contain layers of other packages.
-
-        Raises:
-            InputError: The recipe or the images cannot be used, or the state does not belong to them.
-        """
-        distribution = local_distribution()
-        batch_size = recipe.batch_size * distribution.num_devices
-        plan = plan_training(recipe, batch_size, loads_weights=state is None, trust=trust)
-        train_data, eval_data = open_data(recipe, split_file)
-        batch_size = limit_batch_size(
-            batch_size, len(train_data), distribution.num_devices, plan.augmentation.mixing.is_active
-        )
-        augmentation = plan.augmentation.for_images(input_shape(recipe, train_data), batch_size)
-        precision = choose_precision(recipe, distribution)
-        if precision.reason:
-            log.info("%s", precision.reason)
-        plain_model = create_recipe_model(recipe, train_data)
-        keras.utils.set_random_seed(recipe.seed)
-        with distribution.scope(), _dtype_policy(precision.policy):
-            model = create_training_model(plan, train_data)
-        fingerprint = DataFingerprint.of(train_data, eval_data)
-        return cls(recipe, train_data, eval_data, augmentation, distribution, model, plain_model, fingerprint, state)
-
-    def with_known_data(self, folder: RunFolder, allow_changed_data: bool) -> "_Run":
-        """Returns a run that can continue from its state, after comparing its data and its model with those of before.
-
-        Raises:
-            InputError: The model, the number of images per step or, unless it is allowed, the data has changed.
-        """
-        if folder.data.exists():
-            changes = DataFingerprint.read(folder.data).changes(self.fingerprint)
-        else:
-            changes = "" if self.state is None else f"the run has no {folder.data.name} to compare it with"
-        if changes and not allow_changed_data:
-            raise InputError(
-                f"the data of the run has changed: {changes}. Restore it, or resume with --allow-changed-data "
-                f"(allow_changed_data=True in Python)."
-            )
-        if self.state is not None:
-            self.state.check(self.model, self.batch_size)
-        if self.state is None or not changes:
-            return self
-        log.warning("resuming with changed data: %s", changes)
-        return dataclasses.replace(self, state=dataclasses.replace(self.state, step=0))
-
-    def write_inputs(self, folder: RunFolder) -> None:
-        """Writes the fingerprint of the data, its split and the recipe, whose file marks the folder as a run."""
-        self.fingerprint.write(folder.data)
-        self._write_split(folder)
-        folder.write_recipe(self.recipe.to_yaml())
-
-    def _write_split(self, folder: RunFolder) -> None:
-        """Writes which images are in which split if both are parts of one folder."""
-        train, evaluation = self.train_data, self.eval_data
-        if isinstance(train, RecordImages) or isinstance(evaluation, RecordImages):
-            return
-        if divides_one_folder(recipe_source(self.recipe)):
-            write_split(folder.split, Path(self.recipe.data_dir), _labeled_files(train), _labeled_files(evaluation))
-
-    @property
-    def batch_size(self) -> int:
-        return self.augmentation.batch_size
-
-    @property
-    def start(self) -> tuple[int, int]:
-        """Number of completed epochs, and of completed steps in the next epoch."""
-        return (0, 0) if self.state is None else (self.state.epoch, self.state.step)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return len(self.train_data) // self.batch_size
-
-    def training_batches(self, first_step: int) -> Any:
-        """Returns the training batches of all epochs, starting at a step."""
-        return training_batches(self.train_data, self.recipe, self.augmentation, first_step)
-
-    def evaluation_batches(self) -> Any:
-        """Returns the evaluation batches."""
-        batch_size = self.batch_size * self.recipe.validation_batch_size_multiplier
-        return evaluation_batches(self.eval_data, self.recipe, self.augmentation.image_shape, batch_size)
-
-    def fit(self, folder: RunFolder, log_wandb: bool) -> list[EpochMetrics]:
-        """Trains and returns the rows of summary.csv."""
-        self._log_start(folder)
-        with _explained_os_errors(folder):
-            summary = self._summary(folder, log_wandb)
-        epoch, step = self.start
-        reading = raising_input_errors(self.train_data, self.eval_data)
-        with self.distribution.scope(), _explained_os_errors(folder), reading, deferring_termination() as termination:
-            callbacks = self._callbacks(folder, summary, termination)
-            if step > 0:
-                self._fit_epochs(epoch, epoch + 1, step, callbacks)
-                epoch += 1
-            if epoch < self.recipe.total_epochs and not is_exhausted(summary.rows, self.recipe):
-                self._fit_epochs(epoch, self.recipe.total_epochs, 0, callbacks)
-        return summary.rows
-
-    def _fit_epochs(self, epoch: int, end: int, step: int, callbacks: list[keras.callbacks.Callback]) -> None:
-        first_step = epoch * self.steps_per_epoch + step
-        self.model.fit(
-            self.training_batches(first_step),
-            initial_epoch=epoch,
-            epochs=end,
-            steps_per_epoch=self.steps_per_epoch - step,
-            validation_data=self.evaluation_batches(),
-            shuffle=False,
-            callbacks=callbacks,
-            verbose=0,
-        )
-
-    def _summary(self, folder: RunFolder, log_wandb: bool) -> Summary:
-        listeners = [event_writer(folder.events)]
-        if log_wandb:
-            listeners.append(wandb_writer(folder, dataclasses.asdict(self.recipe)))
-        return Summary(folder, self.batch_size, [] if self.state is None else self.state.rows, listeners)
-
-    def _callbacks(
-        self, folder: RunFolder, summary: Summary, termination: TerminationRequest
-    ) -> list[keras.callbacks.Callback]:
-        """Returns the callbacks, in the order in which they run."""
-        recipe, num_steps = self.recipe, self.steps_per_epoch
-        learning_rates, (_, first_step) = recipe.learning_rates(), self.start
-        interval = recipe.recovery_interval or num_steps
-        saved_steps = range(interval, num_steps, interval)
-        return [
-            *([] if self.state is None else [StateRestorer(self.state)]),
-            FiniteLossCheck(folder),
-            keras.callbacks.LearningRateScheduler(lambda epoch: learning_rates[epoch]),
-            *([AverageEvaluation(self.evaluation_batches())] if recipe.model_ema else []),
-            summary,
-            Checkpoints(folder, summary, self.plain_model, recipe.eval_metric, recipe.checkpoint_hist),
-            EarlyStopping(summary, recipe),
-            Progress(recipe.total_epochs, num_steps, self.batch_size, first_step, len(self.train_data.class_names)),
-            StateSaver(folder.state, summary, saved_steps, num_steps, first_step, termination),
-        ]
-
-    def _log_start(self, folder: RunFolder) -> None:
-        recipe, model = self.recipe, self.model
-        log.info(
-            "training %s (%s parameters) on %s",
-            recipe.model,
-            f"{model.count_params():,}",
-            self.distribution.description,
-        )
-        log.info(
-            "%d images per step; learning rate up to %g; writing to %s",
-            self.batch_size,
-            max(recipe.learning_rates()),
-            folder.path,
-        )
-        if recipe.warmup_epochs >= recipe.epochs:
-            log.warning(
-                "warmup_epochs=%d is not below epochs=%d: the learning rate never reaches lr=%g",
-                recipe.warmup_epochs,
-                recipe.epochs,
-                recipe.lr,
-            )
-        log.info("pixels normalized with mean %s and std %s", _listed(recipe.mean), _listed(recipe.std))
-        if self.start != (0, 0):
-            log.info("resuming after %d epochs and %d steps", *self.start)
-
-
-def _labeled_files(data: LabeledImages | EncodedImages) -> list[LabeledFile]:
-    """Returns path and class of every image."""
-    return [(name, data.class_names[label]) for name, label in zip(data.names, data.labels, strict=True)]
-
-
-def _listed(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{value:g}" for value in values)
-
-
-@contextlib.contextmanager
-def _dtype_policy(name: str) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-@contextlib.contextmanager
-def _explained_os_errors(folder: RunFolder) -> Iterator[None]:
-    """Replaces errors of the file system by an InputError that says which file cannot be written or read."""
-    try:
-        yield
-    except OSError as error:
-        path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else None
-        if path is None:
-            problem = "training stopped"
-        elif Path(path).absolute().is_relative_to(folder.path.absolute()):
-            problem = f"cannot write {path!r}"
-        else:
-            problem = f"cannot read {path!r}"
-        raise InputError(
-            f"{problem}: {error.strerror or error}. Fix this, then continue with --resume {folder.path}; all files "
-            f"saved before are intact."
-        ) from error

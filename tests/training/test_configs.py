@@ -11,7 +11,7 @@ from fixtures.arrays import to_numpy
 
 import keras_cct
 from keras_cct.recipe.loading import CONFIGS
-from keras_cct.training import run as training_run
+from keras_cct.training.prepared_run import PreparedRun
 
 NAMES = sorted(str(path.relative_to(CONFIGS.parent)) for path in CONFIGS.rglob("*.yml") if path.stem != "sample")
 MODELS = {"imagenet": "cct_7_7x2_224", "flowers102": "cct_7_7x2_224"}
@@ -42,7 +42,7 @@ def weights_for_224(tmp_path_factory) -> str:
     return str(path)
 
 
-def prepare_run(config: str, folder: Path, initial_checkpoint: str) -> training_run._Run:
+def prepare_run(config: str, folder: Path, initial_checkpoint: str) -> PreparedRun:
     name = Path(config).stem
     recipe = keras_cct.load_recipe(config, default_model=MODELS.get(name, "cct_7_3x1_32"))
     keys = {"data_dir": write_images(folder / "images.npz", recipe, 4), "batch_size": 2}
@@ -52,7 +52,7 @@ def prepare_run(config: str, folder: Path, initial_checkpoint: str) -> training_
         keys["initial_checkpoint"] = initial_checkpoint
     other_head = pytest.warns(UserWarning, match="1000 classes")
     with other_head if config.startswith("configs/finetuned/cct_14-7x2_flowers") else contextlib.nullcontext():
-        return training_run._Run.prepare(dataclasses.replace(recipe, **keys))
+        return PreparedRun.prepare(dataclasses.replace(recipe, **keys))
 
 
 @pytest.mark.tensorflow

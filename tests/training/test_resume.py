@@ -17,6 +17,7 @@ from keras_cct.training import run as training_run
 from keras_cct.training.callbacks import Summary
 from keras_cct.training.folder import RunFolder
 from keras_cct.training.lock import locked
+from keras_cct.training.prepared_run import PreparedRun
 from keras_cct.training.state import RunState
 
 
@@ -59,9 +60,9 @@ class Interrupt(keras.callbacks.Callback):
 
 def interrupt(monkeypatch, *arguments) -> None:
     """Makes the next runs of this process interrupt themselves."""
-    callbacks_of_run = training_run._Run._callbacks
+    callbacks_of_run = PreparedRun._callbacks
     interrupted = lambda *settings: [Interrupt(*arguments), *callbacks_of_run(*settings)]  # noqa: E731
-    monkeypatch.setattr(training_run._Run, "_callbacks", interrupted)
+    monkeypatch.setattr(PreparedRun, "_callbacks", interrupted)
 
 
 @pytest.mark.parametrize("moment", [(0, 3), (1, 0), (1, 4)])
@@ -176,7 +177,7 @@ def test_errors_outside_of_the_run_folder_are_no_write_errors(path, problem, dat
     def fail(*_arguments):
         raise error
 
-    monkeypatch.setattr(training_run._Run, "_fit_epochs", fail)
+    monkeypatch.setattr(PreparedRun, "_fit_epochs", fail)
     with pytest.raises(keras_cct.InputError, match=f"{problem}: Input/output error.*--resume"):
         keras_cct.train(recipe_of(data), tmp_path / "run")
 

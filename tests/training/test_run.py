@@ -13,7 +13,7 @@ from fixtures.small_run import first_images, small_data, small_recipe
 import keras_cct
 from keras_cct.data.augment.mixing import soft_targets
 from keras_cct.evaluation.evaluate import evaluate
-from keras_cct.training import run as training_run
+from keras_cct.training import prepared_run
 from keras_cct.training.optimizers import create_optimizer
 from keras_cct.training.setup import create_training_model, plan_training
 
@@ -22,13 +22,13 @@ GOLDEN = json.loads(Path(__file__).parents[1].joinpath("fixtures").joinpath("gol
 
 @pytest.fixture(autouse=True)
 def _small_data(monkeypatch):
-    monkeypatch.setattr(training_run, "open_data", small_data)
+    monkeypatch.setattr(prepared_run, "open_data", small_data)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training_run, "open_data", small_data)
+        patch.setattr(prepared_run, "open_data", small_data)
         return keras_cct.train(small_recipe(), tmp_path_factory.mktemp("runs") / "run")
 
 
