@@ -5,7 +5,7 @@ References: PNG (ISO 15948), JPEG (ITU-T T.81, annex B), GIF89a.
 
 import tensorflow as tf
 
-from keras_cct.data.image_headers import MAX_PIXELS
+from keras_cct.data.pillow_images import MAX_PIXELS
 
 MAX_GIF_BLOCKS = 30_000
 """Largest number of blocks of a GIF, each of up to 255 bytes."""

@@ -3,22 +3,16 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
-from os import PathLike
-from pathlib import Path
+from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 from keras_cct.data.declared_size import GIF_PREFIX, PNG_PREFIX, check_declared_size
 from keras_cct.data.exif import exif_orientation, turn_upright
 from keras_cct.data.pillow_images import decode_with_pillow
-from keras_cct.errors import InputError
 
 DECODABLE_CHANNELS = (1, 3)
 KERNELS = {"bicubic": "keyscubic", "bilinear": "triangle"}
-SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8")
-"""First bytes of PNG, JPEG and GIF files."""
 
 
 def luma(images: tf.Tensor) -> tf.Tensor:
@@ -164,34 +158,3 @@ def decode_batch(encoded: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Te
         encoded,
         fn_output_signature=tf.TensorSpec(image_shape, tf.float32),
     )
-
-
-def read_images(paths: Sequence[str | PathLike], image_shape: tuple[int, int, int]) -> list[np.ndarray]:
-    """Reads, decodes, resizes and crops image files.
-
-    Args:
-        paths: PNG, JPEG or GIF files.
-        image_shape: (height, width, channels) of the output; 1 or 3 channels.
-
-    Returns:
-        Float32 arrays of shape (1, height, width, channels), one per file, pixels in [0, 255].
-
-    Raises:
-        InputError: A file is missing or not an image, or the number of channels is neither 1 nor 3.
-    """
-    if image_shape[-1] not in DECODABLE_CHANNELS:
-        raise InputError(
-            f"the model needs images with {image_shape[-1]} channels, but image files have 1 or 3. Pass arrays instead."
-        )
-    images = []
-    for path in paths:
-        try:
-            content = Path(path).read_bytes()
-            if not content.startswith(SIGNATURES):
-                raise InputError(f"{str(path)!r} is not a PNG, JPEG or GIF image. Choose another file.")
-            images.append(decode_batch(tf.constant([content]), image_shape).numpy())
-        except OSError as error:
-            raise InputError(f"cannot read {str(path)!r}: {error.strerror}. Pass the path of an image file.") from error
-        except tf.errors.OpError as error:
-            raise InputError(f"{str(path)!r} is a corrupted image. Choose another file.") from error
-    return images

@@ -12,9 +12,14 @@ from pathlib import PurePath
 import numpy as np
 from PIL import Image
 
-from keras_cct.data.image_headers import MAX_PIXELS
 from keras_cct.errors import InputError
 from keras_cct.files import reading
+
+MAX_PIXELS = 178_956_970
+"""Largest number of pixels of an image, as its header declares them: the limit of Pillow.
+
+A compressed image of a few kilobytes can decode to gigabytes, so headers are checked before anything is decoded.
+"""
 
 FORMATS = (
     *("PNG", "JPEG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM"),

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 
 from keras_cct import layers
-from keras_cct.data.image_headers import MAX_PIXELS
 from keras_cct.errors import InputError
+from keras_cct.models.config import MAX_IMAGE_SIZE
 
 MAX_CONV_LAYERS = 64
 MAX_STRING_LENGTH = 1000
@@ -85,10 +85,11 @@ def check_input_config(config: dict[str, Any]) -> dict[str, Any]:
     """
     shape = config.get("batch_shape")
     sizes = shape[1:] if isinstance(shape, list) and shape[:1] == [None] else []
-    if len(sizes) != 3 or not all(isinstance(size, int) and 1 <= size <= MAX_PIXELS for size in sizes):
-        raise InputError(f"batch_shape must be [null, height, width, channels], got {shorten(shape)}.")
-    if math.prod(sizes[:2]) > MAX_PIXELS:
-        raise InputError(f"batch_shape {shorten(shape)} has more than {MAX_PIXELS:,} pixels.")
+    if len(sizes) != 3 or not all(isinstance(size, int) and 1 <= size <= MAX_IMAGE_SIZE for size in sizes):
+        raise InputError(
+            f"batch_shape must be [null, height, width, channels], at most {MAX_IMAGE_SIZE:,} each, "
+            f"got {shorten(shape)}."
+        )
     for key, value in config.items():
         if key in ("sparse", "ragged", "optional"):
             if value is not False:

@@ -10,8 +10,8 @@ from fixtures.image_headers import GIF_FRAME, IMAGES, JPEG, gif, png
 from PIL import Image
 
 from keras_cct.data.declared_size import MAX_GIF_BLOCKS, check_declared_size
-from keras_cct.data.image_headers import MAX_PIXELS
 from keras_cct.data.images import EncodedImages, RecordImages
+from keras_cct.data.pillow_images import MAX_PIXELS
 from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.errors import InputError
 

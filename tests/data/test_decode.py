@@ -7,8 +7,7 @@ from fixtures.golden_recipe import GOLDEN
 from fixtures.images import encoded, photo
 from PIL import Image
 
-from keras_cct import InputError
-from keras_cct.data.decode import ResizeAndCrop, decode_batch, decode_image, read_images, resize_and_crop
+from keras_cct.data.decode import ResizeAndCrop, decode_batch, decode_image, resize_and_crop
 
 
 def resized(image: np.ndarray, resize: ResizeAndCrop) -> np.ndarray:
@@ -63,27 +62,6 @@ def test_a_batch_of_different_sizes_decodes_inside_a_dataset():
     in_dataset = next(iter(dataset)).numpy()
     np.testing.assert_array_equal(in_dataset, decode_batch(tf.constant(contents), (16, 16, 3)))
     np.testing.assert_array_equal(in_dataset[0], resized(np.array(photo(37, 53)), ResizeAndCrop(16, 16)))
-
-
-def test_rejects_files_that_are_not_images(tmp_path):
-    (tmp_path / "notes.png").write_text("not a picture")
-    (tmp_path / "half.png").write_bytes(encoded(photo(), "PNG")[:200])
-    (tmp_path / "half.jpg").write_bytes(encoded(photo(), "JPEG")[:200])
-    (tmp_path / "empty.jpg").write_bytes(b"")
-    (tmp_path / "bitmap.bmp").write_bytes(encoded(photo(), "BMP"))
-    for name in ("notes.png", "empty.jpg", "bitmap.bmp"):
-        with pytest.raises(InputError, match=f"{name}' is not a PNG, JPEG or GIF image"):
-            read_images([tmp_path / name], (8, 8, 3))
-    for name in ("half.png", "half.jpg"):
-        with pytest.raises(InputError, match=f"{name}' is a corrupted image"):
-            read_images([tmp_path / name], (8, 8, 3))
-    with pytest.raises(InputError, match=r"cannot read .*none.png': No such file or directory"):
-        read_images([tmp_path / "none.png"], (8, 8, 3))
-
-
-def test_rejects_files_for_models_of_other_channels():
-    with pytest.raises(InputError, match="5 channels"):
-        read_images(["a.png"], (8, 8, 5))
 
 
 @pytest.mark.parametrize(
