@@ -31,11 +31,10 @@ ROOMS = {
     ],
     "data": [
         "rng",
-        "image_headers",
+        "pillow_images",
         "declared_size",
         "unreadable",
         "exif",
-        "pillow_images",
         "decode",
         "images",
         "survey",
@@ -97,7 +96,6 @@ ROOMS = {
     "explanation": ["maps", "pictures"],
     "export": [
         "tensorflow_process",
-        "precision",
         "warmup",
         "saved_model",
         "conversion",
@@ -127,6 +125,7 @@ ROOMS = {
         "average",
         "loggers",
         "defaults",
+        "prepared_run",
         "run",
     ],
     "report": [
@@ -150,7 +149,6 @@ ROOMS = {
         "models",
         "data",
         "prediction_formats",
-        "progress",
         "inference",
         "evaluate",
         "explain",

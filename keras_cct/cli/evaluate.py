@@ -7,7 +7,7 @@ from typing import Any
 from keras_cct.cli.data import add_evaluation_source, open_evaluation_arguments
 from keras_cct.cli.frameworks import load_frameworks
 from keras_cct.cli.inference import add_model_arguments, load_model_argument
-from keras_cct.cli.progress import image_progress
+from keras_cct.cli.streams import image_progress
 from keras_cct.errors import InputError
 from keras_cct.evaluation.views import FIVE_CROP_PCT, TTA
 from keras_cct.recipe.keys import key_rules

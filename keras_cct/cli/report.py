@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_cct.cli.frameworks import load_frameworks
-from keras_cct.cli.progress import image_progress
+from keras_cct.cli.streams import image_progress
 from keras_cct.errors import InputError
 
 DEFAULT_COMPARISON = "comparison.html"

@@ -1,10 +1,10 @@
-"""Standard output and standard error that outlive their readers and print any file name."""
+"""Standard output and standard error that outlive their readers and print any file name, and progress bars."""
 
 import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -49,6 +49,23 @@ def report(message: str) -> None:
     """Prints a line to standard error, if it is open."""
     with contextlib.suppress(OSError):
         print(message, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def image_progress(num_images: int, description: str) -> Iterator[Callable[[int], object]]:
+    """Shows a progress bar on standard error if it is a terminal.
+
+    Args:
+        num_images: Number of images.
+        description: What is done with them, one word.
+
+    Yields:
+        A function to call with the number of images of each batch.
+    """
+    from tqdm import tqdm
+
+    with tqdm(total=num_images, desc=description, unit=" images", disable=None, leave=False) as bar:
+        yield bar.update
 
 
 def _null_stream() -> TextIO:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from keras_cct.cli.convert import add_checkpoint_dir
 from keras_cct.cli.frameworks import load_frameworks
 from keras_cct.cli.inference import add_trust
-from keras_cct.cli.progress import image_progress
 from keras_cct.cli.recipe_flags import add_recipe_flags, add_unsupported_flags, recipe_overrides
 from keras_cct.cli.report import DEFAULT_COMPARISON
+from keras_cct.cli.streams import image_progress
 from keras_cct.data.sources.source import parse_source
 from keras_cct.errors import InputError, check_count
 from keras_cct.inference.artifacts import RECIPE

@@ -16,7 +16,6 @@ from keras_cct.errors import InputError, check_class_names, check_instance, chec
 from keras_cct.evaluation.evaluate import evaluate
 from keras_cct.export.conversion import Conversion, write_conversion_source
 from keras_cct.export.images import select_images
-from keras_cct.export.precision import compute_in_float32
 from keras_cct.export.saved_model import verify_signatures, write_saved_model
 from keras_cct.export.settings import ExportSettings
 from keras_cct.export.temperature import divided_logits, resolve_temperature
@@ -24,7 +23,7 @@ from keras_cct.export.tensorflow_process import call_on_tensorflow
 from keras_cct.export.verification import Baseline, ExportReport, check_accuracy_drop, compare
 from keras_cct.files import replacing
 from keras_cct.inference.artifacts import ARTIFACT_NAMES, RECIPE, find_keras_file, saved_model_folder
-from keras_cct.inference.keras_model import KerasPredictor, check_serves_pixels
+from keras_cct.inference.keras_model import KerasPredictor, check_serves_pixels, compute_in_float32
 from keras_cct.inference.metadata import ArtifactMetadata
 from keras_cct.inference.predictors import open_artifact
 from keras_cct.inference.saved_model import SavedModelPredictor

@@ -12,11 +12,10 @@ import tensorflow as tf
 
 from keras_cct.data.decode import DECODABLE_CHANNELS, decode_batch
 from keras_cct.errors import InputError, check_class_names, check_path
-from keras_cct.export.precision import compute_in_float32
 from keras_cct.export.tensorflow_process import call_on_tensorflow
 from keras_cct.export.warmup import write_warmup_requests
 from keras_cct.files import replacing
-from keras_cct.inference.keras_model import KerasPredictor, check_serves_pixels
+from keras_cct.inference.keras_model import KerasPredictor, check_serves_pixels, compute_in_float32
 from keras_cct.inference.metadata import ENCODED_INPUT_NAME, INPUT_NAME, OUTPUT_NAME, ArtifactMetadata
 from keras_cct.inference.predictor import finite_probabilities
 from keras_cct.inference.saved_model import SavedModelPredictor

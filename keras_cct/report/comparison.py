@@ -95,9 +95,9 @@ def write_comparison(
     for record in records[1:]:
         _check_same_data(records[0], record, _dataset_name(records[0]), _dataset_name(record))
     compared = [_measure(record, progress) for record in records]
-    measured = [run for run in compared if run.metrics is not None]
-    for run in measured[1:]:
-        _check_same_data(measured[0].record, run.record, _describe_data(measured[0]), _describe_data(run))
+    measured = [(run.record, _describe_data(run.metrics)) for run in compared if run.metrics is not None]
+    for record, data in measured[1:]:
+        _check_same_data(measured[0][0], record, measured[0][1], data)
     names = _name_runs(records)
     groups: dict[str, list[str]] = {}
     for name, run in zip(names, compared, strict=True):
@@ -142,12 +142,9 @@ def _check_same_data(first: RunRecord, second: RunRecord, first_data: str, secon
         )
 
 
-def _describe_data(run: _Run) -> str:
-    assert run.metrics is not None  # noqa: S101 # for the type checker
-    classes = run.metrics.class_names
-    return (
-        f"{run.metrics.numbers['num_images']} images of {len(classes)} classes ({', '.join(sorted(classes)[:3])}, ...)"
-    )
+def _describe_data(metrics: RunMetrics) -> str:
+    classes = metrics.class_names
+    return f"{metrics.numbers['num_images']} images of {len(classes)} classes ({', '.join(sorted(classes)[:3])}, ...)"
 
 
 def _name_runs(records: Sequence[RunRecord]) -> list[str]:

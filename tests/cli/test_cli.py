@@ -16,6 +16,7 @@ import keras_cct
 from keras_cct import cli
 from keras_cct.cli import main
 from keras_cct.report import run_metrics
+from keras_cct.training import prepared_run
 from keras_cct.training import run as training_run
 
 
@@ -66,7 +67,7 @@ def test_a_checkpoint_folder_is_named_by_a_flag(capsys, tmp_path, monkeypatch):
 
 @pytest.mark.tensorflow
 def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(training_run, "open_data", small_data)
+    monkeypatch.setattr(prepared_run, "open_data", small_data)
     monkeypatch.setattr(run_metrics, "open_data", small_data)
     run = tmp_path / "run"
     overrides = ["--epochs", "1", "--warmup-epochs", "0", "--batch-size", "16", "--mean", "0.3", "--std", "0.3"]
