@@ -49,7 +49,7 @@ def _png_pixels(header: tf.Tensor) -> tf.Tensor:
 
 
 # Not inlined, because even the operations of a branch that is not taken need time.
-@tf.function(experimental_attributes={"_noinline": True})
+@tf.function(autograph=False, experimental_attributes={"_noinline": True})
 def _gif_pixels(encoded: tf.Tensor) -> tf.Tensor:
     """Returns the number of pixels of the screen or of all frames; infinity for too many blocks or another format."""
     content = tf.io.decode_raw(tf.strings.join([encoded, _PADDING]), tf.uint8)

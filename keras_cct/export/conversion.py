@@ -63,7 +63,7 @@ def write_conversion_source(model: keras.Model, path: Path, batch_size: int | No
     signatures = {}
     for signature, size in ((DEFAULT_SIGNATURE, batch_size), (FIXED_BATCH_SIGNATURE, batch_size or 1)):
         spec = tf.TensorSpec((size, *model.input_shape[1:]), tf.float32, name=INPUT_NAME)
-        signatures[signature] = tf.function(compute_probabilities).get_concrete_function(spec)
+        signatures[signature] = tf.function(compute_probabilities, autograph=False).get_concrete_function(spec)
     if FACTORIZATIONS & {operation.type for operation in signatures[DEFAULT_SIGNATURE].graph.get_operations()}:
         raise InputError(
             f"model {model.name!r} factorizes matrices (attention on the Grassmann manifold), which is supported only "

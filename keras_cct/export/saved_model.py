@@ -147,9 +147,11 @@ def _trace_signatures(model: keras.Model, batch_size: int | None) -> dict[str, A
         encoded = tf.ensure_shape(encoded, (batch_size,), name="check_encoded_shape")
         return compute_probabilities(decode_batch(encoded, image_shape))
 
-    pixels_function, encoded_function = tf.function(compute_probabilities), tf.function(decode_and_compute)
+    # Nothing here needs AutoGraph, which would take as long as all the rest of tracing.
     return {
-        name: (encoded_function if spec.dtype == tf.string else pixels_function).get_concrete_function(spec)
+        name: tf.function(
+            decode_and_compute if spec.dtype == tf.string else compute_probabilities, autograph=False
+        ).get_concrete_function(spec)
         for name, spec in _signature_specs(image_shape, batch_size).items()
     }
 

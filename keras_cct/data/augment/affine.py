@@ -109,7 +109,7 @@ def affine_transform(images: tf.Tensor, matrices: tf.Tensor, resampling: Resampl
 
 
 # XLA reads, weights and sums the sixteen neighbors of a pixel in registers, which is several times faster.
-@tf.function(jit_compile=True)
+@tf.function(jit_compile=True, autograph=False)
 def _transform_group(
     images: tf.Tensor, matrices: tf.Tensor, is_bicubic: tf.Tensor, fill: tf.Tensor, axes: str
 ) -> tf.Tensor:

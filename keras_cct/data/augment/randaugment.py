@@ -103,11 +103,18 @@ def rand_augment(
         Tensor of the shape and dtype of `images`.
     """
     for layer_draws in tf.split(draws, policy.num_layers, axis=1):
-        choices, levels, signs = draw_operations(layer_draws, policy)
-        resampling = Resampling(is_bicubic(layer_draws[:, 4], interpolation), fill_color)
-        names = ("Identity", *policy.operation_names)
-        images = apply_operations(images, names, choices, levels, signs, resampling)
+        images = _apply_layer(images, layer_draws, policy, interpolation, fill_color)
     return images
+
+
+@tf.function(autograph=False)  # one graph for all layers
+def _apply_layer(
+    images: tf.Tensor, draws: tf.Tensor, policy: RandAugment, interpolation: str, fill_color: tuple[int, ...]
+) -> tf.Tensor:
+    choices, levels, signs = draw_operations(draws, policy)
+    resampling = Resampling(is_bicubic(draws[:, 4], interpolation), fill_color)
+    names = ("Identity", *policy.operation_names)
+    return apply_operations(images, names, choices, levels, signs, resampling)
 
 
 def draw_operations(draws: tf.Tensor, policy: RandAugment) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
