@@ -1,4 +1,4 @@
-"""`InputError` and the argument checks that raise it."""
+"""`InputError`, the argument checks that raise it, and `VerificationError`."""
 
 import math
 import numbers
@@ -22,6 +22,10 @@ class InputError(ValueError):
 
     def __init__(self, message: object) -> None:
         super().__init__(_one_line(str(message)))
+
+
+class VerificationError(RuntimeError):
+    """A file that was written and read again differs from its source and was removed. A bug, not the user's fault."""
 
 
 def _one_line(message: str) -> str:

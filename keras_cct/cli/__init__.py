@@ -21,9 +21,10 @@ from keras_cct.cli.report import add_report
 from keras_cct.cli.streams import LogHandler, lasting_streams, report
 from keras_cct.cli.summary import add_summary
 from keras_cct.cli.train import add_train
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, VerificationError
 from keras_cct.training.termination import EXIT_TERMINATED, Terminated, raising_terminated
 
+EXIT_BUG = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -35,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The arguments after `keras_cct`; by default those of the process.
 
     Returns:
-        The exit code: 0 for success, 2 for invalid input or file system errors, 130 after Ctrl-C, 143 after SIGTERM.
+        The exit code: 0 for success, 1 if what was written differs from its source, 2 for invalid input or file system
+        errors, 130 after Ctrl-C, 143 after SIGTERM.
     """
     with lasting_streams():
         parser = _create_parser()
@@ -58,9 +60,9 @@ def _run(options: argparse.Namespace) -> int:
             return code
     except BrokenPipeError:
         return 0  # The reader of the output, e.g. `head`, has exited.
-    except (InputError, OSError) as error:
+    except (InputError, OSError, VerificationError) as error:
         report(f"{name}: {error}")
-        return EXIT_BAD_INPUT
+        return EXIT_BUG if isinstance(error, VerificationError) else EXIT_BAD_INPUT
     except UnicodeEncodeError as error:
         report(f"{name}: the name {error.object!r} is not valid UTF-8, which TensorFlow requires. Rename it.")
         return EXIT_BAD_INPUT

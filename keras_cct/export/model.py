@@ -79,7 +79,7 @@ def export_model(
     Raises:
         InputError: An argument is invalid, the output exists, a package is missing, the model cannot be expressed in a
             format, or int8 reduces the accuracy by more than `max_drop`.
-        RuntimeError: The probabilities of an artifact differ from those of the model.
+        VerificationError: The probabilities of an artifact differ from those of the model.
 
     Example:
         >>> export_model(model, "model.onnx", "onnx", dtype="float16")

@@ -2,6 +2,7 @@ import pytest
 
 import keras_cct
 from keras_cct.cli import main
+from keras_cct.export import saved_model
 
 for package in ("tf2onnx", "onnxruntime", "openvino", "ai_edge_litert"):
     pytest.importorskip(package, reason="the runtimes are extras")
@@ -46,6 +47,14 @@ def test_export_in_int8_reports_the_accuracy(model_file, tmp_path, capfd):
     ]
     assert main(["export", str(model_file), *arguments]) == 0
     assert "(Keras 89.20 %)" in capfd.readouterr().out
+
+
+def test_an_artifact_that_differs_is_one_line_and_removed(model_file, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(saved_model, "TOLERANCE", -1.0)
+    assert main(["export", str(model_file), str(tmp_path / "exported")]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("keras_cct export: signature serving_default of the SavedModel differs from Keras by ")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
