@@ -61,7 +61,7 @@ def _run(options: argparse.Namespace) -> int:
     except BrokenPipeError:
         return 0  # The reader of the output, e.g. `head`, has exited.
     except (InputError, OSError, VerificationError) as error:
-        report(f"{name}: {error}")
+        report(f"{name}: {_describe(error)}")
         return EXIT_BUG if isinstance(error, VerificationError) else EXIT_BAD_INPUT
     except UnicodeEncodeError as error:
         report(f"{name}: the name {error.object!r} is not valid UTF-8, which TensorFlow requires. Rename it.")
@@ -72,6 +72,14 @@ def _run(options: argparse.Namespace) -> int:
     except Terminated:
         report(f"{name}: terminated.{_resume_hint(options)}")
         return EXIT_TERMINATED
+
+
+def _describe(error: Exception) -> str:
+    """Returns the message of an error; for errors of the file system, the path first and what to check."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    path = "" if error.filename is None else f"{error.filename!r}: "
+    return f"{path}{error.strerror}. Check the path, its permissions and the free space."
 
 
 def _resume_hint(options: argparse.Namespace) -> str:

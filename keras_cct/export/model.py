@@ -121,14 +121,16 @@ def _read_recipe(model_file: Path) -> str | None:
 @contextlib.contextmanager
 def _replacing_artifact(path: Path) -> Iterator[Path]:
     """Yields a temporary path that replaces `path`, which may be an existing artifact, if the block succeeds."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write {str(path)!r}: {error.strerror}. Choose another path.") from error
-    with replacing(path) as temporary, tempfile.TemporaryDirectory(dir=path.parent) as old:
-        yield temporary
-        if path.is_dir():
-            path.rename(Path(old, "artifact"))
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            old = stack.enter_context(tempfile.TemporaryDirectory(dir=path.parent))
+        except OSError as error:
+            raise InputError(f"cannot write {str(path)!r}: {error.strerror}. Choose another path.") from error
+        with replacing(path) as temporary:
+            yield temporary
+            if path.is_dir():
+                path.rename(Path(old, "artifact"))
 
 
 class _Export:

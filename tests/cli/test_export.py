@@ -65,6 +65,8 @@ def test_an_artifact_that_differs_is_one_line_and_removed(model_file, tmp_path, 
         (["{model}", "{out}", "--batch", "0"], "batch_size must be at least 1, got 0"),
         (["{model}", "{out}", "--data", "nowhere"], "unknown dataset 'nowhere'"),
         (["{out}.keras", "{out}"], "does not exist"),
+        (["{model}", "/proc/out"], "cannot write '/proc/out"),
+        (["{model}", "{model}", "--overwrite"], "model.keras' is a file, but savedmodel is written to a folder"),
     ],
 )
 def test_bad_exports_are_one_line(arguments, message, model_file, tmp_path, capfd):
