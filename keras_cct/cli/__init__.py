@@ -21,7 +21,7 @@ from keras_cct.cli.report import add_report
 from keras_cct.cli.streams import LogHandler, lasting_streams, report
 from keras_cct.cli.summary import add_summary
 from keras_cct.cli.train import add_train
-from keras_cct.errors import InputError, VerificationError
+from keras_cct.errors import InputError, VerificationError, one_line
 from keras_cct.training.termination import EXIT_TERMINATED, Terminated, raising_terminated
 
 EXIT_BUG = 1
@@ -104,7 +104,7 @@ class _Parser(argparse.ArgumentParser):
         return namespace, unknown
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message}. Run `{self.prog} --help`.\n")
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {one_line(message)}. Run `{self.prog} --help`.\n")
 
 
 class _PrintVersion(argparse.Action):
