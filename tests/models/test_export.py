@@ -7,7 +7,7 @@ from fixtures.arrays import to_numpy
 
 import keras_cct
 
-SMALL = {"input_shape": (16, 12, 3), "num_layers": 2, "num_classes": 5}
+SMALL = {"input_shape": (16, 12, 3), "num_layers": 1, "num_classes": 5}
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 16, 12, 3)).astype("float32")
 
 
