@@ -1,5 +1,5 @@
 # make train: create the environment, train on the bundled sample, export a SavedModel and print a prediction.
-# make test: create the environment and run the tests.
+# make test: create the environment and run the tests; make test-all: also those that take minutes.
 # make fuzz: corrupt files and absurd arguments, for about an hour; SEED repeats a run.
 # make faults: full and read-only disks, killed downloads and runs; SEED chooses when they are killed.
 # make examples: what the tests of the examples need. make bench: compare the speed with PyTorch and Pillow.
@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 RUN := runs/$(shell date +%Y%m%d-%H%M%S)-sample
 
-.PHONY: train test test-backends examples bench lint format fuzz faults
+.PHONY: train test test-all test-backends examples bench lint format fuzz faults
 
 train: $(VENV)/ready
 	$(BIN)/python train_keras.py --output $(RUN)
@@ -19,6 +19,9 @@ train: $(VENV)/ready
 	@echo "report: $(RUN)/report.html"
 
 test: $(VENV)/ready
+	KERAS_BACKEND=tensorflow $(PYTEST) -m "not slow"
+
+test-all: $(VENV)/ready
 	KERAS_BACKEND=tensorflow $(PYTEST)
 
 # What depends on the backend: the models, their weights, and how they train and are exported.
