@@ -50,7 +50,9 @@ class Recipe:
         at_most=4096,
     )
     pretrained: bool = recipe_key(False, "Start from the variant's published weights.")
-    initial_checkpoint: str = recipe_key("", "Tag, file or URL of weights to start from; empty for random weights.")
+    initial_checkpoint: str = recipe_key(
+        "", "Tag, file, URL or hf://user/name of weights to start from; empty for random weights."
+    )
     freeze: bool = recipe_key(False, "Train the classifier head only.")
     freeze_until: str = recipe_key(
         "", 'First layer to train, e.g. "block_5", with all layers after it; empty for all layers.'

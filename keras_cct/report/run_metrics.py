@@ -36,12 +36,15 @@ class RunMetrics:
         macs: Multiply-accumulate operations for one image, with those of attention and pooling.
         class_names: Names of the classes.
         numbers: The fields of `Evaluation.metrics`.
+        per_class: For each class its `name`, `precision`, `recall` and `f1` in percent, and number of `images`; empty
+            if a version that did not store them has written the metrics.
     """
 
     parameters: int
     macs: int
     class_names: tuple[str, ...]
     numbers: dict[str, float]
+    per_class: list[dict[str, Any]]
 
 
 def evaluate_run(record: RunRecord, model: keras.Model, progress: Progress = no_progress) -> Evaluation:
@@ -62,7 +65,13 @@ def evaluate_run(record: RunRecord, model: keras.Model, progress: Progress = no_
             model, data, crop_pct=recipe.crop_pct, interpolation=recipe.interpolation, on_batch=advance
         )
     total = summarize(model).total
-    metrics = RunMetrics(total.parameters, total.macs_with_attention, evaluation.class_names, evaluation.metrics())
+    metrics = RunMetrics(
+        total.parameters,
+        total.macs_with_attention,
+        evaluation.class_names,
+        evaluation.metrics(),
+        _list_classes(evaluation),
+    )
     with replacing(record.folder.metrics) as temporary:
         temporary.write_text(json.dumps(dataclasses.asdict(metrics), indent=2) + "\n", encoding="utf-8")
     return evaluation
@@ -80,4 +89,12 @@ def measure_run(record: RunRecord, progress: Progress = no_progress) -> RunMetri
     with reading(path, "the metrics of a run", "Remove the file; it is written again."):
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         counts = int(values["parameters"]), int(values["macs"])
-        return RunMetrics(*counts, tuple(values["class_names"]), dict(values["numbers"]))
+        per_class = [dict(row) for row in values.get("per_class", [])]
+        return RunMetrics(*counts, tuple(values["class_names"]), dict(values["numbers"]), per_class)
+
+
+def _list_classes(evaluation: Evaluation) -> list[dict[str, Any]]:
+    metrics = evaluation.per_class
+    rates = {name: (100 * getattr(metrics, name)).tolist() for name in ("precision", "recall", "f1")}
+    columns = {"name": evaluation.class_names, **rates, "images": metrics.support.tolist()}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
