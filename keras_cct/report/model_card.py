@@ -6,20 +6,18 @@ from typing import Any
 
 import jinja2
 import keras
-import numpy as np
 
 from keras_cct.data.fingerprint import DataFingerprint, SplitFingerprint
+from keras_cct.data.sources.open import recipe_source
 from keras_cct.inference.keras_model import check_serves_pixels
 from keras_cct.recipe.recipe import Recipe
 from keras_cct.report.page import TEMPLATES
-from keras_cct.report.run_metrics import RunMetrics
+from keras_cct.report.run_metrics import RunMetrics, unequal_counts
 from keras_cct.report.run_record import RunRecord
 from keras_cct.training.setup import initial_weights
 
 MAX_CLASSES = 30
 """Largest number of classes in a table or a list."""
-UNEQUAL = 2
-"""Classes are unequal if the largest has more than this many times the images of the smallest."""
 
 _METRICS = {
     "top1": ("accuracy", "top-1 accuracy, %", 2),
@@ -70,7 +68,7 @@ def write_model_card(
         metrics=[(_METRICS[key][1], f"{value:.{_METRICS[key][2]}f}") for key, value in numbers.items()],
         per_class=per_class if len(per_class) <= MAX_CLASSES else [],
         changed_keys=_list_changed_keys(recipe),
-        limits=_list_limits(record, metrics, data),
+        limits=_list_limits(record, metrics),
     )
 
 
@@ -115,21 +113,26 @@ def _describe_software(environment: dict[str, str]) -> str:
 
 def _describe_data(record: RunRecord, data: DataFingerprint | None, class_names: tuple[str, ...] | None) -> list[str]:
     recipe = record.recipe
-    facts = [f"Dataset: {recipe.dataset}."]
+    facts, seed = [f"Dataset: {recipe.dataset}."], recipe_source(recipe).seed
     if data is not None:
         train, evaluation = data.splits
         facts.append(f"Training images: {_count(train)}; evaluation images: {_count(evaluation)}.")
     if not record.folder.split.is_file():
         facts.append(f"Split: '{recipe.train_split}' for training, '{recipe.val_split}' for evaluation.")
+    elif recipe.folds:
+        facts.append(
+            f"Split: fold {recipe.fold} of {recipe.folds} for evaluation, stratified, by a hash of each path and the "
+            f"seed {seed}."
+        )
     elif "[" in recipe.train_split + recipe.val_split:
         facts.append(
             f"Split: slices {recipe.train_split} and {recipe.val_split} of one folder, in the order of a hash of each "
-            f"path and the seed {recipe.seed}."
+            f"path and the seed {seed}."
         )
     else:
         facts.append(
             f"Split: {100 * recipe.val_fraction:g} % of each class were held out for evaluation, by a hash of each "
-            f"path and the seed {recipe.seed}."
+            f"path and the seed {seed}."
         )
     if class_names is not None and len(class_names) <= MAX_CLASSES:
         facts.append(f"Classes: {', '.join(class_names)}.")
@@ -149,7 +152,7 @@ def _list_changed_keys(recipe: Recipe) -> str:
     return yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True, width=10**6)
 
 
-def _list_limits(record: RunRecord, metrics: RunMetrics | None, data: DataFingerprint | None) -> list[str]:
+def _list_limits(record: RunRecord, metrics: RunMetrics | None) -> list[str]:
     limits = [
         "The model is for images like those it was trained on. Accuracy on images from other cameras, places or times "
         "was not measured.",
@@ -168,8 +171,7 @@ def _list_limits(record: RunRecord, metrics: RunMetrics | None, data: DataFinger
         if metrics.per_class:
             worst = min((row for row in metrics.per_class if row["images"]), key=lambda row: row["recall"])
             limits.append(f"The lowest recall of a class is {worst['recall']:.1f} %, of {worst['name']}.")
-    if data is not None and len(data.splits[0].labels):
-        counts = np.bincount(data.splits[0].labels, minlength=len(data.class_names))
-        if counts.max() > UNEQUAL * counts.min():
-            limits.append(f"The classes are unequal: they have {counts.min():,} to {counts.max():,} training images.")
+    counts = unequal_counts(record).values()
+    if counts:
+        limits.append(f"The classes are unequal: they have {min(counts):,} to {max(counts):,} training images.")
     return limits

@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
+import numpy as np
 
+from keras_cct.data.fingerprint import DataFingerprint
 from keras_cct.data.sources.open import open_data
 from keras_cct.evaluation.evaluate import Evaluation, evaluate
 from keras_cct.files import reading, replacing
@@ -16,6 +18,10 @@ from keras_cct.inference.artifacts import saved_split
 from keras_cct.models.summary import summarize
 from keras_cct.report.run_record import RunRecord
 from keras_cct.weights.formats import read_keras_file
+
+UNEQUAL = 2
+"""Classes are unequal if the largest has more than this many times the training images of the smallest."""
+MAX_LISTED_CLASSES = 10
 
 Progress = Callable[[int, str], AbstractContextManager[Callable[[int], object]]]
 """Takes a number of images and a word, and shows a progress bar in its block, which calls the function it yields."""
@@ -91,6 +97,33 @@ def measure_run(record: RunRecord, progress: Progress = no_progress) -> RunMetri
         counts = int(values["parameters"]), int(values["macs"])
         per_class = [dict(row) for row in values.get("per_class", [])]
         return RunMetrics(*counts, tuple(values["class_names"]), dict(values["numbers"]), per_class)
+
+
+def unequal_counts(record: RunRecord) -> dict[str, int]:
+    """Returns the number of training images of each class if the classes are unequal; empty if not, or if unknown."""
+    if not record.folder.data.is_file():
+        return {}
+    data = DataFingerprint.read(record.folder.data)
+    counts = np.bincount(data.splits[0].labels, minlength=len(data.class_names)).tolist()
+    return dict(zip(data.class_names, counts, strict=True)) if max(counts) > UNEQUAL * min(counts) else {}
+
+
+def list_low_recalls(record: RunRecord) -> list[str]:
+    """Returns lines with the lowest recalls of a run's classes, from the stored metrics, if the classes are unequal."""
+    counts = unequal_counts(record)
+    rows = measure_run(record).per_class if counts and record.folder.metrics.is_file() else []
+    if not rows:
+        return []
+    lowest = sorted((row for row in rows if row["images"]), key=lambda row: row["recall"])[:MAX_LISTED_CLASSES]
+    width = max(len(row["name"]) for row in lowest)
+    return [
+        f"recall of the classes, which have {min(counts.values())} to {max(counts.values())} training images, lowest "
+        f"first:",
+        *(
+            f"  {row['name']:{width}} {row['recall']:6.1f} %  ({counts.get(row['name'], 0)} training images)"
+            for row in lowest
+        ),
+    ]
 
 
 def _list_classes(evaluation: Evaluation) -> list[dict[str, Any]]:
