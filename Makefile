@@ -61,7 +61,7 @@ format: $(VENV)/ready
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx,openvino,litert]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx,openvino,litert,hub]"
 	touch $@
 
 $(VENV)-serving/ready: examples/serving/requirements.txt
@@ -74,5 +74,5 @@ examples/browser/node_modules: examples/browser/package.json
 	if command -v npm >/dev/null; then npm install --prefix examples/browser --no-package-lock --no-audit --ignore-scripts --silent; fi
 
 $(VENV)/ready-backends: $(VENV)/ready
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx,openvino,litert,jax,torch]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx,openvino,litert,hub,jax,torch]"
 	touch $@
