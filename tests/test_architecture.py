@@ -117,6 +117,7 @@ ROOMS = {
         "devices",
         "torch_optimizers",
         "optimizers",
+        "losses",
         "setup",
         "callbacks",
         "state",

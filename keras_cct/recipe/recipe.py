@@ -122,6 +122,10 @@ class Recipe:
     )
     recount: int = recipe_key(1, "Largest number of boxes erased per image.", at_least=1, at_most=100)
     smoothing: float = recipe_key(0.1, "Label smoothing factor.", **DECAY)
+    bce_loss: bool = recipe_key(False, "Train with binary cross-entropy per class instead of cross-entropy.")
+    bce_target_thresh: float = recipe_key(
+        0.0, "Targets of bce_loss above this threshold become 1, others 0; 0 keeps soft targets.", **DECAY
+    )
     class_weights: str = recipe_key(
         "", '"balanced" weighs the loss of each class by the inverse of its number of images.', choices=("", "balanced")
     )

@@ -15,6 +15,7 @@ from keras_cct.errors import InputError
 from keras_cct.models import names
 from keras_cct.models.variants import variant_config
 from keras_cct.recipe.recipe import Recipe
+from keras_cct.training.losses import BinaryCrossEntropy, TrainedClassifier
 from keras_cct.training.optimizers import OptimizerPlan
 from keras_cct.weights.pretrained import is_tag, published_tag
 from keras_cct.weights.resolve import resolve_weights
@@ -139,11 +140,15 @@ def input_shape(recipe: Recipe, data: ImageSet) -> tuple[int, int, int]:
 def create_training_model(plan: TrainingPlan, data: ImageSet) -> keras.Model:
     """Returns the recipe's model for these images, with its initial weights, compiled.
 
+    The loss of `compile` is the cross-entropy, also with `bce_loss`, which is the loss of training steps only.
+
     Raises:
         InputError: The variant does not support the images, or the weights or `freeze_until` cannot be used.
     """
     model = create_recipe_model(plan.recipe, data, plan.weights, trust=plan.trust)
     freeze_layers(plan.recipe, model)
+    if plan.recipe.bce_loss:
+        model = TrainedClassifier(model, BinaryCrossEntropy(plan.recipe.bce_target_thresh))
     model.compile(
         optimizer=plan.optimizer.create(model),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
