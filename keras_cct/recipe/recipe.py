@@ -157,6 +157,9 @@ class Recipe:
     )
     model_ema: bool = recipe_key(False, "Maintain and evaluate an exponential moving average of the weights.")
     model_ema_decay: float = recipe_key(0.9998, "Decay of the moving average.", **DECAY)
+    model_ema_warmup: bool = recipe_key(
+        False, "Let the decay of the moving average grow from 0: 1 - n ** (-2/3) after n updates, up to its value."
+    )
     amp: bool = recipe_key(False, "Mixed precision (bfloat16 or float16) on devices where it is faster.")
     amp_dtype: str = recipe_key(
         "", "Dtype of mixed precision; empty for bfloat16.", choices=("", "float16", "bfloat16")

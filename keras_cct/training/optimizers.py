@@ -126,6 +126,7 @@ def _training_settings(recipe: Recipe) -> dict[str, Any]:
         clipping: recipe.clip_grad or None,
         "grad_accum_steps": recipe.grad_accum_steps,
         "ema_decay": recipe.model_ema_decay if recipe.model_ema else None,
+        "ema_warmup": recipe.model_ema and recipe.model_ema_warmup,
     }
 
 

@@ -22,6 +22,8 @@ def test_recipe_keys_become_settings_of_the_optimizer():
     sgd = create_optimizer(small_recipe(opt="sgd", momentum=0.7, clip_grad=2.0, clip_mode="value"), small_model())
     assert type(sgd) is TorchSGD
     assert (sgd.momentum, sgd.nesterov, sgd.clipvalue, sgd.ema_decay) == (0.7, True, 2.0, None)
+    warm = create_optimizer(small_recipe(model_ema=True, model_ema_warmup=True), small_model())
+    assert (adamw.ema_warmup, warm.ema_warmup) == (False, True)
 
 
 @pytest.mark.parametrize("name", KERAS_OPTIMIZERS)
