@@ -143,7 +143,7 @@ class Recipe:
         1, "Evaluation batch size as a multiple of batch_size.", at_least=1, at_most=1000
     )
     workers: int = recipe_key(4, "Threads of the input pipeline.", at_least=1, at_most=1024)
-    opt: str = recipe_key("sgd", 'Optimizer: "adamw" or "sgd" as in PyTorch, or the name of a Keras optimizer.')
+    opt: str = recipe_key("sgd", 'Optimizer: "adamw" or "sgd" as in PyTorch, "muon", or another Keras optimizer.')
     momentum: float = recipe_key(0.9, 'Momentum of "sgd".', **DECAY)
     opt_eps: float = recipe_key(0.0, "Epsilon of the optimizer; 0 for the optimizer's default.", at_least=0)
     opt_betas: tuple[float, ...] = recipe_key(
