@@ -118,6 +118,7 @@ ROOMS = {
         "torch_optimizers",
         "optimizers",
         "losses",
+        "teacher",
         "setup",
         "callbacks",
         "state",

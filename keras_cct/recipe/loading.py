@@ -25,6 +25,7 @@ UNSUPPORTED_KEYS = {
     **dict.fromkeys(("aug_splits", "jsd", "resplit"), _SPLITS),
     **dict.fromkeys(("pin_mem", "no_prefetcher", "use_multi_epochs_loader"), _LOADER),
     "loss": "use bce_loss",
+    **dict.fromkeys(("kd_model_name", "teacher_model", "teacher_path"), "use teacher"),
     "gp": "each family has its own pooling",
     "input_size": "use img_size",
     "cutmix_minmax": "use cutmix",

@@ -126,6 +126,18 @@ class Recipe:
     bce_target_thresh: float = recipe_key(
         0.0, "Targets of bce_loss above this threshold become 1, others 0; 0 keeps soft targets.", **DECAY
     )
+    teacher: str = recipe_key(
+        "", "Run folder, .keras file or tag of published weights of a model to imitate; empty for none."
+    )
+    distillation_type: str = recipe_key(
+        "soft", "Imitate the probabilities of the teacher, or its top class.", choices=("soft", "hard")
+    )
+    distillation_alpha: float = recipe_key(
+        0.5, "Weight of the loss with the teacher; that with the targets has the rest.", **RATE
+    )
+    distillation_tau: float = recipe_key(
+        1.0, "Temperature at which soft distillation compares probabilities.", at_least=0.01, at_most=1000
+    )
     class_weights: str = recipe_key(
         "", '"balanced" weighs the loss of each class by the inverse of its number of images.', choices=("", "balanced")
     )

@@ -58,7 +58,7 @@ class OptimizerPlan:
         optimizer_class = choices.get(recipe.opt.lower())
         if optimizer_class is None:
             raise InputError(f"recipe key opt={recipe.opt!r} is unknown. Choose one of {', '.join(choices)}.")
-        settings = {"learning_rate": recipe.lr, "weight_decay": recipe.weight_decay}
+        settings: dict[str, Any] = {"learning_rate": recipe.lr, "weight_decay": recipe.weight_decay}
         settings |= _moment_settings(recipe, optimizer_class)
         if optimizer_class in KERAS_OPTIMIZERS.values():
             _check_is_neutral(recipe)

@@ -40,7 +40,8 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False, *, tr
         recipe: The recipe.
         output: Folder for the run, new or empty.
         log_wandb: Whether to send the metrics to Weights & Biases.
-        trust: Whether a `.keras` file of initial weights may contain layers of other packages, and so run any code.
+        trust: Whether `.keras` files of initial weights and of a teacher may contain layers of other packages, and so
+            run any code.
 
     Returns:
         The run folder: recipe.yml, data.npz, environment.json, summary.csv, best.keras, last.keras, checkpoints,
@@ -81,7 +82,8 @@ def resume(
         log_wandb: Whether to send the metrics to Weights & Biases.
         allow_changed_data: Whether to resume although the images, their labels or their files have changed. The
             interrupted epoch then starts again, with the saved weights.
-        trust: Whether a `.keras` file of initial weights may contain layers of other packages, and so run any code.
+        trust: Whether `.keras` files of initial weights and of a teacher may contain layers of other packages, and so
+            run any code.
         **overrides: Recipe keys to change: epochs, cooldown_epochs, early_stopping, data_dir, workers,
             checkpoint_hist, recovery_interval.
 
@@ -90,7 +92,7 @@ def resume(
 
     Raises:
         InputError: The folder is not a run folder or in use by another process, the run has finished, its state belongs
-            to another model, its data has changed, or a key cannot be changed.
+            to another model, its data or its teacher has changed, or a key cannot be changed.
     """
     if log_wandb:
         check_wandb()
