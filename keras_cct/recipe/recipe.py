@@ -193,6 +193,12 @@ class Recipe:
     checkpoint_hist: int = recipe_key(
         10, "Number of best epochs whose models are saved.", at_least=0, at_most=MAX_EPOCHS
     )
+    average_best: int = recipe_key(
+        0,
+        "Number of best epochs whose weights are averaged after training, kept if that is better; 0 for none.",
+        at_least=0,
+        at_most=MAX_EPOCHS,
+    )
     recovery_interval: int = recipe_key(
         0,
         "Steps between saves of the resumable state within an epoch; 0 to save after each epoch only.",

@@ -60,6 +60,11 @@ def plan_training(recipe: Recipe, batch_size: int, loads_weights: bool = True, *
         InputError: The recipe is invalid, whatever the images are, or its weights or its teacher cannot be found.
     """
     variant_config(recipe.model)
+    if recipe.average_best and not 2 <= recipe.average_best <= recipe.checkpoint_hist:
+        raise InputError(
+            f"recipe key average_best={recipe.average_best} must be 0, or between 2 and checkpoint_hist="
+            f"{recipe.checkpoint_hist}. Change one of them."
+        )
     optimizer = OptimizerPlan.from_recipe(recipe)
     augmentation = Augmentation.from_recipe(recipe)
     augmentation.check_batch_size(batch_size)
