@@ -27,8 +27,8 @@ test-all: $(VENV)/ready
 # What depends on the backend: the models, their weights, and how they train and are exported.
 PORTABLE := layers models explanation/test_maps.py weights/test_mapping.py weights/test_adapt.py weights/test_files.py \
 	test_create.py test_saved_models.py inference/test_predictors.py export/test_saved_model.py \
-	export/test_tensorflow_process.py $(addprefix training/test_,torch_optimizers.py optimizers.py setup.py state.py \
-	checkpoints.py average.py devices.py run.py resume.py)
+	export/test_tensorflow_process.py $(addprefix training/test_,torch_optimizers.py optimizers.py losses.py \
+	distillation.py setup.py state.py checkpoints.py average.py devices.py run.py resume.py)
 PORTABLE_TESTS := -m "not tensorflow" --ignore tests/models/test_summary.py $(addprefix tests/,$(PORTABLE))
 
 test-backends: $(VENV)/ready-backends

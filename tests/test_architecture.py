@@ -118,6 +118,8 @@ ROOMS = {
         "devices",
         "torch_optimizers",
         "optimizers",
+        "losses",
+        "teacher",
         "setup",
         "callbacks",
         "state",

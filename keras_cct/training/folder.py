@@ -103,6 +103,11 @@ class RunFolder:
         return self.path / "data.npz"
 
     @property
+    def teacher(self) -> Path:
+        """The SHA-256 of the teacher, if the run has one."""
+        return self.path / "teacher.sha256"
+
+    @property
     def best_model(self) -> Path:
         """The model of the best epoch."""
         return self.path / BEST_MODEL

@@ -40,7 +40,7 @@ def alone(data, tmp_path_factory) -> RunFolder:
 @pytest.fixture
 def no_export(monkeypatch):
     """Makes runs end without their plots and their SavedModel."""
-    monkeypatch.setattr(training_run, "_finish", lambda recipe, rows, folder: folder)
+    monkeypatch.setattr(training_run, "_finish", lambda recipe, rows, folder, *_: folder)
 
 
 class Interrupt(keras.callbacks.Callback):
