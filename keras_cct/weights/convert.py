@@ -48,7 +48,7 @@ def convert_weights(  # noqa: PLR0913 # most are settings of one kind of source 
 
     Raises:
         InputError: The source cannot be read or does not match the variant, or the target cannot be written.
-        RuntimeError: The written weights differ from the source; the target is deleted.
+        VerificationError: The written weights differ from the source; the target is deleted.
     """
     check_new_file(target)
     settings = {

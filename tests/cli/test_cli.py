@@ -176,6 +176,7 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_p
         (["data"], "keras_cct data"),
         (["frob"], "keras_cct"),
         (["--frob"], "keras_cct"),
+        (["train", "a", "line\x1dseparated\nby controls"], "keras_cct train"),
     ],
 )
 def test_usage_errors_are_one_line_with_the_help_of_the_command(arguments, command, capsys):

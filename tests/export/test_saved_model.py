@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import keras_cct
+from keras_cct.errors import VerificationError
 from keras_cct.inference.keras_model import KerasPredictor
 from keras_cct.inference.prediction import predict_files
 
@@ -164,6 +165,7 @@ def test_an_export_that_differs_in_any_signature_is_removed(signature, tmp_path,
         return call_signature(self, name, *arguments) + (2e-4 if name == signature else 0)
 
     monkeypatch.setattr(SavedModelPredictor, "_call_signature", call_wrongly)
-    with pytest.raises(RuntimeError, match=f"signature {signature} of the SavedModel differs from Keras by 0.0002"):
+    message = f"signature {signature} of the SavedModel differs from Keras by 0.0002"
+    with pytest.raises(VerificationError, match=message):
         keras_cct.export_saved_model(model_for(3), tmp_path / "saved_model")
     assert list(tmp_path.iterdir()) == []
