@@ -159,7 +159,6 @@ def _finish(recipe: Recipe, rows: list[EpochMetrics], folder: RunFolder, eval_da
 
 def _average_best(recipe: Recipe, folder: RunFolder, eval_data: ImageSet) -> None:
     epochs = kept_epochs(folder, recipe)[: recipe.average_best]
-    folder.average_model.unlink(missing_ok=True)  # of fewer epochs, if the run was resumed
     if len(epochs) < 2:
         log.warning("average_best=%d averages nothing: the run has one checkpoint", recipe.average_best)
         return
