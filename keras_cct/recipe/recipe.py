@@ -231,11 +231,8 @@ class Recipe:
             low, high = getattr(self, key)
             if low > high:
                 raise InputError(f"recipe key {key} must have the smaller number first, got {(low, high)}.")
-        if self.folds == 1 or self.fold > self.folds:
-            raise InputError(
-                f"recipe keys folds={self.folds} and fold={self.fold} do not go together. Set folds to at least 2, and "
-                f"fold to one of them."
-            )
+        if self.folds == 1:
+            raise InputError("recipe key folds must be 0 or at least 2, got 1.")
         if self.freeze and self.freeze_until:
             raise InputError(
                 f"recipe key freeze_until={shorten(self.freeze_until)} conflicts with freeze=True. Set one of them."

@@ -69,8 +69,9 @@ def open_source(source: Source, split_file: Path | None = None) -> tuple[ImageSe
     Raises:
         InputError: The source is unknown or cannot be read.
     """
-    if source.folds and not source.fold:
-        raise InputError(f"fold=0 with folds={source.folds}: one run has one fold. Set fold to 1 .. {source.folds}.")
+    if source.fold > source.folds or (source.folds and not source.fold):
+        allowed = f"Set fold to 1 .. {source.folds}." if source.folds else "Set folds as well."
+        raise InputError(f"fold={source.fold} with folds={source.folds}: a run has one of the folds. {allowed}")
     if source.folds and Path(source.data_dir).exists() and not divides_one_folder(source):
         raise InputError(
             f"folds={source.folds} needs a folder with one folder per class and no splits, but "
