@@ -97,7 +97,7 @@ def _format_metadata(record: RunRecord, numbers: dict[str, float], hub_url: str,
     task = {"type": "image-classification", "name": "Image classification"}
     name = hub_url.rpartition("/")[2]
     metadata: dict[str, Any] = {
-        "library_name": "keras",
+        "library_name": "keras_cct",
         "pipeline_tag": "image-classification",
         "tags": ["keras", "keras_cct", "image-classification", "compact-transformer", recipe.model],
         **({} if license_id is None else {"license": license_id}),

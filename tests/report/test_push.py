@@ -100,7 +100,7 @@ def test_local_folders_are_not_published(pushed):
 
 def test_metadata_has_what_the_hub_reads(pushed, run):
     metadata = metadata_of(pushed)
-    assert metadata["library_name"] == "keras"
+    assert metadata["library_name"] == "keras_cct"
     assert metadata["pipeline_tag"] == "image-classification"
     assert metadata["license"] == "mit"
     (entry,) = metadata["model-index"]
