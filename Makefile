@@ -1,5 +1,5 @@
 # make train: create the environment, train on the bundled sample, export a SavedModel and print a prediction.
-# make test: create the environment and run the tests.
+# make test: create the environment and run the tests; make test-all: also those that take minutes.
 # make fuzz: corrupt files and absurd arguments, for about an hour; SEED repeats a run.
 # make faults: full and read-only disks, killed downloads and runs; SEED chooses when they are killed.
 # make examples: what the tests of the examples need. make bench: compare the speed with PyTorch and Pillow.
@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 RUN := runs/$(shell date +%Y%m%d-%H%M%S)-sample
 
-.PHONY: train test test-backends examples bench lint format fuzz faults
+.PHONY: train test test-all test-backends examples bench lint format fuzz faults
 
 train: $(VENV)/ready
 	$(BIN)/python train_keras.py --output $(RUN)
@@ -19,6 +19,9 @@ train: $(VENV)/ready
 	@echo "report: $(RUN)/report.html"
 
 test: $(VENV)/ready
+	KERAS_BACKEND=tensorflow $(PYTEST) -m "not slow"
+
+test-all: $(VENV)/ready
 	KERAS_BACKEND=tensorflow $(PYTEST)
 
 # What depends on the backend: the models, their weights, and how they train and are exported.
@@ -28,8 +31,9 @@ PORTABLE := layers models explanation/test_maps.py weights/test_mapping.py weigh
 	distillation.py setup.py state.py checkpoints.py average.py devices.py run.py resume.py)
 PORTABLE_TESTS := -m "not tensorflow" --ignore tests/models/test_summary.py $(addprefix tests/,$(PORTABLE))
 
+# JAX compiles longer than it computes in these tests.
 test-backends: $(VENV)/ready-backends
-	KERAS_BACKEND=jax $(PYTEST) $(PORTABLE_TESTS)
+	KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(PYTEST) $(PORTABLE_TESTS)
 	KERAS_BACKEND=torch $(PYTEST) $(PORTABLE_TESTS)
 
 # The KServe environment and onnxruntime-web; without them the tests of these examples are skipped.
@@ -58,7 +62,7 @@ format: $(VENV)/ready
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx,openvino,litert]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx,openvino,litert,hub]"
 	touch $@
 
 $(VENV)-serving/ready: examples/serving/requirements.txt
@@ -71,5 +75,5 @@ examples/browser/node_modules: examples/browser/package.json
 	if command -v npm >/dev/null; then npm install --prefix examples/browser --no-package-lock --no-audit --ignore-scripts --silent; fi
 
 $(VENV)/ready-backends: $(VENV)/ready
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx,openvino,litert,jax,torch]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx,openvino,litert,hub,jax,torch]"
 	touch $@

@@ -16,6 +16,7 @@ def test_nearest_neighbors_beat_chance_even_with_random_features(capsys, monkeyp
     assert float(accuracy) > 50
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_fine_tuning_beats_training_from_scratch_in_every_way(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["fine_tuning.py", str(tmp_path)])

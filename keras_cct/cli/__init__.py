@@ -17,6 +17,7 @@ from keras_cct.cli.export import add_export
 from keras_cct.cli.inference import add_predict
 from keras_cct.cli.init import add_init
 from keras_cct.cli.models import add_models
+from keras_cct.cli.push import add_push
 from keras_cct.cli.report import add_report
 from keras_cct.cli.streams import LogHandler, lasting_streams, report
 from keras_cct.cli.summary import add_summary
@@ -132,6 +133,7 @@ def _create_parser() -> argparse.ArgumentParser:
     add_export(commands)
     add_benchmark(commands)
     add_average(commands)
+    add_push(commands)
     add_convert(commands)
     add_models(commands)
     add_summary(commands)

@@ -64,7 +64,8 @@ def export_model(
     TensorFlow traces the model.
 
     Args:
-        model: A model of this package with its normalization and its head, a run folder or a `.keras` file.
+        model: A model of this package with its normalization and its head, a run folder, a `.keras` file or
+            `hf://user/name`.
         path: The new artifact: a folder for "savedmodel" and "openvino", a file for "onnx" (`.onnx`) and "litert"
             (`.tflite`). With several formats, a folder that contains one artifact per format. A SavedModel is written
             to `path/1`, the layout of TensorFlow Serving; to add another version, use its path, such as `served/2`.

@@ -50,7 +50,9 @@ class Recipe:
         at_most=4096,
     )
     pretrained: bool = recipe_key(False, "Start from the variant's published weights.")
-    initial_checkpoint: str = recipe_key("", "Tag, file or URL of weights to start from; empty for random weights.")
+    initial_checkpoint: str = recipe_key(
+        "", "Tag, file, URL or hf://user/name of weights to start from; empty for random weights."
+    )
     freeze: bool = recipe_key(False, "Train the classifier head only.")
     freeze_until: str = recipe_key(
         "", 'First layer to train, e.g. "block_5", with all layers after it; empty for all layers.'
@@ -66,6 +68,17 @@ class Recipe:
     val_split: str = recipe_key("validation", "Split, slice or folder of the evaluation images.")
     val_fraction: float = recipe_key(
         0.2, "Fraction of the images to hold out if a folder has no evaluation split.", **DECAY
+    )
+    folds: int = recipe_key(
+        0,
+        "Cross-validation of a folder without splits: `train` trains one run per fold, evaluated on that fold; 0 for a "
+        "single run.",
+        at_least=0,
+        at_most=1000,
+    )
+    fold: int = recipe_key(0, "With folds: the only fold to train, from 1; 0 for all.", at_least=0, at_most=1000)
+    split_seed: int = recipe_key(
+        -1, "Seed of the split of a folder; -1 for that of seed.", at_least=-1, at_most=MAX_INT32
     )
     label_depth: int = recipe_key(
         0,
@@ -218,6 +231,11 @@ class Recipe:
             low, high = getattr(self, key)
             if low > high:
                 raise InputError(f"recipe key {key} must have the smaller number first, got {(low, high)}.")
+        if self.folds == 1 or self.fold > self.folds:
+            raise InputError(
+                f"recipe keys folds={self.folds} and fold={self.fold} do not go together. Set folds to at least 2, and "
+                f"fold to one of them."
+            )
         if self.freeze and self.freeze_until:
             raise InputError(
                 f"recipe key freeze_until={shorten(self.freeze_until)} conflicts with freeze=True. Set one of them."

@@ -87,15 +87,20 @@ def add(path):
     file.with_name("new.png").write_bytes(file.read_bytes())
 
 
+CHANGES = [
+    (replace_pixels, ("1 training image was modified ('cat/",)),
+    (add, ("1 evaluation image was added ('dog/new.png')",)),
+    (rename, ("1 training image was removed", "1 training image was added ('cat/zz")),
+    (change_class, ("1 training image was removed ('cat/", "1 training image was added ('dog/other-")),
+    (lambda path: files_of(path, "val/dog")[0].unlink(), ("1 evaluation image was removed ('dog/",)),
+]
+
+
+# Images in memory have the names of their files too, so that a change of pixels and one of names are enough for them.
 @pytest.mark.parametrize(
-    ("change", "found"),
-    [
-        (rename, ("1 training image was removed", "1 training image was added ('cat/zz")),
-        (change_class, ("1 training image was removed ('cat/", "1 training image was added ('dog/other-")),
-        (replace_pixels, ("1 training image was modified ('cat/",)),
-        (lambda path: files_of(path, "val/dog")[0].unlink(), ("1 evaluation image was removed ('dog/",)),
-        (add, ("1 evaluation image was added ('dog/new.png')",)),
-    ],
+    ("folder", "change", "found"),
+    [("files", *change) for change in CHANGES] + [("cached", *change) for change in CHANGES[:2]],
+    indirect=["folder"],
 )
 def test_changes_of_folders_are_counted_and_named(change, found, folder):
     before = fingerprint(folder)

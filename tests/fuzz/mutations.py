@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from keras_cct.errors import MAX_MESSAGE_LENGTH, InputError
 
-SECONDS = float(os.environ.get("KERAS_CCT_FUZZ_SECONDS", "3"))
+SECONDS = float(os.environ.get("KERAS_CCT_FUZZ_SECONDS", "1"))
 SEED = int(os.environ.get("KERAS_CCT_FUZZ_SEED", "0"))
 BATCH = 25
 MAX_EXTRA_BYTES = 1e9

@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import functools
 import json
 from pathlib import Path
 
@@ -35,14 +36,25 @@ def logits_of(model: keras.Model, images: np.ndarray) -> np.ndarray:
     return to_numpy(model(images, training=False))
 
 
+@functools.cache
+def golden_outputs(name: str) -> tuple[int, list[np.ndarray]]:
+    """Returns the parameters of a case's model, and its tokens, its features and its logits."""
+    model = golden_model(name)
+    # The reference implementation adds the position embedding in place, so its tokens include it unless a class token
+    # is concatenated before.
+    has_sum = not name.startswith("vit_") and CASES[name]["position_embedding"] != "none"
+    layer = model.get_layer("position_embedding" if has_sum else "tokenizer")
+    parts = keras.Model(model.input, [layer.output, model.layers[-2].output, model.output])
+    return model.count_params(), [to_numpy(part) for part in parts(golden_images(name), training=False)]
+
+
 @pytest.mark.parametrize("name", VISION_CASES)
 def test_golden_logits_and_parameters(name):
     # The golden numbers come from float64; 1e-4 leaves room for float32 through 14 blocks.
-    case, model = CASES[name], golden_model(name)
-    logits = logits_of(model, golden_images(name))
+    case, (num_params, (_, _, logits)) = CASES[name], golden_outputs(name)
     np.testing.assert_allclose(logits[:, :10], case["logits"], atol=1e-4)
     np.testing.assert_allclose(logits.sum(axis=1), case["logits_sum"], atol=1e-3)
-    assert model.count_params() == case["num_params"]
+    assert num_params == case["num_params"]
 
 
 @pytest.mark.parametrize("name", MANIFOLD_CASES)
@@ -59,13 +71,7 @@ def test_golden_logits_and_parameters_on_manifolds(name):
 
 @pytest.mark.parametrize("name", VISION_CASES)
 def test_golden_tokens_and_features(name):
-    case, model = CASES[name], golden_model(name)
-    # The reference implementation adds the position embedding in place, so its tokens include it unless a class token
-    # is concatenated before.
-    has_sum = not name.startswith("vit_") and case["position_embedding"] != "none"
-    layer = model.get_layer("position_embedding" if has_sum else "tokenizer")
-    parts = keras.Model(model.input, [layer.output, model.layers[-2].output])
-    tokens, features = map(to_numpy, parts(golden_images(name), training=False))
+    case, (_, (tokens, features, _)) = CASES[name], golden_outputs(name)
     assert tokens.shape[1] == case["num_tokens"]
     np.testing.assert_allclose(tokens.mean(), case["tokens_mean"], atol=1e-5)
     np.testing.assert_allclose(tokens[0, :2, :4].ravel(), case["tokens_first"], atol=1e-5)
