@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from fixtures.small_run import assert_same_weights, rows_of, small_archive, small_recipe
+from fixtures.small_run import assert_same_weights, replace_export, rows_of, small_archive, small_recipe
 
 import keras_cct
 from keras_cct.data.fingerprint import DataFingerprint
@@ -34,13 +34,14 @@ def recipe_of(data: Path, **overrides) -> keras_cct.Recipe:
 @pytest.fixture(scope="module")
 def alone(data, tmp_path_factory) -> RunFolder:
     """A run of two epochs of five steps."""
-    return keras_cct.train(recipe_of(data), tmp_path_factory.mktemp("runs") / "alone")
+    with pytest.MonkeyPatch.context() as patch:
+        replace_export(patch)
+        return keras_cct.train(recipe_of(data), tmp_path_factory.mktemp("runs") / "alone")
 
 
 @pytest.fixture
 def no_export(monkeypatch):
-    """Makes runs end without their plots and their SavedModel."""
-    monkeypatch.setattr(training_run, "_finish", lambda recipe, rows, folder: folder)
+    replace_export(monkeypatch)
 
 
 class Interrupt(keras.callbacks.Callback):
@@ -65,12 +66,16 @@ def interrupt(monkeypatch, *arguments) -> None:
     monkeypatch.setattr(PreparedRun, "_callbacks", interrupted)
 
 
-@pytest.mark.parametrize("moment", [(0, 3), (1, 0), (1, 4)])
-def test_an_interrupted_run_resumes_from_its_last_state_on_every_backend(moment, data, tmp_path, monkeypatch, alone):
-    with monkeypatch.context() as patch:
-        interrupt(patch, *moment)
-        with pytest.raises(KeyboardInterrupt):
-            keras_cct.train(recipe_of(data), tmp_path / "run")
+def train_or_resume(recipe: keras_cct.Recipe, path: Path) -> RunFolder:
+    return keras_cct.resume(path) if path.exists() else keras_cct.train(recipe, path)
+
+
+def test_a_run_resumes_from_its_last_state_on_every_backend(data, tmp_path, monkeypatch, alone, no_export):
+    for moment in [(0, 3), (1, 0), (1, 4)]:
+        with monkeypatch.context() as patch:
+            interrupt(patch, *moment)
+            with pytest.raises(KeyboardInterrupt):
+                train_or_resume(recipe_of(data), tmp_path / "run")
     resumed = keras_cct.resume(tmp_path / "run")
     if keras.backend.backend() == "torch":
         # The rounding of PyTorch's kernels depends on the alignment of their arguments in memory.
@@ -82,36 +87,39 @@ def test_an_interrupted_run_resumes_from_its_last_state_on_every_backend(moment,
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize(("moment", "saved"), [((0, 4), (1, 0)), ((1, 2), (1, 3))])
-def test_sigterm_saves_the_current_step_or_epoch(moment, saved, data, tmp_path, monkeypatch, alone, no_export):
-    with monkeypatch.context() as patch:
-        interrupt(patch, *moment, signal.SIGTERM)
-        with pytest.raises(SystemExit) as stop:
-            keras_cct.train(recipe_of(data, recovery_interval=0), tmp_path / "run")
-    assert stop.value.code == 143
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    state = RunState.read(tmp_path / "run" / "state.npz")
-    assert (state.epoch, state.step) == saved
+def test_sigterm_saves_the_current_step_or_epoch(data, tmp_path, monkeypatch, alone, no_export):
+    for moment, saved in [((0, 4), (1, 0)), ((1, 2), (1, 3))]:
+        with monkeypatch.context() as patch:
+            interrupt(patch, *moment, signal.SIGTERM)
+            with pytest.raises(SystemExit) as stop:
+                train_or_resume(recipe_of(data, recovery_interval=0), tmp_path / "run")
+        assert stop.value.code == 143
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        state = RunState.read(tmp_path / "run" / "state.npz")
+        assert (state.epoch, state.step) == saved
     resumed = keras_cct.resume(tmp_path / "run")
     assert rows_of(resumed) == rows_of(alone)
     assert_same_weights(alone.last_model, resumed.last_model)
 
 
 @pytest.mark.tensorflow
-def test_a_finished_run_resumes_only_with_more_epochs(data, tmp_path, alone):
+def test_a_finished_run_resumes_only_with_more_epochs_and_without_its_exports(tmp_path, monkeypatch, alone):
     shutil.copytree(alone.path, tmp_path / "run")
     with pytest.raises(keras_cct.InputError, match="has finished its 2 epochs"):
         keras_cct.resume(tmp_path / "run")
-    longer = keras_cct.resume(tmp_path / "run", epochs=3)
+    monkeypatch.setattr(training_run, "_finish", lambda *arguments: None)
+    keras_cct.resume(tmp_path / "run", epochs=3)
+    longer = RunFolder(tmp_path / "run")
     assert [row["epoch"] for row in rows_of(longer)] == ["1", "2", "3"]
     assert keras_cct.load_recipe(longer.recipe).epochs == 3
+    assert not longer.saved_model.exists()
 
 
 @pytest.mark.tensorflow
 def test_a_run_without_its_exports_gets_them(tmp_path, alone):
     shutil.copytree(alone.path, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "saved_model")
-    assert keras_cct.resume(tmp_path / "run").saved_model.exists()
+    assert keras_cct.load_predictor(keras_cct.resume(tmp_path / "run").saved_model).image_shape == (28, 28, 1)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +158,7 @@ def test_the_interrupted_epoch_of_changed_data_starts_again(data, tmp_path, monk
     with monkeypatch.context() as patch:
         interrupt(patch, 0, 3, signal.SIGTERM)
         with pytest.raises(SystemExit):
-            keras_cct.train(recipe_of(data), tmp_path / "run")
+            keras_cct.train(recipe_of(data, freeze=True), tmp_path / "run")
     assert RunState.read(tmp_path / "run" / "state.npz").step == 4
     with np.load(data) as arrays:  # 32 images have 2 steps per epoch
         np.savez(tmp_path / "fewer.npz", **{name: array[:32] for name, array in arrays.items()})
@@ -182,16 +190,6 @@ def test_errors_outside_of_the_run_folder_are_no_write_errors(path, problem, dat
         keras_cct.train(recipe_of(data), tmp_path / "run")
 
 
-@pytest.mark.tensorflow
-def test_exports_of_fewer_epochs_are_removed_by_a_resumed_run(data, tmp_path, monkeypatch, alone):
-    shutil.copytree(alone.path, tmp_path / "run")
-    with monkeypatch.context() as patch:
-        patch.setattr(training_run, "_finish", lambda *arguments: None)
-        keras_cct.resume(tmp_path / "run", epochs=3)
-    assert not (tmp_path / "run" / "saved_model").exists()
-    assert keras_cct.resume(tmp_path / "run").saved_model.exists()
-
-
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(keras_cct.InputError, match="is not a run folder"):
         keras_cct.resume(tmp_path)
@@ -209,7 +207,7 @@ def test_a_state_of_another_model_is_refused_and_no_file_changes(data, tmp_path,
 
 
 @pytest.mark.tensorflow
-def test_a_full_disk_loses_nothing_that_was_saved(data, tmp_path, monkeypatch, alone):
+def test_a_full_disk_loses_nothing_that_was_saved(data, tmp_path, monkeypatch, alone, no_export):
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     write_row = Summary.on_epoch_end
@@ -238,11 +236,11 @@ def test_a_nan_or_infinite_loss_aborts_the_run(data, tmp_path):
 
 
 @pytest.mark.tensorflow
-def test_a_run_from_initial_weights_resumes_without_them_from_any_folder(data, tmp_path, monkeypatch):
+def test_a_run_from_initial_weights_resumes_without_them_from_any_folder(data, tmp_path, monkeypatch, no_export):
     monkeypatch.chdir(tmp_path)
     keras_cct.save_weights_file(keras_cct.create_model("cct_2_3x2_32", input_shape=(28, 28, 1)), "init.safetensors")
     shutil.copy(data, "data.npz")
-    recipe = small_recipe(epochs=1, cooldown_epochs=0, dataset="small", data_dir="data.npz")
+    recipe = small_recipe(epochs=1, cooldown_epochs=0, dataset="small", data_dir="data.npz", freeze=True)
     folder = keras_cct.train(dataclasses.replace(recipe, initial_checkpoint="init.safetensors"), tmp_path / "run")
     assert keras_cct.load_recipe(folder.recipe).initial_checkpoint == str(tmp_path / "init.safetensors")
     Path("init.safetensors").unlink()
