@@ -1,4 +1,7 @@
-"""Runs that are killed at any moment, stopped by a scheduler, or started twice end like uninterrupted ones."""
+"""Runs that are killed at any moment, stopped by a scheduler, or started twice end like uninterrupted ones.
+
+`make faults` kills more often, with more of the recipe: KERAS_CCT_FAULTS is the number of kills.
+"""
 
 import os
 import random
@@ -10,9 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
-from fixtures.small_run import assert_same_weights, rows_of, small_archive
+from fixtures.small_run import assert_same_weights, replace_export, rows_of, small_archive
 
 import keras_cct
+from keras_cct.cli import main
 from keras_cct.training.folder import RunFolder
 
 NUM_KILLS = int(os.environ.get("KERAS_CCT_FAULTS", "2"))
@@ -25,13 +29,12 @@ KEYS = {
     "cooldown-epochs": 0,
     "recovery-interval": 2,
     "checkpoint-hist": 2,
-    "aa": "rand-m9-mstd0.5-inc1",
     "mixup": 0.8,
-    "cutmix": 1.0,
-    "reprob": 0.25,
-    "remode": "pixel",
 }
-FLAGS = ["--model-ema", *(word for key, value in KEYS.items() for word in (f"--{key}", value))]
+AUGMENTATION = {"aa": "rand-m9-mstd0.5-inc1", "cutmix": 1.0, "reprob": 0.25, "remode": "pixel"}
+if "KERAS_CCT_FAULTS" in os.environ:
+    KEYS |= AUGMENTATION
+FLAGS = ["--model-ema", *(word for key, value in KEYS.items() for word in (f"--{key}", str(value)))]
 
 
 @pytest.fixture(scope="module")
@@ -41,20 +44,17 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(data, tmp_path_factory) -> RunFolder:
-    """An uninterrupted run."""
+    """An uninterrupted run, in this process."""
     folder = RunFolder(tmp_path_factory.mktemp("runs") / "alone")
-    finish(start(*FLAGS, "--output", folder.path, data))
+    with pytest.MonkeyPatch.context() as patch:
+        replace_export(patch)
+        assert main(["train", *FLAGS, "--output", str(folder.path), str(data)]) == 0
     return folder
 
 
 def start(*arguments) -> subprocess.Popen:
     command = [sys.executable, "-m", "keras_cct", "train", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process: subprocess.Popen) -> None:
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors
 
 
 def wait_for_a_new_state(process: subprocess.Popen, state: Path) -> None:
@@ -74,33 +74,20 @@ def assert_equals_uninterrupted(run: RunFolder, alone: RunFolder) -> None:
         assert_same_weights(alone.path / name, run.path / name)
 
 
-def test_a_killed_run_ends_like_an_uninterrupted_one(data, tmp_path, alone):
-    run, moments = RunFolder(tmp_path / "killed"), random.Random(SEED)
-    process = start(*FLAGS, "--output", run.path, data)
-    num_kills = 0
-    while num_kills < NUM_KILLS:
-        # One of four kills comes at any moment after the start; before the first state, the run would start again.
-        if run.state.exists() and moments.random() < 0.25:
-            time.sleep(moments.uniform(0, 10))
-        else:
-            wait_for_a_new_state(process, run.state)
-            time.sleep(moments.uniform(0, 0.3))
-        if process.poll() is not None:
-            break
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
-        num_kills += 1
-        process = start("--resume", run.path)
-    finish(process)
-    print(f"{num_kills} kills with seed {SEED}")
-    assert num_kills == NUM_KILLS
-    assert_equals_uninterrupted(run, alone)
+def kill(process: subprocess.Popen, state: Path, moments: random.Random) -> None:
+    # One of four kills comes at any moment after the start; before the first state, the run would start again.
+    if state.exists() and moments.random() < 0.25:
+        time.sleep(moments.uniform(0, 10))
+    else:
+        wait_for_a_new_state(process, state)
+        time.sleep(moments.uniform(0, 0.3))
+    process.send_signal(signal.SIGKILL)
+    _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors
 
 
-def test_a_run_is_locked_until_sigterm_saves_its_state(data, tmp_path, alone):
-    run = RunFolder(tmp_path / "stopped")
-    process = start(*FLAGS, "--output", run.path, data)
+def terminate(process: subprocess.Popen, run: RunFolder) -> None:
+    """Checks that a run is locked, then stops it as schedulers do."""
     wait_for_a_new_state(process, run.state)
     owner = f"is in use by process {process.pid} on {socket.gethostname()}"
     with pytest.raises(keras_cct.InputError, match=owner):
@@ -110,6 +97,10 @@ def test_a_run_is_locked_until_sigterm_saves_its_state(data, tmp_path, alone):
     assert process.returncode == 143, errors
     hint = f"keras_cct train: terminated. Resume with `keras_cct train --resume {run.path}`."
     assert errors.splitlines()[-1] == hint
+
+
+def finish_one_of_two(run: RunFolder) -> None:
+    """Resumes a run in two processes, one of which is refused."""
     resumed = [start("--resume", run.path) for _ in range(2)]
     outputs = [process.communicate()[1] for process in resumed]
     codes = [process.returncode for process in resumed]
@@ -117,4 +108,15 @@ def test_a_run_is_locked_until_sigterm_saves_its_state(data, tmp_path, alone):
     refused, accepted = (outputs[codes.index(code)] for code in (2, 0))
     assert "is in use by process" in refused or "has finished" in refused
     assert "Traceback" not in refused + accepted
+
+
+def test_a_run_that_is_killed_and_terminated_ends_like_an_uninterrupted_one(data, tmp_path, alone):
+    run, moments = RunFolder(tmp_path / "killed"), random.Random(SEED)
+    process = start(*FLAGS, "--output", run.path, data)
+    for _ in range(NUM_KILLS):
+        kill(process, run.state, moments)
+        process = start("--resume", run.path)
+    terminate(process, run)
+    finish_one_of_two(run)
+    print(f"{NUM_KILLS} kills with seed {SEED}")
     assert_equals_uninterrupted(run, alone)
