@@ -12,6 +12,7 @@ from keras_cct.models.build import build_model
 from keras_cct.models.config import Normalization
 from keras_cct.models.variants import FAMILY_SIZES, list_models, make_config, variant_config
 from keras_cct.weights.files import load_weights_file
+from keras_cct.weights.formats import read_keras_file
 from keras_cct.weights.resolve import resolve_weights
 
 
@@ -52,7 +53,7 @@ class FamilyFields(EncoderFields, total=False):
 
 
 def create_model(
-    variant: str,
+    variant: str | None = None,
     /,
     *,
     weights: str | PathLike | None = None,
@@ -70,7 +71,8 @@ def create_model(
 
     Args:
         variant: A variant from `list_models()`, e.g. "cct_7_3x1_32", or a size, e.g. "cct_7" (an architecture and a
-            number of encoder blocks, with any tokenizer and input shape).
+            number of encoder blocks, with any tokenizer and input shape). None for the model in `weights` as it is:
+            a `.keras` file or a model on the hub. No other argument than `trust` may be given then.
         weights: None for random weights, or one of:
 
             * Tag of a checkpoint ("imagenet", "cifar10"); `keras_cct models --pretrained` lists them.
@@ -78,6 +80,8 @@ def create_model(
               (`.safetensors`, `.pth`, `.pt`, `.pth.tar`), of the same variant. Weights for another input shape or
               number of classes are adapted.
             * Path or URL of a `.weights.h5` file of a model with the same architecture.
+            * `hf://user/name` or `hf://user/name@revision`, a model that `keras_cct push` has written to the Hugging
+              Face Hub, used as a `.keras` file. Requires the extra "hub".
         input_shape: (height, width, channels) of the images, which need not be square.
         num_classes: Number of logits.
         position_embedding: "learnable", "sine" or "none".
@@ -103,6 +107,8 @@ def create_model(
     fields: dict[str, Any] = {**overrides, **{key: value for key, value in arguments.items() if value is not None}}
     if not isinstance(normalization, str) or normalization != "dataset":
         fields["normalization"] = normalization
+    if variant is None:
+        return _load_whole_model(weights, fields, trust)
     if weights is None:
         return build_model(variant_config(variant, **fields))
     resolved = resolve_weights(variant, weights)
@@ -112,6 +118,17 @@ def create_model(
     model = build_model(config)
     load_weights_file(model, path, trust=trust)
     return model
+
+
+def _load_whole_model(weights: str | PathLike | None, fields: dict[str, Any], trust: bool) -> keras.Model:
+    if weights is None:
+        raise InputError("create_model needs a variant, or weights that contain a whole model. Pass one of them.")
+    for key, value in fields.items():
+        raise InputError(f"{key}={value!r} conflicts with weights={str(weights)!r} as it is. Pass the variant as well.")
+    resolved = resolve_weights(None, weights)
+    if not resolved.has_architecture:
+        raise InputError(f"weights {str(weights)!r} do not contain their architecture. Pass the variant as well.")
+    return read_keras_file(resolved.fetch(), trust=trust)
 
 
 def CCT(*, kernel_size: int = 3, num_conv_layers: int = 1, **fields: Unpack[FamilyFields]) -> keras.Model:

@@ -1,4 +1,4 @@
-"""`InputError` and the argument checks that raise it."""
+"""`InputError`, the argument checks that raise it, and `VerificationError`."""
 
 import math
 import numbers
@@ -21,10 +21,15 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: object) -> None:
-        super().__init__(_one_line(str(message)))
+        super().__init__(one_line(str(message)))
 
 
-def _one_line(message: str) -> str:
+class VerificationError(RuntimeError):
+    """A file that was written and read again differs from its source and was removed. A bug, not the user's fault."""
+
+
+def one_line(message: str) -> str:
+    """Returns a message as one printable line of at most 500 characters, as `InputError` describes."""
     line = " ".join(part.strip() for part in message.splitlines())
     line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
     half = MAX_MESSAGE_LENGTH // 2 - 3

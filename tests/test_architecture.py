@@ -60,6 +60,7 @@ ROOMS = {
     ],
     "weights": [
         "pretrained",
+        "hub",
         "torch_file",
         "hdf5",
         "keras_layer_config",
@@ -117,6 +118,8 @@ ROOMS = {
         "devices",
         "torch_optimizers",
         "optimizers",
+        "losses",
+        "teacher",
         "setup",
         "callbacks",
         "state",
@@ -140,6 +143,8 @@ ROOMS = {
         "page",
         "run_report",
         "comparison",
+        "model_card",
+        "push",
     ],
     "cli": [
         "frameworks",
@@ -156,6 +161,7 @@ ROOMS = {
         "benchmark",
         "convert",
         "report",
+        "push",
         "recipe_flags",
         "train",
         "init",
@@ -209,6 +215,7 @@ RUNTIME_HOMES = {
     "openvino": ("export.openvino", "inference.openvino"),
     "nncf": ("export.openvino",),
     "ai_edge_litert": ("inference.litert",),
+    "huggingface_hub": ("weights.hub",),
 }
 """Packages of the runtimes, and the modules that import them."""
 

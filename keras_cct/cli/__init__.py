@@ -17,13 +17,15 @@ from keras_cct.cli.export import add_export
 from keras_cct.cli.inference import add_predict
 from keras_cct.cli.init import add_init
 from keras_cct.cli.models import add_models
+from keras_cct.cli.push import add_push
 from keras_cct.cli.report import add_report
 from keras_cct.cli.streams import LogHandler, lasting_streams, report
 from keras_cct.cli.summary import add_summary
 from keras_cct.cli.train import add_train
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, VerificationError, one_line
 from keras_cct.training.termination import EXIT_TERMINATED, Terminated, raising_terminated
 
+EXIT_BUG = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -35,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The arguments after `keras_cct`; by default those of the process.
 
     Returns:
-        The exit code: 0 for success, 2 for invalid input or file system errors, 130 after Ctrl-C, 143 after SIGTERM.
+        The exit code: 0 for success, 1 if what was written differs from its source, 2 for invalid input or file system
+        errors, 130 after Ctrl-C, 143 after SIGTERM.
     """
     with lasting_streams():
         parser = _create_parser()
@@ -58,9 +61,9 @@ def _run(options: argparse.Namespace) -> int:
             return code
     except BrokenPipeError:
         return 0  # The reader of the output, e.g. `head`, has exited.
-    except (InputError, OSError) as error:
-        report(f"{name}: {error}")
-        return EXIT_BAD_INPUT
+    except (InputError, OSError, VerificationError) as error:
+        report(f"{name}: {_describe(error)}")
+        return EXIT_BUG if isinstance(error, VerificationError) else EXIT_BAD_INPUT
     except UnicodeEncodeError as error:
         report(f"{name}: the name {error.object!r} is not valid UTF-8, which TensorFlow requires. Rename it.")
         return EXIT_BAD_INPUT
@@ -70,6 +73,14 @@ def _run(options: argparse.Namespace) -> int:
     except Terminated:
         report(f"{name}: terminated.{_resume_hint(options)}")
         return EXIT_TERMINATED
+
+
+def _describe(error: Exception) -> str:
+    """Returns the message of an error; for errors of the file system, the path first and what to check."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    path = "" if error.filename is None else f"{error.filename!r}: "
+    return f"{path}{error.strerror}. Check the path, its permissions and the free space."
 
 
 def _resume_hint(options: argparse.Namespace) -> str:
@@ -94,7 +105,7 @@ class _Parser(argparse.ArgumentParser):
         return namespace, unknown
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message}. Run `{self.prog} --help`.\n")
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {one_line(message)}. Run `{self.prog} --help`.\n")
 
 
 class _PrintVersion(argparse.Action):
@@ -122,6 +133,7 @@ def _create_parser() -> argparse.ArgumentParser:
     add_export(commands)
     add_benchmark(commands)
     add_average(commands)
+    add_push(commands)
     add_convert(commands)
     add_models(commands)
     add_summary(commands)

@@ -20,13 +20,5 @@ def _average(options: argparse.Namespace) -> None:
     load_frameworks()
     from keras_cct.training.average import average_checkpoints
 
-    result = average_checkpoints(options.run_path, options.top)
-    names = {"top1": "top-1", "top5": "top-5", "loss": "loss"}
-    digits, unit = (4, "") if result.metric == "loss" else (2, " %")
-    print(f"best checkpoint, epoch {result.epochs[0]}: {names[result.metric]} {result.best:.{digits}f}{unit}")
-    epochs = ", ".join(map(str, result.epochs))
-    print(f"average of epochs {epochs}: {names[result.metric]} {result.average:.{digits}f}{unit}")
-    if result.path is None:
-        print("not kept: the average is not better than the best checkpoint")
-    else:
-        print(f"wrote {result.path}")
+    for line in average_checkpoints(options.run_path, options.top).lines():
+        print(line)

@@ -23,7 +23,10 @@ def add_benchmark(commands: Any) -> None:
     """Adds the command to the subparsers of the main parser."""
     benchmark = commands.add_parser("benchmark", help="measure latency, throughput and memory of models")
     benchmark.add_argument(
-        "models", nargs="+", metavar="MODEL", help="exported artifacts, .keras files, run folders or variants"
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="exported artifacts, .keras files, run folders, variants or hf://user/name",
     )
     benchmark.add_argument(
         "--runtime",

@@ -9,6 +9,7 @@ from keras_cct.cli.frameworks import load_frameworks
 from keras_cct.cli.inference import add_trust
 from keras_cct.errors import InputError
 from keras_cct.facts.datasets import class_names
+from keras_cct.weights.hub import is_hub_url
 from keras_cct.weights.pretrained import CHECKPOINT_FOLDER_VARIABLE, is_tag
 
 
@@ -18,7 +19,7 @@ def add_convert(commands: Any) -> None:
     convert.add_argument(
         "source",
         metavar="SOURCE",
-        help=".keras, .weights.h5, .safetensors or .pth file, its URL, or the tag of pretrained weights",
+        help=".keras, .weights.h5, .safetensors or .pth file, its URL, hf://user/name, or the tag of a checkpoint",
     )
     convert.add_argument(
         "target", metavar="TARGET", help="new file: .keras, .weights.h5, .safetensors, .pth or .pth.tar"
@@ -89,7 +90,7 @@ def _convert(options: argparse.Namespace) -> None:
         class_names=options.class_names and class_names(options.class_names),
         trust=options.trust,
     )
-    has_normalization = is_tag(options.source) or options.source.endswith(".keras")
+    has_normalization = is_tag(options.source) or is_hub_url(options.source) or options.source.endswith(".keras")
     if options.target.endswith(".keras") and mean is None and not has_normalization:
         print(f"the model normalizes pixels like {options.model}; use --mean and --std for other values")
     print(f"wrote {options.target}, {Path(options.target).stat().st_size / 1e6:.1f} MB")

@@ -10,6 +10,7 @@ from keras_cct.cli.inference import add_trust
 from keras_cct.export.settings import AUTO, DTYPES, ExportSettings
 from keras_cct.inference.artifacts import FORMATS, RECIPE, find_keras_file, saved_split
 from keras_cct.recipe.loading import load_recipe
+from keras_cct.weights.hub import local_model
 
 if TYPE_CHECKING:
     from keras_cct.data.images import ImageSet
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def add_export(commands: Any) -> None:
     """Adds the command to the subparsers of the main parser."""
     export = commands.add_parser("export", help="export a model to another runtime and verify it against Keras")
-    export.add_argument("model", metavar="MODEL", help="run folder or .keras file")
+    export.add_argument("model", metavar="MODEL", help="run folder, .keras file or hf://user/name")
     export.add_argument(
         "output",
         metavar="OUT",
@@ -80,6 +81,7 @@ def _export(options: argparse.Namespace) -> None:
     )
     settings.check_output(Path(options.output))
     settings.check_packages()
+    options.model = local_model(options.model)
     load_frameworks()
     from keras_cct.export.model import export_model
 

@@ -15,12 +15,13 @@ from keras_cct.export.runtime import RUNTIMES, load_predictor
 from keras_cct.files import replacing
 from keras_cct.inference.artifacts import artifact_format, find_artifact
 from keras_cct.inference.predictors import COMPUTE_DTYPES
+from keras_cct.weights.hub import local_model
 
 if TYPE_CHECKING:
     from keras_cct.inference.prediction import Prediction
     from keras_cct.inference.predictor import Predictor
 
-MODEL_HELP = "run folder, .keras file or exported artifact"
+MODEL_HELP = "run folder, .keras file, exported artifact or hf://user/name"
 EXIT_UNREADABLE = 2
 OUTPUT_FORMATS = ("text", "json", "csv", "jsonl")
 
@@ -75,11 +76,12 @@ def add_trust(command: argparse.ArgumentParser) -> None:
 
 def load_model_argument(options: argparse.Namespace) -> "Predictor":
     """Returns the predictor that the arguments of `add_model_arguments` name."""
-    name = artifact_format(find_artifact(options.model))
+    model = local_model(options.model)
+    name = artifact_format(find_artifact(model))
     if name not in _RUNTIMES_WITHOUT_TENSORFLOW:
         load_frameworks()
     with silent_stderr():  # runtimes and converters log their internals
-        return load_predictor(options.model, options.runtime, options.compute_dtype, trust=options.trust)
+        return load_predictor(model, options.runtime, options.compute_dtype, trust=options.trust)
 
 
 def _predict(options: argparse.Namespace) -> int:

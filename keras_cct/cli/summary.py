@@ -24,7 +24,9 @@ TABLE_FORMATS = ("text", "json", "csv")
 def add_summary(commands: Any) -> None:
     """Adds the command to the subparsers of the main parser."""
     summary = commands.add_parser("summary", help="list shapes, parameters, MACs and activation memory of each layer")
-    summary.add_argument("model", metavar="MODEL", help="variant or size, e.g. cct_7_3x1_32, run folder or .keras file")
+    summary.add_argument(
+        "model", metavar="MODEL", help="variant or size, e.g. cct_7_3x1_32, run folder, .keras file or hf://user/name"
+    )
     summary.add_argument(
         "--input-size",
         nargs="+",

@@ -56,7 +56,7 @@ def add_train(commands: Any) -> None:
         type=int,
         default=1,
         metavar="INT",
-        help="train this many runs with consecutive seeds into one folder (default: 1)",
+        help="train this many runs with consecutive seeds, on the same split, into one folder (default: 1)",
     )
     train.add_argument(
         "--allow-changed-data",
@@ -99,8 +99,8 @@ def _train(options: argparse.Namespace) -> None:
     print("".join(f"{line}\n" for line in lines), end="", flush=True)
     output = options.run_folder = _output_folder(options, recipe)
     load_frameworks()
-    if options.seeds > 1:
-        _train_seeds(options, recipe, output)
+    if options.seeds > 1 or (recipe.folds and not recipe.fold):
+        _train_series(options, _series(options, recipe), output)
         return
     from keras_cct.training.run import train
 
@@ -108,25 +108,42 @@ def _train(options: argparse.Namespace) -> None:
     _write_report(output)
 
 
-def _train_seeds(options: argparse.Namespace, recipe: Recipe, output: Path) -> None:
-    """Trains one run per seed, each in a folder of its own, and compares them."""
-    from keras_cct.report.comparison import write_comparison
+def _series(options: argparse.Namespace, recipe: Recipe) -> dict[str, Recipe]:
+    """Returns one recipe per fold, or per seed on the same split, by the name of its run folder."""
+    if options.seeds == 1:
+        return {f"fold-{fold}": dataclasses.replace(recipe, fold=fold) for fold in range(1, recipe.folds + 1)}
+    if recipe.folds:
+        raise InputError(f"--seeds {options.seeds} conflicts with folds={recipe.folds}. Leave one out.")
+    split_seed = recipe.seed if recipe.split_seed < 0 else recipe.split_seed
+    seeds = range(recipe.seed, recipe.seed + options.seeds)
+    return {f"seed-{seed}": dataclasses.replace(recipe, seed=seed, split_seed=split_seed) for seed in seeds}
+
+
+def _train_series(options: argparse.Namespace, recipes: dict[str, Recipe], output: Path) -> None:
+    """Trains several runs, each in a folder of its own, and compares them."""
+    from keras_cct.report.comparison import summarize_runs, write_comparison
     from keras_cct.training.folder import RunFolder
     from keras_cct.training.run import train
 
-    recipes = [dataclasses.replace(recipe, seed=recipe.seed + index) for index in range(options.seeds)]
     RunFolder.check_is_free(output)
-    for seeded in recipes:
-        options.run_folder = output / f"seed-{seeded.seed}"
-        train(seeded, options.run_folder, log_wandb=options.log_wandb, trust=options.trust)
+    for name, recipe in recipes.items():
+        options.run_folder = output / name
+        train(recipe, options.run_folder, log_wandb=options.log_wandb, trust=options.trust)
         _write_report(options.run_folder)
-    print(f"comparison in {write_comparison([output], output / DEFAULT_COMPARISON, progress=image_progress)}")
+    runs = [output / name for name in recipes]
+    page = write_comparison(runs, output / DEFAULT_COMPARISON, progress=image_progress)
+    print(summarize_runs(runs))
+    print(f"comparison in {page}")
 
 
 def _write_report(run: Path) -> None:
+    from keras_cct.report.run_metrics import list_low_recalls
+    from keras_cct.report.run_record import RunRecord
     from keras_cct.report.run_report import write_report
 
-    print(f"report in {write_report(run, progress=image_progress)}", flush=True)
+    report = write_report(run, progress=image_progress)
+    print("".join(f"{line}\n" for line in list_low_recalls(RunRecord.read(run))), end="")
+    print(f"report in {report}", flush=True)
 
 
 def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> None:

@@ -64,7 +64,8 @@ def export_model(
     TensorFlow traces the model.
 
     Args:
-        model: A model of this package with its normalization and its head, a run folder or a `.keras` file.
+        model: A model of this package with its normalization and its head, a run folder, a `.keras` file or
+            `hf://user/name`.
         path: The new artifact: a folder for "savedmodel" and "openvino", a file for "onnx" (`.onnx`) and "litert"
             (`.tflite`). With several formats, a folder that contains one artifact per format. A SavedModel is written
             to `path/1`, the layout of TensorFlow Serving; to add another version, use its path, such as `served/2`.
@@ -79,7 +80,7 @@ def export_model(
     Raises:
         InputError: An argument is invalid, the output exists, a package is missing, the model cannot be expressed in a
             format, or int8 reduces the accuracy by more than `max_drop`.
-        RuntimeError: The probabilities of an artifact differ from those of the model.
+        VerificationError: The probabilities of an artifact differ from those of the model.
 
     Example:
         >>> export_model(model, "model.onnx", "onnx", dtype="float16")
@@ -121,14 +122,16 @@ def _read_recipe(model_file: Path) -> str | None:
 @contextlib.contextmanager
 def _replacing_artifact(path: Path) -> Iterator[Path]:
     """Yields a temporary path that replaces `path`, which may be an existing artifact, if the block succeeds."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write {str(path)!r}: {error.strerror}. Choose another path.") from error
-    with replacing(path) as temporary, tempfile.TemporaryDirectory(dir=path.parent) as old:
-        yield temporary
-        if path.is_dir():
-            path.rename(Path(old, "artifact"))
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            old = stack.enter_context(tempfile.TemporaryDirectory(dir=path.parent))
+        except OSError as error:
+            raise InputError(f"cannot write {str(path)!r}: {error.strerror}. Choose another path.") from error
+        with replacing(path) as temporary:
+            yield temporary
+            if path.is_dir():
+                path.rename(Path(old, "artifact"))
 
 
 class _Export:

@@ -29,7 +29,8 @@ def load_predictor(
 
     Args:
         path: A run folder, a `.keras` file, or an artifact of `keras_cct export`: SavedModel, ONNX, OpenVINO or
-            LiteRT. Artifacts are programs: load only those of people you trust.
+            LiteRT. Artifacts are programs: load only those of people you trust. Or `hf://user/name`, a `.keras` file
+            on the Hugging Face Hub.
         runtime: "keras", "savedmodel", "onnx", "openvino" or "litert". A `.keras` file or the best model of a run is
             exported to the runtime in a temporary folder; an artifact opens only with its own runtime. None selects the
             runtime of the artifact; for a run folder, the runtime of its SavedModel.

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_cct.data.decode import DECODABLE_CHANNELS, decode_batch
-from keras_cct.errors import InputError, check_class_names, check_path
+from keras_cct.errors import InputError, VerificationError, check_class_names, check_path
 from keras_cct.export.tensorflow_process import call_on_tensorflow
 from keras_cct.export.warmup import write_warmup_requests
 from keras_cct.files import replacing
@@ -50,7 +50,7 @@ def export_saved_model(model: keras.Model, path: str | PathLike, class_names: Se
     Raises:
         InputError: The folder exists or cannot be written, the model takes normalized images or has no head, or there
             is not one name per class.
-        RuntimeError: The probabilities of the SavedModel differ from those of the model; the SavedModel is removed.
+        VerificationError: The probabilities of the SavedModel differ from those of the model; it is removed.
     """
     check_path("path", path)
     path, head = Path(path), check_serves_pixels(model)
@@ -175,12 +175,12 @@ def verify_signatures(saved_model: SavedModelPredictor, images: np.ndarray, expe
         expected: Probabilities of Keras, of shape (batch, classes).
 
     Raises:
-        RuntimeError: A probability differs by more than `TOLERANCE`.
+        VerificationError: A probability differs by more than `TOLERANCE`.
     """
     for signature, probabilities in saved_model.probabilities_by_signature(images).items():
         difference = float(np.abs(probabilities - expected).max())
         if not difference <= TOLERANCE:
-            raise RuntimeError(
+            raise VerificationError(
                 f"signature {signature} of the SavedModel differs from Keras by {difference:.2g}, more than "
                 f"{TOLERANCE:g}; the SavedModel was removed. Please report this bug."
             )

@@ -94,17 +94,20 @@ class ExportSettings:
         With one format the path is the artifact; with several it is a folder with one artifact per format. `overwrite`
         replaces only artifacts.
         """
-        if len(self.formats) == 1:
-            ending = Path(ARTIFACT_NAMES[self.formats[0]]).suffix
-            if ending and path.suffix != ending:
-                raise InputError(
-                    f"{str(path)!r} does not end in {ending}. Use a file name with this ending for {self.formats[0]}."
-                )
+        ending = Path(ARTIFACT_NAMES[self.formats[0]]).suffix if len(self.formats) == 1 else ""
+        if ending and path.suffix != ending:
+            raise InputError(
+                f"{str(path)!r} does not end in {ending}. Use a file name with this ending for {self.formats[0]}."
+            )
         if not path.exists():
             return
         if not self.overwrite:
             raise InputError(
                 f"{str(path)!r} exists already. Choose another path, or pass overwrite=True or --overwrite."
+            )
+        if not ending and not path.is_dir():
+            raise InputError(
+                f"{str(path)!r} is a file, but {', '.join(self.formats)} is written to a folder. Choose another path."
             )
         if path.is_dir() and not _contains_artifacts_only(path):
             raise InputError(

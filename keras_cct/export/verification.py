@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, VerificationError
 from keras_cct.inference.predictor import Predictor, finite_probabilities
 
 TOLERANCES = {"float32": 1e-4, "float16": 5e-3}
@@ -87,12 +87,12 @@ def compare(predictor: Predictor, baseline: Baseline, format: str, path: Path, d
 
     Raises:
         InputError: The artifact predicts NaN or infinity.
-        RuntimeError: A probability differs from Keras by more than the tolerance of the dtype.
+        VerificationError: A probability differs from Keras by more than the tolerance of the dtype.
     """
     probabilities = finite_probabilities(predictor, baseline.images)
     difference = float(np.abs(probabilities - baseline.probabilities).max())
     if difference > TOLERANCES.get(dtype, 1.0):
-        raise RuntimeError(
+        raise VerificationError(
             f"the {format} artifact differs from Keras by {difference:.2g}, more than {TOLERANCES[dtype]:g}; nothing "
             f"was written. Please report this bug."
         )

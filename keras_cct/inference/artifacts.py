@@ -6,6 +6,7 @@ from pathlib import Path
 
 from keras_cct.errors import InputError
 from keras_cct.files import check_is_file
+from keras_cct.weights.hub import local_model
 
 RECIPE, BEST_MODEL, SAVED_MODEL, SPLIT = "recipe.yml", "best.keras", "saved_model", "split.csv"
 """Files and folders of a run folder."""
@@ -28,12 +29,13 @@ def find_artifact(path: str | PathLike) -> Path:
     """Returns the path of the model at a path.
 
     It is the SavedModel of a run folder, or its best model if the run has none yet; the latest version of a SavedModel
-    in TensorFlow Serving's layout, `NAME/VERSION`; and any other path unchanged.
+    in TensorFlow Serving's layout, `NAME/VERSION`; the downloaded file of a model on the hub, `hf://user/name`; and any
+    other path unchanged.
 
     Raises:
-        InputError: The run folder has no model yet.
+        InputError: The run folder has no model yet, or the model on the hub cannot be downloaded.
     """
-    return _find_latest_version(_find_in_run(Path(path), (SAVED_MODEL, BEST_MODEL)))
+    return _find_latest_version(_find_in_run(Path(local_model(path)), (SAVED_MODEL, BEST_MODEL)))
 
 
 def find_run(path: str | PathLike) -> Path | None:
@@ -47,12 +49,12 @@ def saved_split(run: Path) -> Path | None:
 
 
 def find_keras_file(path: str | PathLike) -> Path:
-    """Returns the best model of a run folder; any other path unchanged.
+    """Returns the best model of a run folder, or the downloaded file of a model on the hub; any other path unchanged.
 
     Raises:
-        InputError: The run folder has no model yet.
+        InputError: As for `find_artifact`.
     """
-    return _find_in_run(Path(path), (BEST_MODEL,))
+    return _find_in_run(Path(local_model(path)), (BEST_MODEL,))
 
 
 def saved_model_folder(path: Path) -> Path:

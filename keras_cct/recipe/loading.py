@@ -24,6 +24,8 @@ UNSUPPORTED_KEYS = {
     **dict.fromkeys(("bn_tf", "bn_momentum", "bn_eps", "sync_bn", "dist_bn", "split_bn"), _BATCH_NORM),
     **dict.fromkeys(("aug_splits", "jsd", "resplit"), _SPLITS),
     **dict.fromkeys(("pin_mem", "no_prefetcher", "use_multi_epochs_loader"), _LOADER),
+    "loss": "use bce_loss",
+    **dict.fromkeys(("kd_model_name", "teacher_model", "teacher_path"), "use teacher"),
     "gp": "each family has its own pooling",
     "input_size": "use img_size",
     "cutmix_minmax": "use cutmix",

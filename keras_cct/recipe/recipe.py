@@ -50,7 +50,9 @@ class Recipe:
         at_most=4096,
     )
     pretrained: bool = recipe_key(False, "Start from the variant's published weights.")
-    initial_checkpoint: str = recipe_key("", "Tag, file or URL of weights to start from; empty for random weights.")
+    initial_checkpoint: str = recipe_key(
+        "", "Tag, file, URL or hf://user/name of weights to start from; empty for random weights."
+    )
     freeze: bool = recipe_key(False, "Train the classifier head only.")
     freeze_until: str = recipe_key(
         "", 'First layer to train, e.g. "block_5", with all layers after it; empty for all layers.'
@@ -66,6 +68,17 @@ class Recipe:
     val_split: str = recipe_key("validation", "Split, slice or folder of the evaluation images.")
     val_fraction: float = recipe_key(
         0.2, "Fraction of the images to hold out if a folder has no evaluation split.", **DECAY
+    )
+    folds: int = recipe_key(
+        0,
+        "Cross-validation of a folder without splits: `train` trains one run per fold, evaluated on that fold; 0 for a "
+        "single run.",
+        at_least=0,
+        at_most=1000,
+    )
+    fold: int = recipe_key(0, "With folds: the only fold to train, from 1; 0 for all.", at_least=0, at_most=1000)
+    split_seed: int = recipe_key(
+        -1, "Seed of the split of a folder; -1 for that of seed.", at_least=-1, at_most=MAX_INT32
     )
     label_depth: int = recipe_key(
         0,
@@ -122,6 +135,22 @@ class Recipe:
     )
     recount: int = recipe_key(1, "Largest number of boxes erased per image.", at_least=1, at_most=100)
     smoothing: float = recipe_key(0.1, "Label smoothing factor.", **DECAY)
+    bce_loss: bool = recipe_key(False, "Train with binary cross-entropy per class instead of cross-entropy.")
+    bce_target_thresh: float = recipe_key(
+        0.0, "Targets of bce_loss above this threshold become 1, others 0; 0 keeps soft targets.", **DECAY
+    )
+    teacher: str = recipe_key(
+        "", "Run folder, .keras file or tag of published weights of a model to imitate; empty for none."
+    )
+    distillation_type: str = recipe_key(
+        "soft", "Imitate the probabilities of the teacher, or its top class.", choices=("soft", "hard")
+    )
+    distillation_alpha: float = recipe_key(
+        0.5, "Weight of the loss with the teacher; that with the targets has the rest.", **RATE
+    )
+    distillation_tau: float = recipe_key(
+        1.0, "Temperature at which soft distillation compares probabilities.", at_least=0.01, at_most=1000
+    )
     class_weights: str = recipe_key(
         "", '"balanced" weighs the loss of each class by the inverse of its number of images.', choices=("", "balanced")
     )
@@ -139,7 +168,7 @@ class Recipe:
         1, "Evaluation batch size as a multiple of batch_size.", at_least=1, at_most=1000
     )
     workers: int = recipe_key(4, "Threads of the input pipeline.", at_least=1, at_most=1024)
-    opt: str = recipe_key("sgd", 'Optimizer: "adamw" or "sgd" as in PyTorch, or the name of a Keras optimizer.')
+    opt: str = recipe_key("sgd", 'Optimizer: "adamw" or "sgd" as in PyTorch, "muon", or another Keras optimizer.')
     momentum: float = recipe_key(0.9, 'Momentum of "sgd".', **DECAY)
     opt_eps: float = recipe_key(0.0, "Epsilon of the optimizer; 0 for the optimizer's default.", at_least=0)
     opt_betas: tuple[float, ...] = recipe_key(
@@ -153,6 +182,9 @@ class Recipe:
     )
     model_ema: bool = recipe_key(False, "Maintain and evaluate an exponential moving average of the weights.")
     model_ema_decay: float = recipe_key(0.9998, "Decay of the moving average.", **DECAY)
+    model_ema_warmup: bool = recipe_key(
+        False, "Let the decay of the moving average grow from 0: 1 - n ** (-2/3) after n updates, up to its value."
+    )
     amp: bool = recipe_key(False, "Mixed precision (bfloat16 or float16) on devices where it is faster.")
     amp_dtype: str = recipe_key(
         "", "Dtype of mixed precision; empty for bfloat16.", choices=("", "float16", "bfloat16")
@@ -174,6 +206,12 @@ class Recipe:
     checkpoint_hist: int = recipe_key(
         10, "Number of best epochs whose models are saved.", at_least=0, at_most=MAX_EPOCHS
     )
+    average_best: int = recipe_key(
+        0,
+        "Number of best epochs whose weights are averaged after training, kept if that is better; 0 for none.",
+        at_least=0,
+        at_most=MAX_EPOCHS,
+    )
     recovery_interval: int = recipe_key(
         0,
         "Steps between saves of the resumable state within an epoch; 0 to save after each epoch only.",
@@ -193,6 +231,11 @@ class Recipe:
             low, high = getattr(self, key)
             if low > high:
                 raise InputError(f"recipe key {key} must have the smaller number first, got {(low, high)}.")
+        if self.folds == 1 or self.fold > self.folds:
+            raise InputError(
+                f"recipe keys folds={self.folds} and fold={self.fold} do not go together. Set folds to at least 2, and "
+                f"fold to one of them."
+            )
         if self.freeze and self.freeze_until:
             raise InputError(
                 f"recipe key freeze_until={shorten(self.freeze_until)} conflicts with freeze=True. Set one of them."

@@ -1,4 +1,4 @@
-"""Compares runs side by side; runs that differ only in their seed are summarized by mean and standard deviation."""
+"""Compares runs side by side; runs that differ only in their seed or fold are summarized by mean and deviation."""
 
 import dataclasses
 import logging
@@ -37,7 +37,7 @@ _COLUMNS = {
 }
 """Header and number of decimals of each column of the table."""
 
-_NOT_COMPARED = ("seed", "workers", "data_dir", "class_map")
+_NOT_COMPARED = ("seed", "fold", "workers", "data_dir", "class_map")
 """Recipe keys that do not make a run another experiment. The data are compared by their classes and number."""
 
 
@@ -74,8 +74,8 @@ def write_comparison(
     """Writes a comparison of runs, one HTML file that needs no network.
 
     It overlays the curves and tabulates accuracy, speed, size and the recipe keys that differ. Runs whose recipes
-    differ only in the seed form a group with mean and standard deviation. A run without stored metrics is evaluated; if
-    its images are no longer available, the accuracy during the training is used.
+    differ only in the seed or the fold form a group with mean and standard deviation. A run without stored metrics is
+    evaluated; if its images are no longer available, the accuracy during the training is used.
 
     Args:
         runs: Run folders, or folders that contain runs.
@@ -95,7 +95,7 @@ def write_comparison(
     for record in records[1:]:
         _check_same_data(records[0], record, _dataset_name(records[0]), _dataset_name(record))
     compared = [_measure(record, progress) for record in records]
-    measured = [(run.record, _describe_data(run.metrics)) for run in compared if run.metrics is not None]
+    measured = [(run.record, _describe_data(run.record, run.metrics)) for run in compared if run.metrics is not None]
     for record, data in measured[1:]:
         _check_same_data(measured[0][0], record, measured[0][1], data)
     names = _name_runs(records)
@@ -122,6 +122,27 @@ def write_comparison(
     )
 
 
+def summarize_runs(runs: Sequence[str | PathLike]) -> str:
+    """Returns mean and standard deviation of the main metrics of evaluated runs, in one line.
+
+    Args:
+        runs: Two or more run folders.
+
+    Raises:
+        InputError: A folder is not a run.
+    """
+    compared = [_measure(RunRecord.read(run), no_progress) for run in runs]
+    parts = []
+    for column, name in (("top1", "top-1"), ("macro_f1", "macro F1"), ("loss", "loss")):
+        values = [run.numbers[column] for run in compared if column in run.numbers]
+        decimals, unit = _COLUMNS[column][1], "" if column == "loss" else " %"
+        if len(values) == len(compared):
+            parts.append(
+                f"{name} {statistics.mean(values):.{decimals}f} ± {statistics.stdev(values):.{decimals}f}{unit}"
+            )
+    return f"{', '.join(parts)} (mean and standard deviation of {len(compared)} runs)"
+
+
 def _measure(record: RunRecord, progress: Progress) -> _Run:
     try:
         return _Run(record, measure_run(record, progress))
@@ -142,9 +163,11 @@ def _check_same_data(first: RunRecord, second: RunRecord, first_data: str, secon
         )
 
 
-def _describe_data(metrics: RunMetrics) -> str:
-    classes = metrics.class_names
-    return f"{metrics.numbers['num_images']} images of {len(classes)} classes ({', '.join(sorted(classes)[:3])}, ...)"
+def _describe_data(record: RunRecord, metrics: RunMetrics) -> str:
+    """Returns what runs on the same data share; the folds of a cross-validation may differ by one image."""
+    classes, folds = metrics.class_names, record.recipe.folds
+    images = f"{folds} folds" if folds else f"{metrics.numbers['num_images']} images"
+    return f"{images} of {len(classes)} classes ({', '.join(sorted(classes)[:3])}, ...)"
 
 
 def _name_runs(records: Sequence[RunRecord]) -> list[str]:
@@ -167,8 +190,9 @@ def _describe_group(runs: Sequence[_Run], names: Sequence[str], columns: Sequenc
             cell += f" ± {statistics.stdev(values):,.{decimals}f}"
         cells.append({"text": cell, "value": statistics.mean(values) if values else -1})
     recipe = runs[0].record.recipe
-    seeds = ", ".join(str(run.record.recipe.seed) for run in runs)
-    label = names[0] if len(runs) == 1 else f"{recipe.model}, seeds {seeds}"
+    key = "fold" if recipe.fold else "seed"
+    numbers = ", ".join(str(getattr(run.record.recipe, key)) for run in runs)
+    label = names[0] if len(runs) == 1 else f"{recipe.model}, {key}s {numbers}"
     return {"name": label, "cells": cells}
 
 

@@ -42,6 +42,18 @@ class WeightAverage:
     average: float
     path: Path | None
 
+    def lines(self) -> list[str]:
+        """Returns the comparison in words, for a log."""
+        name = {"top1": "top-1", "top5": "top-5", "loss": "loss"}[self.metric]
+        digits, unit = (4, "") if self.metric == "loss" else (2, " %")
+        return [
+            f"best checkpoint, epoch {self.epochs[0]}: {name} {self.best:.{digits}f}{unit}",
+            f"average of epochs {', '.join(map(str, self.epochs))}: {name} {self.average:.{digits}f}{unit}",
+            "not kept: the average is not better than the best checkpoint"
+            if self.path is None
+            else f"wrote {self.path}",
+        ]
+
 
 def average_checkpoints(run: str | PathLike, top: int | None = None) -> WeightAverage:
     """Averages the weights of the best checkpoints of a run, and keeps the average if it is better than all of them.
@@ -64,13 +76,25 @@ def average_checkpoints(run: str | PathLike, top: int | None = None) -> WeightAv
     if top is not None and check_count("top", top) < 2:
         raise InputError(f"top must be at least 2, got {top}.")
     recipe = load_recipe(folder.recipe)
-    epochs = _kept_epochs(folder, recipe)[:top]
+    epochs = kept_epochs(folder, recipe)[:top]
     if len(epochs) < max(2, top or 0):
         raise InputError(
             f"the run {str(folder.path)!r} has {len(epochs)} checkpoints, but an average needs {max(2, top or 0)}. "
             f"Train with a larger checkpoint_hist."
         )
     _, data = open_data(recipe, saved_split(folder.path))
+    return average_epochs(folder, recipe, data, epochs)
+
+
+def average_epochs(folder: RunFolder, recipe: Recipe, data: ImageSet, epochs: Sequence[int]) -> WeightAverage:
+    """Averages the checkpoints of some epochs, as `average_checkpoints` describes it.
+
+    Args:
+        folder: The run folder.
+        recipe: Its recipe.
+        data: Its evaluation images.
+        epochs: At least two epochs, from best to worst.
+    """
     model = read_keras_file(folder.checkpoint(epochs[0]))
     average = _mean_weights([folder.checkpoint(epoch) for epoch in epochs])
     evaluate = _evaluator(model, data, recipe)
@@ -86,7 +110,7 @@ def average_checkpoints(run: str | PathLike, top: int | None = None) -> WeightAv
     )
 
 
-def _kept_epochs(folder: RunFolder, recipe: Recipe) -> list[int]:
+def kept_epochs(folder: RunFolder, recipe: Recipe) -> list[int]:
     """Returns the epochs whose checkpoints exist, from best to worst."""
     if not folder.summary.is_file():
         raise InputError(f"the run {str(folder.path)!r} has no {folder.summary.name}. Train at least two epochs.")

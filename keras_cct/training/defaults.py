@@ -104,7 +104,9 @@ def choose_recipe(**keys: Any) -> RecipeChoice:
         InputError: The images cannot be read, or a key is invalid.
     """
     values: dict[str, Any] = {"model": PHOTO_VARIANT, **keys}
-    train, evaluation = open_data(Recipe(**values))
+    recipe = Recipe(**values)
+    # A recipe for all folds is chosen for the images of the first one.
+    train, evaluation = open_data(dataclasses.replace(recipe, fold=recipe.fold or min(recipe.folds, 1)))
     facts = measure(train, len(evaluation))
     chosen, reason = _choose(facts, keys)
     recipe = Recipe(**(chosen | keys))

@@ -103,6 +103,11 @@ class RunFolder:
         return self.path / "data.npz"
 
     @property
+    def teacher(self) -> Path:
+        """The SHA-256 of the teacher, if the run has one."""
+        return self.path / "teacher.sha256"
+
+    @property
     def best_model(self) -> Path:
         """The model of the best epoch."""
         return self.path / BEST_MODEL
@@ -159,8 +164,8 @@ class RunFolder:
             writer.writerows(rows)
 
     def remove_results(self) -> None:
-        """Removes the report and the SavedModel, which describe all epochs, before more epochs are trained."""
-        for path in (self.curves, self.report, self.metrics):
+        """Removes what describes or combines all epochs, before more epochs are trained."""
+        for path in (self.curves, self.report, self.metrics, self.average_model):
             path.unlink(missing_ok=True)
         if self.saved_model.exists():
             shutil.rmtree(self.saved_model)

@@ -25,6 +25,11 @@ KERAS_OPTIMIZERS = {
 NEUTRAL_VALUES = {"clip_grad": 0.0, "grad_accum_steps": 1, "model_ema": False, "layer_decay": 1.0}
 """Recipe keys that Keras's optimizers do not support or compute differently from timm, with their neutral values."""
 
+MUON_EXCLUDED_LAYERS = (names.SEQUENCE_POOL, names.HEAD)
+"""Layers whose matrices "muon" trains with Adam: the head, as its authors advise, and the pool, whose matrix is one
+vector. Convolutions, embeddings, norms and biases are trained with Adam by Keras's `Muon` itself.
+"""
+
 LARGEST_LOSS_SCALE = 2.0**16
 
 
@@ -53,7 +58,7 @@ class OptimizerPlan:
         optimizer_class = choices.get(recipe.opt.lower())
         if optimizer_class is None:
             raise InputError(f"recipe key opt={recipe.opt!r} is unknown. Choose one of {', '.join(choices)}.")
-        settings = {"learning_rate": recipe.lr, "weight_decay": recipe.weight_decay}
+        settings: dict[str, Any] = {"learning_rate": recipe.lr, "weight_decay": recipe.weight_decay}
         settings |= _moment_settings(recipe, optimizer_class)
         if optimizer_class in KERAS_OPTIMIZERS.values():
             _check_is_neutral(recipe)
@@ -61,6 +66,9 @@ class OptimizerPlan:
             settings |= _training_settings(recipe)
         if optimizer_class is TorchSGD:
             settings["momentum"] = recipe.momentum
+        if optimizer_class is keras.optimizers.Muon:
+            settings["adam_weight_decay"] = recipe.weight_decay
+            settings["exclude_layers"] = [f"^{layer}/" for layer in MUON_EXCLUDED_LAYERS]
         return cls(optimizer_class, settings, recipe.layer_decay)
 
     def create(self, model: keras.Model) -> keras.optimizers.Optimizer:
@@ -90,7 +98,8 @@ def create_optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Opt
 
     Weight decay excludes one-dimensional weights (biases and most norms) and the biases of map normalizations. With
     `layer_decay`, the learning rate decreases by that factor from the head to the last block, and from each block to
-    the one before it.
+    the one before it. "muon" trains the
+    matrices of the encoder blocks, and Adam all other weights.
 
     Args:
         recipe: The recipe.
@@ -126,6 +135,7 @@ def _training_settings(recipe: Recipe) -> dict[str, Any]:
         clipping: recipe.clip_grad or None,
         "grad_accum_steps": recipe.grad_accum_steps,
         "ema_decay": recipe.model_ema_decay if recipe.model_ema else None,
+        "ema_warmup": recipe.model_ema and recipe.model_ema_warmup,
     }
 
 

@@ -34,6 +34,7 @@ from keras_cct.training.setup import (
     plan_training,
 )
 from keras_cct.training.state import RunState, StateRestorer, StateSaver
+from keras_cct.training.teacher import Teacher
 from keras_cct.training.termination import TerminationRequest, deferring_termination
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class PreparedRun:
         model: The compiled model.
         plain_model: An uncompiled float32 model of the same architecture, through which weights are saved.
         fingerprint: Fingerprint of the images.
+        teacher: The model to imitate, if there is one.
         state: The state to resume from, if there is one.
     """
 
@@ -63,6 +65,7 @@ class PreparedRun:
     model: keras.Model
     plain_model: keras.Model
     fingerprint: DataFingerprint
+    teacher: Teacher | None
     state: RunState | None
 
     @classmethod
@@ -75,7 +78,7 @@ class PreparedRun:
             recipe: The recipe.
             state: The state to resume from, if there is one.
             split_file: The split that the run has saved, if it has.
-            trust: Whether a `.keras` file of initial weights may contain layers of other packages.
+            trust: Whether `.keras` files of initial weights and of a teacher may contain layers of other packages.
 
         Raises:
             InputError: The recipe or the images cannot be used, or the state does not belong to them.
@@ -96,14 +99,28 @@ class PreparedRun:
         with distribution.scope(), _dtype_policy(precision.policy):
             model = create_training_model(plan, train_data)
         fingerprint = DataFingerprint.of(train_data, eval_data)
-        return cls(recipe, train_data, eval_data, augmentation, distribution, model, plain_model, fingerprint, state)
+        return cls(
+            recipe,
+            train_data,
+            eval_data,
+            augmentation,
+            distribution,
+            model,
+            plain_model,
+            fingerprint,
+            plan.teacher,
+            state,
+        )
 
     def with_known_data(self, folder: RunFolder, allow_changed_data: bool) -> "PreparedRun":
-        """Returns a run that can continue from its state, after comparing its data and its model with those of before.
+        """Returns a run that can continue from its state, after comparing inputs and model with those of before.
 
         Raises:
-            InputError: The model, the number of images per step or, unless it is allowed, the data has changed.
+            InputError: The model, the teacher, the number of images per step or, unless it is allowed, the data has
+                changed.
         """
+        if self.teacher is not None:
+            self.teacher.check_fingerprint(folder.teacher)
         if folder.data.exists():
             changes = DataFingerprint.read(folder.data).changes(self.fingerprint)
         else:
@@ -121,8 +138,10 @@ class PreparedRun:
         return dataclasses.replace(self, state=dataclasses.replace(self.state, step=0))
 
     def write_inputs(self, folder: RunFolder) -> None:
-        """Writes the fingerprint of the data, its split and the recipe, whose file marks the folder as a run."""
+        """Writes the fingerprints of data and teacher, the split, and the recipe, whose file makes the folder a run."""
         self.fingerprint.write(folder.data)
+        if self.teacher is not None:
+            self.teacher.write_fingerprint(folder.teacher)
         self._write_split(folder)
         folder.write_recipe(self.recipe.to_yaml())
 

@@ -5,11 +5,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from keras_cct.data.images import ImageSet
+from keras_cct.data.sources.open import open_data
 from keras_cct.errors import InputError, check_instance, check_path
 from keras_cct.export.saved_model import export_saved_model
 from keras_cct.inference.artifacts import saved_split
 from keras_cct.recipe.loading import load_recipe
 from keras_cct.recipe.recipe import Recipe
+from keras_cct.training.average import average_epochs, kept_epochs
 from keras_cct.training.callbacks import EpochMetrics
 from keras_cct.training.checkpoints import best_epochs
 from keras_cct.training.early_stopping import is_exhausted
@@ -26,7 +29,7 @@ log = logging.getLogger(__name__)
 
 CHANGEABLE_KEYS = (
     *("epochs", "cooldown_epochs", "early_stopping"),
-    *("data_dir", "workers", "checkpoint_hist", "recovery_interval"),
+    *("data_dir", "workers", "checkpoint_hist", "average_best", "recovery_interval"),
 )
 """Recipe keys whose values may change when a run is resumed."""
 
@@ -40,7 +43,8 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False, *, tr
         recipe: The recipe.
         output: Folder for the run, new or empty.
         log_wandb: Whether to send the metrics to Weights & Biases.
-        trust: Whether a `.keras` file of initial weights may contain layers of other packages, and so run any code.
+        trust: Whether `.keras` files of initial weights and of a teacher may contain layers of other packages, and so
+            run any code.
 
     Returns:
         The run folder: recipe.yml, data.npz, environment.json, summary.csv, best.keras, last.keras, checkpoints,
@@ -61,7 +65,7 @@ def train(recipe: Recipe, output: str | PathLike, log_wandb: bool = False, *, tr
     with locked(folder.path):
         run.write_inputs(folder)
         write_environment(folder.environment, describe_environment(run.distribution.description))
-        return _finish(recipe, run.fit(folder, log_wandb), folder)
+        return _finish(recipe, run.fit(folder, log_wandb), folder, run.eval_data)
 
 
 def resume(
@@ -81,16 +85,17 @@ def resume(
         log_wandb: Whether to send the metrics to Weights & Biases.
         allow_changed_data: Whether to resume although the images, their labels or their files have changed. The
             interrupted epoch then starts again, with the saved weights.
-        trust: Whether a `.keras` file of initial weights may contain layers of other packages, and so run any code.
+        trust: Whether `.keras` files of initial weights and of a teacher may contain layers of other packages, and so
+            run any code.
         **overrides: Recipe keys to change: epochs, cooldown_epochs, early_stopping, data_dir, workers,
-            checkpoint_hist, recovery_interval.
+            checkpoint_hist, average_best, recovery_interval.
 
     Returns:
         The run folder.
 
     Raises:
         InputError: The folder is not a run folder or in use by another process, the run has finished, its state belongs
-            to another model, its data has changed, or a key cannot be changed.
+            to another model, its data or its teacher has changed, or a key cannot be changed.
     """
     if log_wandb:
         check_wandb()
@@ -107,13 +112,14 @@ def _resume(folder: RunFolder, recipe: Recipe, log_wandb: bool, allow_changed_da
             key = "epochs" if state.epoch >= recipe.total_epochs else "early_stopping"
             raise InputError(f"the run in {str(folder.path)!r} has finished its {state.epoch} epochs. Increase {key}.")
         folder.remove_partial_files()
-        return _finish(recipe, state.rows, folder)
+        data = open_data(recipe, saved_split(folder.path))[1] if recipe.average_best else None
+        return _finish(recipe, state.rows, folder, data)
     folder.remove_partial_files()
     split_file = saved_split(folder.path)
     run = PreparedRun.prepare(recipe, state, split_file, trust=trust).with_known_data(folder, allow_changed_data)
     folder.remove_results()
     run.write_inputs(folder)
-    return _finish(recipe, run.fit(folder, log_wandb), folder)
+    return _finish(recipe, run.fit(folder, log_wandb), folder, run.eval_data)
 
 
 def _changed_recipe(folder: RunFolder, overrides: dict[str, Any]) -> Recipe:
@@ -131,9 +137,12 @@ def _changed_recipe(folder: RunFolder, overrides: dict[str, Any]) -> Recipe:
     return recipe
 
 
-def _finish(recipe: Recipe, rows: list[EpochMetrics], folder: RunFolder) -> RunFolder:
+def _finish(recipe: Recipe, rows: list[EpochMetrics], folder: RunFolder, eval_data: ImageSet | None) -> RunFolder:
+    """Writes what describes the whole run. The evaluation images are needed with `average_best` only."""
     best = next(row for row in rows if row["epoch"] == best_epochs(rows, recipe.eval_metric)[0])
     folder.remove_results()
+    if recipe.average_best and eval_data is not None:
+        _average_best(recipe, folder, eval_data)
     model = read_keras_file(folder.best_model)
     draw_curves(rows, f"{recipe.model} on {recipe.dataset}", folder.curves, model.output_shape[-1])
     export_saved_model(model, folder.saved_model)
@@ -146,3 +155,12 @@ def _finish(recipe: Recipe, rows: list[EpochMetrics], folder: RunFolder) -> RunF
         *[folder.path] * 4,
     )
     return folder
+
+
+def _average_best(recipe: Recipe, folder: RunFolder, eval_data: ImageSet) -> None:
+    epochs = kept_epochs(folder, recipe)[: recipe.average_best]
+    if len(epochs) < 2:
+        log.warning("average_best=%d averages nothing: the run has one checkpoint", recipe.average_best)
+        return
+    for line in average_epochs(folder, recipe, eval_data, epochs).lines():
+        log.info("%s", line)

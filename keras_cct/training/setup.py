@@ -15,7 +15,9 @@ from keras_cct.errors import InputError
 from keras_cct.models import names
 from keras_cct.models.variants import variant_config
 from keras_cct.recipe.recipe import Recipe
+from keras_cct.training.losses import BinaryCrossEntropy, Distillation, DistillationLoss, TrainedClassifier
 from keras_cct.training.optimizers import OptimizerPlan
+from keras_cct.training.teacher import Teacher
 from keras_cct.weights.pretrained import is_tag, published_tag
 from keras_cct.weights.resolve import resolve_weights
 
@@ -24,25 +26,27 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class TrainingPlan:
-    """A recipe with its weights, optimizer and augmentation, which are resolved before the images are read.
+    """A recipe with its weights, optimizer, augmentation and teacher, which are resolved before the images are read.
 
     Args:
         recipe: The recipe.
         weights: File of the initial weights; None for random ones.
         optimizer: The optimizer.
         augmentation: The augmentation, for images of any size.
-        trust: Whether a `.keras` file of weights may contain layers of other packages, and so run any code.
+        teacher: The model to imitate; None for none.
+        trust: Whether `.keras` files of weights and teachers may contain layers of other packages, and so run any code.
     """
 
     recipe: Recipe
     weights: Path | None
     optimizer: OptimizerPlan
     augmentation: Augmentation
+    teacher: Teacher | None = None
     trust: bool = False
 
 
 def plan_training(recipe: Recipe, batch_size: int, loads_weights: bool = True, *, trust: bool = False) -> TrainingPlan:
-    """Resolves the weights, optimizer and augmentation of a recipe. Published weights and URLs are downloaded.
+    """Resolves the weights, optimizer, augmentation and teacher of a recipe. Published weights and URLs are downloaded.
 
     Runs before the images are read, which may take long, so that an invalid recipe fails early.
 
@@ -50,18 +54,23 @@ def plan_training(recipe: Recipe, batch_size: int, loads_weights: bool = True, *
         recipe: The recipe.
         batch_size: Images per step, over all devices.
         loads_weights: Whether to resolve the recipe's initial weights; False for a run that resumes from a saved state.
-        trust: Whether a `.keras` file of weights may contain layers of other packages, and so run any code.
+        trust: Whether `.keras` files of weights and teachers may contain layers of other packages, and so run any code.
 
     Raises:
-        InputError: The recipe is invalid, whatever the images are, or its weights cannot be loaded.
+        InputError: The recipe is invalid, whatever the images are, or its weights or its teacher cannot be found.
     """
     variant_config(recipe.model)
+    if recipe.average_best and not 2 <= recipe.average_best <= recipe.checkpoint_hist:
+        raise InputError(
+            f"recipe key average_best={recipe.average_best} must be 0, or between 2 and checkpoint_hist="
+            f"{recipe.checkpoint_hist}. Change one of them."
+        )
     optimizer = OptimizerPlan.from_recipe(recipe)
     augmentation = Augmentation.from_recipe(recipe)
     augmentation.check_batch_size(batch_size)
     weights = initial_weights(recipe) if loads_weights else None
     file = None if weights is None else resolve_weights(recipe.model, weights).fetch()
-    return TrainingPlan(recipe, file, optimizer, augmentation, trust)
+    return TrainingPlan(recipe, file, optimizer, augmentation, Teacher.from_recipe(recipe), trust)
 
 
 def initial_weights(recipe: Recipe) -> str | None:
@@ -77,7 +86,7 @@ def initial_weights(recipe: Recipe) -> str | None:
 
 def with_absolute_paths(recipe: Recipe) -> Recipe:
     """Returns the recipe with existing paths made absolute, so that its run resumes in any working directory."""
-    paths = {key: getattr(recipe, key) for key in ("data_dir", "class_map", "initial_checkpoint")}
+    paths = {key: getattr(recipe, key) for key in ("data_dir", "class_map", "initial_checkpoint", "teacher")}
     if is_tag(recipe.initial_checkpoint):
         del paths["initial_checkpoint"]
     absolute = {key: str(Path(path).absolute()) for key, path in paths.items() if path and Path(path).exists()}
@@ -139,14 +148,21 @@ def input_shape(recipe: Recipe, data: ImageSet) -> tuple[int, int, int]:
 def create_training_model(plan: TrainingPlan, data: ImageSet) -> keras.Model:
     """Returns the recipe's model for these images, with its initial weights, compiled.
 
+    The loss of `compile` is the cross-entropy. With `bce_loss` or a teacher, training steps have another one.
+
     Raises:
-        InputError: The variant does not support the images, or the weights or `freeze_until` cannot be used.
+        InputError: The variant does not support the images, or the weights, `freeze_until` or the teacher cannot be
+            used.
     """
     model = create_recipe_model(plan.recipe, data, plan.weights, trust=plan.trust)
     freeze_layers(plan.recipe, model)
+    cross_entropy = keras.losses.CategoricalCrossentropy(from_logits=True)
+    if plan.recipe.bce_loss or plan.teacher is not None:
+        loss = BinaryCrossEntropy(plan.recipe.bce_target_thresh) if plan.recipe.bce_loss else cross_entropy
+        model = TrainedClassifier(model, loss, _create_distillation(plan, model, data))
     model.compile(
         optimizer=plan.optimizer.create(model),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+        loss=cross_entropy,
         weighted_metrics=[
             keras.metrics.CategoricalAccuracy(name="top1"),
             keras.metrics.TopKCategoricalAccuracy(k=min(5, len(data.class_names)), name="top5"),
@@ -155,6 +171,24 @@ def create_training_model(plan: TrainingPlan, data: ImageSet) -> keras.Model:
         jit_compile=keras.backend.backend() == "jax",  # pyright: ignore[reportArgumentType] (the default is a string)
     )
     return model
+
+
+def _create_distillation(plan: TrainingPlan, student: keras.Model, data: ImageSet) -> Distillation | None:
+    """Returns the distillation from the teacher, which is created after the student and so leaves its weights alone."""
+    if plan.teacher is None:
+        return None
+    recipe, teacher = plan.recipe, plan.teacher.load(trust=plan.trust)
+    plan.teacher.check(teacher, tuple(student.input_shape[1:]), data)
+    log.info(
+        "teacher %s (%s parameters), %s distillation with weight %g",
+        recipe.teacher,
+        f"{teacher.count_params():,}",
+        recipe.distillation_type,
+        recipe.distillation_alpha,
+    )
+    return Distillation(
+        teacher, DistillationLoss(recipe.distillation_type, recipe.distillation_tau), recipe.distillation_alpha
+    )
 
 
 def create_recipe_model(

@@ -11,6 +11,9 @@ from keras_cct.training.devices import is_under_strategy, sum_over_replicas
 
 Tensor = Any  # of the backend: TensorFlow, JAX or PyTorch
 
+EMA_WARMUP_POWER = 2 / 3
+"""timm's `warmup_power`: a decay of 0.9998 is reached after 354 thousand updates."""
+
 
 class _TorchOptimizer(keras.optimizers.Optimizer):
     """Base class of both optimizers: clipping, gradient accumulation, weight averaging, learning-rate factors.
@@ -27,6 +30,7 @@ class _TorchOptimizer(keras.optimizers.Optimizer):
         *,
         grad_accum_steps: int = 1,
         ema_decay: float | None = None,
+        ema_warmup: bool = False,
         learning_rate_factors: Sequence[float] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -38,8 +42,11 @@ class _TorchOptimizer(keras.optimizers.Optimizer):
             )
         if ema_decay is not None and self.use_ema:
             raise InputError(f"ema_decay={ema_decay} conflicts with use_ema=True. Set one of them.")
+        if ema_warmup and ema_decay is None:
+            raise InputError("ema_warmup=True has no effect without ema_decay. Set ema_decay.")
         self.grad_accum_steps = grad_accum_steps
         self.ema_decay = ema_decay
+        self.ema_warmup = ema_warmup
         self.learning_rate_factors = None if learning_rate_factors is None else tuple(learning_rate_factors)
         self.averages = []
         self._num_copies = 1
@@ -131,7 +138,13 @@ class _TorchOptimizer(keras.optimizers.Optimizer):
         if self.ema_decay is not None:
             average = self.averages[index]
             difference = _cast(variable, dtype) - _cast(average, dtype)
-            self.assign_add(average, is_update * (1 - self.ema_decay) * difference)
+            self.assign_add(average, is_update * (1 - self._average_decay(dtype)) * difference)
+
+    def _average_decay(self, dtype: str) -> Tensor | float:
+        """Returns the decay of the averages in this update."""
+        if not self.ema_warmup:
+            return self.ema_decay
+        return ops.minimum(self.ema_decay, 1 - self._num_updates(dtype) ** -EMA_WARMUP_POWER)
 
     def _update_weight(self, gradient: Tensor, variable: Any, rate: Tensor, is_update: Tensor | float) -> None:
         """Updates one weight and its slots, or leaves them unchanged where `is_update` is 0."""
@@ -149,6 +162,7 @@ class _TorchOptimizer(keras.optimizers.Optimizer):
             **super().get_config(),
             "grad_accum_steps": self.grad_accum_steps,
             "ema_decay": self.ema_decay,
+            "ema_warmup": self.ema_warmup,
             "learning_rate_factors": None if factors is None else list(factors),
         }
 
@@ -190,6 +204,9 @@ class TorchAdamW(_TorchOptimizer):
             `gradient_accumulation_steps`, also under `tf.distribute`);
             `ema_decay`, the decay of a moving average of the weights, which starts from their initial values and is
             stored in `averages` (default None, no average);
+            `ema_warmup`, whether the decay of update n, counted from 1, is min(`ema_decay`, 1 - n ** (-2/3)), as that
+            of timm's `ModelEmaV3` with `use_warmup`, so that the average soon forgets the initial values (default
+            False);
             `learning_rate_factors`, a factor on the learning rate for each trainable weight (default None).
 
     Raises:

@@ -12,7 +12,7 @@ from keras_cct.models.build import build_model
 from keras_cct.models.config import Normalization
 from keras_cct.models.variants import variant_config
 from keras_cct.weights.files import check_new_file, inspect_weights, load_weights_file, save_weights_file
-from keras_cct.weights.formats import MODEL_ENDING, read_keras_file
+from keras_cct.weights.formats import read_keras_file
 from keras_cct.weights.resolve import resolve_weights
 
 
@@ -34,10 +34,10 @@ def convert_weights(  # noqa: PLR0913 # most are settings of one kind of source 
 
     Args:
         source: Path or URL of a `.keras` file, which contains its architecture, of a `.weights.h5` file, or of a state
-            dict with the names of the reference implementation (`.safetensors`, `.pth`, `.pt`, `.pth.tar`); or the tag
-            of a checkpoint.
+            dict with the names of the reference implementation (`.safetensors`, `.pth`, `.pt`, `.pth.tar`); the tag of
+            a checkpoint; or `hf://user/name`, a `.keras` file on the hub.
         target: The file to write, in any of these formats. It must not exist yet.
-        model: Name of the variant or size. Required unless the source is a `.keras` file.
+        model: Name of the variant or size. Required unless the source contains its architecture.
         img_size: (height, width) of the images in pixels. Default: the variant's, or that of the square image which
             gives as many tokens as the source has positions.
         attention_type: Attention type of the source, if not the variant's.
@@ -48,7 +48,7 @@ def convert_weights(  # noqa: PLR0913 # most are settings of one kind of source 
 
     Raises:
         InputError: The source cannot be read or does not match the variant, or the target cannot be written.
-        RuntimeError: The written weights differ from the source; the target is deleted.
+        VerificationError: The written weights differ from the source; the target is deleted.
     """
     check_new_file(target)
     settings = {
@@ -59,7 +59,7 @@ def convert_weights(  # noqa: PLR0913 # most are settings of one kind of source 
     }
     overrides = {name: value for name, value in settings.items() if value is not None}
     resolved = resolve_weights(model, source)
-    if resolved.location.endswith(MODEL_ENDING):
+    if resolved.has_architecture:
         _reject_settings(source, overrides if model is None else {"model": model})
         save_weights_file(read_keras_file(resolved.fetch(), trust=trust), target)
         return

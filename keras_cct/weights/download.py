@@ -16,8 +16,8 @@ import keras
 from keras_cct.errors import InputError
 from keras_cct.files import replacing
 from keras_cct.weights.http import CHUNK_BYTES, DownloadError, open_url, read_chunks
+from keras_cct.weights.pretrained import OFFLINE_VARIABLE
 
-OFFLINE_VARIABLE = "KERAS_CCT_OFFLINE"
 MAX_DOWNLOAD_BYTES = 2**33
 PARTIAL_CONTENT, PRECONDITION_FAILED, REQUESTED_RANGE_NOT_SATISFIABLE = 206, 412, 416
 

@@ -10,7 +10,7 @@ import h5py
 import keras
 import numpy as np
 
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, VerificationError
 from keras_cct.files import check_is_file, reading, replacing
 from keras_cct.models import names
 from keras_cct.weights.adapt import CLASS_TOKEN_KEY, FIRST_KERNEL_KEY, HEAD_KEYS, POSITION_KEY, adapt_state_dict
@@ -122,7 +122,7 @@ def save_weights_file(model: keras.Model, path: str | PathLike) -> None:
         InputError: The file exists, its folder does not exist, or the model was not made by this package or is
             quantized.
         OSError: The file cannot be written, because the disk is full for example.
-        RuntimeError: The written weights differ from the model's; the file is deleted.
+        VerificationError: The written weights differ from the model's; the file is deleted.
     """
     check_new_file(path)
     arrays = export_torch_weights(model)
@@ -153,7 +153,7 @@ def _check_identical(found: dict[str, np.ndarray], expected: dict[str, np.ndarra
         if key not in found or key not in expected or not np.array_equal(found[key], expected[key], equal_nan=True)
     ]
     if differences:
-        raise RuntimeError(f"the written weights differ from the model's: {', '.join(sorted(differences))}.")
+        raise VerificationError(f"the written weights differ from the model's: {', '.join(sorted(differences))}.")
 
 
 def _load_keras_weights(model: keras.Model, path: str | PathLike) -> None:

@@ -7,6 +7,7 @@ from keras_cct.errors import InputError
 from keras_cct.facts import datasets
 
 CHECKPOINT_FOLDER_VARIABLE = "KERAS_CCT_CHECKPOINT_DIR"
+OFFLINE_VARIABLE = "KERAS_CCT_OFFLINE"
 BASE_URL = "https://shi-labs.com/projects/cct/checkpoints/"
 
 

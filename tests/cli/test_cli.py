@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from fixtures.images import image_folder
 from fixtures.run_folders import make_run, tiny_images
 from fixtures.small_run import small_data
 
@@ -91,20 +92,56 @@ def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
     assert outputs == [outputs[0]] * 4
 
 
-def test_seeds_are_trained_into_one_folder_and_compared(capsys, tmp_path, monkeypatch):
+@pytest.fixture
+def trained(monkeypatch):
+    """Stands in for the training of a series, and returns the recipes in their order."""
+    recipes = []
+
     def fake_train(recipe, output, **_settings):
-        make_run(output, top1=recipe.seed, seed=recipe.seed)
+        recipes.append(recipe)
+        keys = {key: getattr(recipe, key) for key in ("seed", "split_seed", "folds", "fold")}
+        make_run(output, top1=50 + len(recipes), **keys)
 
     monkeypatch.setattr(training_run, "train", fake_train)
     monkeypatch.setattr(run_metrics, "open_data", tiny_images)
+    return recipes
+
+
+def test_seeds_are_trained_into_one_folder_and_compared(trained, capsys, tmp_path):
     assert main(["train", "--seeds", "2", "--seed", "8", "--output", str(tmp_path / "runs")]) == 0
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["comparison.html", "seed-8", "seed-9"]
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == f"comparison in {tmp_path / 'runs' / 'comparison.html'}"
+    assert re.fullmatch(r"top-1 .* ± .* %, macro F1 .* ± .* %, loss .* \(mean .* of 2 runs\)", lines[-2])
     assert lines[0] == f"report in {tmp_path / 'runs' / 'seed-8' / 'report.html'}"
     assert "seeds 8, 9" in (tmp_path / "runs" / "comparison.html").read_text()
     assert main(["train", "--seeds", "2", "--output", str(tmp_path / "runs")]) == 2
     assert "is not empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("flags", "split_seed"), [([], 8), (["--split-seed", "3"], 3)])
+def test_all_seeds_of_a_series_have_the_split_of_the_first(flags, split_seed, trained, tmp_path):
+    assert main(["train", "--seeds", "3", "--seed", "8", "--output", str(tmp_path / "runs"), *flags]) == 0
+    assert [(recipe.seed, recipe.split_seed) for recipe in trained] == [(seed, split_seed) for seed in (8, 9, 10)]
+
+
+def test_folds_are_trained_into_one_folder_and_compared(trained, capsys, tmp_path):
+    image_folder(tmp_path / "pets", {"cat": 6, "dog": 6})
+    arguments = ["train", str(tmp_path / "pets"), "--folds", "3", "--output", str(tmp_path / "runs")]
+    assert main(arguments) == 0
+    assert [(recipe.folds, recipe.fold, recipe.seed) for recipe in trained] == [(3, fold, 42) for fold in (1, 2, 3)]
+    names = [path.name for path in sorted((tmp_path / "runs").iterdir())]
+    assert names == ["comparison.html", "fold-1", "fold-2", "fold-3"]
+    assert "of 3 runs" in capsys.readouterr().out.splitlines()[-2]
+    assert "folds 1, 2, 3" in (tmp_path / "runs" / "comparison.html").read_text()
+
+
+def test_one_fold_is_one_run(trained, tmp_path):
+    image_folder(tmp_path / "pets", {"cat": 6, "dog": 6})
+    flags = ["--folds", "3", "--fold", "2", "--output", str(tmp_path / "run")]
+    assert main(["train", str(tmp_path / "pets"), *flags]) == 0
+    assert [recipe.fold for recipe in trained] == [2]
+    assert (tmp_path / "run" / "report.html").is_file()
 
 
 @pytest.mark.parametrize(
@@ -133,6 +170,10 @@ def test_seeds_are_trained_into_one_folder_and_compared(capsys, tmp_path, monkey
         (["report", "none"], "'none' is not a run folder"),
         (["report", "none", "--output", "a.txt"], "--output must end in .html, got 'a.txt'"),
         (["train", "--seeds", "0"], "--seeds must be at least 1, got 0"),
+        (["train", "--folds", "3", "--output", "{folder}/run"], "'sample' has fixed splits"),
+        (["train", "--folds", "1"], "folds=1"),
+        (["train", "--folds", "3", "--fold", "4"], "fold=4"),
+        (["train", "--folds", "3", "--seeds", "2", "--output", "{folder}/run"], "--seeds 2 conflicts with folds=3"),
         (["train", "--seeds", "2", "--resume", "{folder}"], "--seeds 2 conflicts with --resume"),
         (["evaluate", "{folder}"], "is neither a .keras file nor an exported artifact"),
         (["predict", "{model}", "none.png"], "'none.png'"),
@@ -176,6 +217,7 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_p
         (["data"], "keras_cct data"),
         (["frob"], "keras_cct"),
         (["--frob"], "keras_cct"),
+        (["train", "a", "line\x1dseparated\nby controls"], "keras_cct train"),
     ],
 )
 def test_usage_errors_are_one_line_with_the_help_of_the_command(arguments, command, capsys):

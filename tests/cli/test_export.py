@@ -2,6 +2,7 @@ import pytest
 
 import keras_cct
 from keras_cct.cli import main
+from keras_cct.export import saved_model
 
 for package in ("tf2onnx", "onnxruntime", "openvino", "ai_edge_litert"):
     pytest.importorskip(package, reason="the runtimes are extras")
@@ -48,6 +49,14 @@ def test_export_in_int8_reports_the_accuracy(model_file, tmp_path, capfd):
     assert "(Keras 89.20 %)" in capfd.readouterr().out
 
 
+def test_an_artifact_that_differs_is_one_line_and_removed(model_file, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(saved_model, "TOLERANCE", -1.0)
+    assert main(["export", str(model_file), str(tmp_path / "exported")]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("keras_cct export: signature serving_default of the SavedModel differs from Keras by ")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -56,6 +65,8 @@ def test_export_in_int8_reports_the_accuracy(model_file, tmp_path, capfd):
         (["{model}", "{out}", "--batch", "0"], "batch_size must be at least 1, got 0"),
         (["{model}", "{out}", "--data", "nowhere"], "unknown dataset 'nowhere'"),
         (["{out}.keras", "{out}"], "does not exist"),
+        (["{model}", "/proc/out"], "cannot write '/proc/out"),
+        (["{model}", "{model}", "--overwrite"], "model.keras' is a file, but savedmodel is written to a folder"),
     ],
 )
 def test_bad_exports_are_one_line(arguments, message, model_file, tmp_path, capfd):

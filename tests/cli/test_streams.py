@@ -36,7 +36,8 @@ def test_a_closed_pipe_ends_a_command_quietly():
 def test_a_full_disk_is_one_line():
     with Path("/dev/full").open("w") as full:
         done = run(MODELS, stdout=full)
-    assert (done.returncode, done.stderr) == (2, "keras_cct models: [Errno 28] No space left on device\n")
+    message = "No space left on device. Check the path, its permissions and the free space."
+    assert (done.returncode, done.stderr) == (2, f"keras_cct models: {message}\n")
 
 
 def test_a_command_needs_no_open_streams():

@@ -12,6 +12,7 @@ import pytest
 
 import keras_cct
 from keras_cct.data.images import LabeledImages
+from keras_cct.errors import VerificationError
 from keras_cct.export import verification
 from keras_cct.export.settings import ExportSettings
 from keras_cct.inference.artifacts import ARTIFACT_NAMES, FORMATS
@@ -257,7 +258,7 @@ def test_factorizations_are_refused_by_all_formats_but_savedmodel(variant, tmp_p
 
 def test_an_artifact_that_differs_from_keras_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setitem(verification.TOLERANCES, "float32", -1.0)
-    with pytest.raises(RuntimeError, match="the onnx artifact differs from Keras by"):
+    with pytest.raises(VerificationError, match="the onnx artifact differs from Keras by"):
         keras_cct.export_model(tiny_model(), tmp_path / "model.onnx", "onnx")
     assert list(tmp_path.iterdir()) == []
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import keras_cct
+from keras_cct.errors import VerificationError
 from keras_cct.export.saved_model import verify_signatures
 from keras_cct.inference.keras_model import KerasPredictor
 from keras_cct.inference.prediction import predict_files
@@ -198,11 +199,11 @@ def test_an_export_that_differs_in_any_signature_is_removed(all_served, tmp_path
 
     monkeypatch.setattr(SavedModelPredictor, "_call_signature", call_wrongly)
     message = "signature {} of the SavedModel differs from Keras by 0.0002"
-    with pytest.raises(RuntimeError, match=message.format(wrong_name)):
+    with pytest.raises(VerificationError, match=message.format(wrong_name)):
         keras_cct.export_saved_model(model_for(3), tmp_path / "saved_model")
     assert list(tmp_path.iterdir()) == []
     served = all_served["color cct"]
     predictor, expected = SavedModelPredictor(served.folder / "saved_model"), KerasPredictor(served.model)
     for wrong_name in ("serving_default", "serve_encoded"):
-        with pytest.raises(RuntimeError, match=message.format(wrong_name)):
+        with pytest.raises(VerificationError, match=message.format(wrong_name)):
             verify_signatures(predictor, served.images, expected.probabilities(served.images))

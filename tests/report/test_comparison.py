@@ -8,6 +8,7 @@ from fixtures.run_folders import make_run, tiny_images
 
 import keras_cct
 from keras_cct.report import run_metrics
+from keras_cct.report.comparison import summarize_runs
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +89,18 @@ def test_stored_metrics_are_those_of_an_evaluation(runs):
     names = {field.name for field in dataclasses.fields(run_metrics.RunMetrics)}
     assert set(values) == names
     assert values["numbers"]["num_images"] == 30
+
+
+def test_folds_of_unequal_size_are_compared(runs, tmp_path):
+    for fold in (1, 2):
+        folder = tmp_path / f"fold-{fold}"
+        make_run(folder, folds=2, fold=fold)
+        values = json.loads((runs / "seed-1" / "metrics.json").read_text())
+        values["numbers"] |= {"num_images": 10 + fold, "top1": 50 + 10 * fold, "macro_f1": 50, "loss": fold}
+        (folder / "metrics.json").write_text(json.dumps(values))
+    keras_cct.write_comparison([tmp_path], tmp_path / "comparison.html")
+    assert "folds 1, 2" in (tmp_path / "comparison.html").read_text()
+    expected = (
+        "top-1 65.00 ± 7.07 %, macro F1 50.00 ± 0.00 %, loss 1.5000 ± 0.7071 (mean and standard deviation of 2 runs)"
+    )
+    assert summarize_runs([tmp_path / "fold-1", tmp_path / "fold-2"]) == expected

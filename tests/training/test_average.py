@@ -1,4 +1,5 @@
 import csv
+import logging
 import shutil
 
 import keras
@@ -11,6 +12,8 @@ import keras_cct
 from keras_cct.cli import main
 from keras_cct.data.images import LabeledImages
 from keras_cct.training import average
+from keras_cct.training import run as training_run
+from keras_cct.training.folder import RunFolder
 
 IMAGES = np.arange(8, dtype="uint8").repeat(28 * 28).reshape(8, 28, 28, 1)
 LABELS = np.zeros(8, "int64")
@@ -85,6 +88,42 @@ def test_a_lower_loss_is_better(run, tmp_path, capsys):
     best, mean = np.log(np.exp(BIASES[1, 30.0]).sum()) - 3, np.log(np.exp(biases(c0=3, c1=2, c2=2)).sum()) - 3
     assert lines[0] == f"best checkpoint, epoch 1: loss {best:.4f}"
     assert lines[1:] == [f"average of epochs 1, 2: loss {mean:.4f}", f"wrote {tmp_path / 'run' / 'average.keras'}"]
+
+
+@pytest.mark.parametrize(("average_best", "is_kept"), [(2, True), (3, False)])
+def test_a_run_averages_its_best_epochs_at_its_end(average_best, is_kept, run, tmp_path, caplog, monkeypatch):
+    shutil.copytree(run, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    shutil.copy(folder.checkpoint(1), folder.best_model)
+    folder.average_model.write_bytes(b"of fewer epochs")
+    for name in ("draw_curves", "export_saved_model"):
+        monkeypatch.setattr(training_run, name, lambda *_: None)
+    caplog.set_level(logging.INFO, "keras_cct")
+    rows = [{"epoch": epoch, "train_loss": 1.0, "eval_top1": top1, "eval_loss": 1.0} for epoch, top1 in BIASES]
+    recipe = small_recipe(epochs=3, average_best=average_best)
+    data = LabeledImages(IMAGES, LABELS, small_data(None)[0].class_names)
+    training_run._finish(recipe, rows, folder, data)
+    assert "best checkpoint, epoch 1: top-1 0.00 %" in caplog.messages
+    if is_kept:
+        expected = keras_cct.average_checkpoints(run, top=2)
+        expected.path.unlink()
+        assert f"average of epochs 1, 2: top-1 {expected.average:.2f} %" in caplog.messages
+        assert f"wrote {folder.average_model}" in caplog.messages
+        assert keras.models.load_model(folder.average_model).name == "cct_2_3x2_32"
+    else:
+        assert "not kept: the average is not better than the best checkpoint" in caplog.messages
+        assert not folder.average_model.exists()
+
+
+def test_one_checkpoint_is_not_averaged(run, tmp_path, caplog):
+    shutil.copytree(run, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    for epoch in (2, 3):
+        folder.checkpoint(epoch).unlink()
+    data = LabeledImages(IMAGES, LABELS, small_data(None)[0].class_names)
+    training_run._average_best(small_recipe(average_best=2), folder, data)
+    assert "average_best=2 averages nothing: the run has one checkpoint" in caplog.text
+    assert not folder.average_model.exists()
 
 
 @pytest.mark.parametrize(

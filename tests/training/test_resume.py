@@ -105,6 +105,7 @@ def test_sigterm_saves_the_current_step_or_epoch(data, tmp_path, monkeypatch, al
 @pytest.mark.tensorflow
 def test_a_finished_run_resumes_only_with_more_epochs_and_without_its_exports(tmp_path, monkeypatch, alone):
     shutil.copytree(alone.path, tmp_path / "run")
+    shutil.copy(alone.best_model, tmp_path / "run" / "average.keras")
     with pytest.raises(keras_cct.InputError, match="has finished its 2 epochs"):
         keras_cct.resume(tmp_path / "run")
     monkeypatch.setattr(training_run, "_finish", lambda *arguments: None)
@@ -112,7 +113,7 @@ def test_a_finished_run_resumes_only_with_more_epochs_and_without_its_exports(tm
     longer = RunFolder(tmp_path / "run")
     assert [row["epoch"] for row in rows_of(longer)] == ["1", "2", "3"]
     assert keras_cct.load_recipe(longer.recipe).epochs == 3
-    assert not longer.saved_model.exists()
+    assert not any(path.exists() for path in (longer.saved_model, longer.curves, longer.average_model))
 
 
 @pytest.mark.tensorflow

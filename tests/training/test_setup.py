@@ -2,7 +2,13 @@ import pytest
 from fixtures.small_run import small_recipe
 
 import keras_cct
-from keras_cct.training.setup import freeze_layers, initial_weights, limit_batch_size, with_absolute_paths
+from keras_cct.training.setup import (
+    freeze_layers,
+    initial_weights,
+    limit_batch_size,
+    plan_training,
+    with_absolute_paths,
+)
 
 
 def small_model():
@@ -52,6 +58,14 @@ def test_weights_are_the_checkpoint_named_or_the_published_ones():
 def test_published_weights_that_do_not_exist_are_refused():
     with pytest.raises(keras_cct.InputError, match="cvt_7_4_32 has no published weights"):
         initial_weights(small_recipe(pretrained=True, model="cvt_7_4_32"))
+
+
+@pytest.mark.parametrize("number", [1, 11])
+def test_an_average_needs_two_checkpoints_that_are_kept(number):
+    assert plan_training(small_recipe(average_best=10), 16).recipe.average_best == 10
+    expected = f"average_best={number} must be 0, or between 2 and checkpoint_hist=10"
+    with pytest.raises(keras_cct.InputError, match=expected):
+        plan_training(small_recipe(average_best=number), 16)
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,19 @@ def test_average_is_that_of_timm():
         assert to_numpy(optimizer.averages[0])[0] == pytest.approx(average, abs=2e-7)  # float32
 
 
+def test_average_with_warmup_is_that_of_timm():
+    optimizer = TorchSGD(1.0, momentum=0.0, ema_decay=0.6, ema_warmup=True)
+    variable = keras.Variable(np.array([1.0], "float32"))
+    optimizer.build([variable])
+    expected = 1.0
+    for step, value in enumerate([3.0, -1.0, 2.0, 5.0, 4.0]):  # timm's get_decay(step + 1)
+        decay = min(1 - (1 + step) ** (-2 / 3), 0.6)
+        expected = decay * expected + (1 - decay) * value
+        optimizer.apply([keras.ops.convert_to_tensor(to_numpy(variable) - np.float32(value))])
+        assert to_numpy(optimizer.averages[0])[0] == pytest.approx(expected, abs=1e-6)
+    assert decay == 0.6  # the last of them has no warmup any more
+
+
 GRADIENTS = [[0.5, 0.1], [-0.3, 0.3], [0.2, 0.4], [0.4, -0.2]]
 
 
@@ -134,7 +147,8 @@ def test_accumulated_steps_make_one_update_with_the_mean_gradient(argument, opti
 
 @pytest.mark.parametrize("optimizer_class", [TorchAdamW, TorchSGD])
 def test_the_average_changes_with_every_update_only(optimizer_class):
-    whole, parts = (optimizer_class(0.1, ema_decay=0.5, grad_accum_steps=steps) for steps in (1, 2))
+    average = {"ema_decay": 0.5, "ema_warmup": True}
+    whole, parts = (optimizer_class(0.1, **average, grad_accum_steps=steps) for steps in (1, 2))
     apply_gradients(whole, [1.0, -2.0], [np.mean(GRADIENTS[:2], axis=0), np.mean(GRADIENTS[2:], axis=0)])
     apply_gradients(parts, [1.0, -2.0], GRADIENTS)
     np.testing.assert_allclose(to_numpy(parts.averages[0]), to_numpy(whole.averages[0]), rtol=1e-6)
@@ -226,6 +240,8 @@ def test_unknown_and_impossible_settings_are_refused():
         TorchAdamW(frob=1)
     with pytest.raises(keras_cct.InputError, match="momentum"):
         TorchSGD(momentum=1.5)
+    with pytest.raises(keras_cct.InputError, match="ema_warmup=True has no effect without ema_decay"):
+        TorchAdamW(ema_warmup=True)
     with pytest.raises(keras_cct.InputError, match="learning_rate_factors has 1 values for 2 trainable weights"):
         TorchSGD(learning_rate_factors=[1.0]).build([keras.Variable(np.ones(1, "float32")) for _ in range(2)])
 
@@ -286,6 +302,7 @@ def test_config_makes_the_same_optimizer(optimizer_class):
         "clipnorm": 0.5,
         "grad_accum_steps": 3,
         "ema_decay": 0.75,
+        "ema_warmup": True,
         "learning_rate_factors": [0.5, 1.0],
         "loss_scale_factor": 2.0,
         "name": "mine",

@@ -6,6 +6,7 @@ from fixtures.weight_files import ENDINGS, assert_identical_outputs, filled_mode
 
 import keras_cct
 from keras_cct import create
+from keras_cct.errors import VerificationError
 from keras_cct.weights import files
 
 SMALL = {"input_shape": (16, 16, 3)}
@@ -115,6 +116,6 @@ def test_file_with_other_weights_is_deleted(tmp_path, monkeypatch):
         write(arrays | {"classifier.fc.bias": arrays["classifier.fc.bias"] + 1}, path)
 
     monkeypatch.setattr(files, "write_state_dict", write_wrong)
-    with pytest.raises(RuntimeError, match="the written weights differ .*: classifier.fc.bias"):
+    with pytest.raises(VerificationError, match="the written weights differ .*: classifier.fc.bias"):
         keras_cct.save_weights_file(model, tmp_path / "new.safetensors")
     assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ from keras_cct.data.sources.labels import warn_about_empty_classes
 from keras_cct.data.sources.readable import drop_unreadable, warn_about_duplicates
 from keras_cct.data.sources.scan import LabeledFile, contains_images, natural_sort_key, scan_images
 from keras_cct.data.sources.source import SPLIT_SYNONYMS, Source, find_split
-from keras_cct.data.sources.split import hold_out, parse_split, read_split
+from keras_cct.data.sources.split import divide_into_folds, hold_out, parse_split, read_split
 from keras_cct.errors import InputError
 from keras_cct.files import check_is_file, reading
 
@@ -30,8 +30,9 @@ def open_folder(source: Source, split_file: Path | None = None) -> tuple[ImageSe
 
     Each split is a folder with one of the names in `SPLIT_SYNONYMS`, or a slice of one, and contains one folder per
     class, at any depth. In a folder without splits, or without one for evaluation, `val_fraction` of the images of each
-    class are held out. Labels follow the natural order of the class names among the training images ("2" before "10"),
-    or the order of `class_map`. Images are converted to RGB. Small splits of images with one size are cached in memory.
+    class are held out; with `folds`, those of one fold. Labels follow the natural order of the class names among the
+    training images ("2" before "10"), or the order of `class_map`. Images are converted to RGB. Small splits of images
+    with one size are cached in memory.
 
     With a class map, images of unlisted classes are left out and listed classes without training images are kept; both
     are logged as warnings. So are unreadable images, which are left out, and images that are in both splits.
@@ -107,6 +108,9 @@ def split_files(source: Source) -> tuple[list[LabeledFile], list[LabeledFile]]:
     """
     folder = Path(source.data_dir)
     (train_name, train_part), (eval_name, eval_part) = map(parse_split, (source.train_split, source.val_split))
+    if source.folds and (train_part or eval_part):
+        part = source.train_split if train_part else source.val_split
+        raise InputError(f"the slice {part!r} conflicts with folds={source.folds}. Leave one out.")
     present = _folders_in(folder)
     train_folder, eval_folder = (_find_split_folder(folder, name, present) for name in (train_name, eval_name))
     if train_folder is None and eval_folder is None and train_name in WHOLE:
@@ -148,6 +152,8 @@ def has_shared_folder(source: Source) -> bool:
 
 def _hold_out(source: Source, folder: Path) -> tuple[list[LabeledFile], list[LabeledFile]]:
     files = scan_images(folder, source.label_depth)
+    if source.folds:
+        return divide_into_folds(files, folder, source.folds, source.fold, source.seed)
     if not source.val_fraction:
         raise InputError(
             f"{str(folder)!r} has no evaluation images and val_fraction is 0. Set val_fraction to 0.2, or move some "

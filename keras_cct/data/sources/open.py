@@ -41,7 +41,8 @@ def open_data(recipe: Recipe, split_file: Path | None = None) -> tuple[ImageSet,
 
 def recipe_source(recipe: Recipe) -> Source:
     """Returns the source of a recipe's images."""
-    return Source(**{key: getattr(recipe, key) for key in SOURCE_KEYS})
+    source = Source(**{key: getattr(recipe, key) for key in SOURCE_KEYS})
+    return source if recipe.split_seed < 0 else dataclasses.replace(source, seed=recipe.split_seed)
 
 
 def divides_one_folder(source: Source) -> bool:
@@ -68,6 +69,13 @@ def open_source(source: Source, split_file: Path | None = None) -> tuple[ImageSe
     Raises:
         InputError: The source is unknown or cannot be read.
     """
+    if source.folds and not source.fold:
+        raise InputError(f"fold=0 with folds={source.folds}: one run has one fold. Set fold to 1 .. {source.folds}.")
+    if source.folds and Path(source.data_dir).exists() and not divides_one_folder(source):
+        raise InputError(
+            f"folds={source.folds} needs a folder with one folder per class and no splits, but "
+            f"{source.data_dir or source.dataset!r} has fixed splits. Leave folds out."
+        )
     if source.dataset.startswith("tfds/"):
         return open_tfds(source)
     if source.dataset.startswith("keras/"):

@@ -24,6 +24,8 @@ class Source:
         val_split: Name or slice of the evaluation split, or folder of the evaluation images.
         val_fraction: Fraction of the images of a folder without evaluation split that is held out, at least 0, below 1.
         label_depth: For image folders: 1 if the classes are the outer folders, 0 if they are the innermost ones.
+        folds: Number of folds of a folder without splits for cross-validation; 0 for none.
+        fold: The fold of the evaluation images, from 1.
         seed: Seed of the split of a folder.
     """
 
@@ -34,6 +36,8 @@ class Source:
     val_split: str = "validation"
     val_fraction: float = 0.2
     label_depth: int = 0
+    folds: int = 0
+    fold: int = 0
     seed: int = 42
 
 

@@ -3,6 +3,7 @@
 The place of an image depends on its path and the seed only, so that adding photos moves no others.
 """
 
+import collections
 import csv
 import dataclasses
 import hashlib
@@ -100,6 +101,37 @@ def hold_out(
         count = sum(place < fraction for place, _ in members)
         count = min(max(count, 1), len(members) - 1)
         held_out |= {path for _, path in members[:count]}
+    return [pair for pair in files if pair[0] not in held_out], [pair for pair in files if pair[0] in held_out]
+
+
+def divide_into_folds(
+    files: Sequence[LabeledFile], folder: Path, folds: int, fold: int, seed: int
+) -> tuple[list[LabeledFile], list[LabeledFile]]:
+    """Returns training and evaluation images of one fold of a cross-validation.
+
+    Each image is in exactly one fold. The folds have equally many images of each class, and of all, except for one.
+
+    Args:
+        files: All images.
+        folder: The folder that the hashed paths are relative to.
+        folds: Number of folds.
+        fold: The fold of the evaluation images, from 1; the others are for training.
+        seed: Seed of the hash.
+
+    Raises:
+        InputError: A class has a single image, or there are fewer images than folds.
+    """
+    ordered = sorted(files, key=lambda pair: (pair[1], path_fraction(pair[0], folder, seed), pair[0]))
+    counts = collections.Counter(name for _, name in files)
+    name, count = min(counts.items(), key=lambda item: item[1])
+    if count < 2:
+        raise InputError(
+            f"class {name!r} in {str(folder)!r} has a single image, so it cannot be in training and evaluation. Add "
+            f"images, or leave folds={folds} out."
+        )
+    if len(files) < folds:
+        raise InputError(f"{str(folder)!r} has {len(files)} images, fewer than folds={folds}. Choose fewer folds.")
+    held_out = {path for path, _ in ordered[fold - 1 :: folds]}
     return [pair for pair in files if pair[0] not in held_out], [pair for pair in files if pair[0] in held_out]
 
 

@@ -5,10 +5,18 @@ import pytest
 from fixtures.images import image_folder, photos_in
 
 from keras_cct.data.sources.folder import evaluation_files, split_files
-from keras_cct.data.sources.open import open_evaluation, open_source
+from keras_cct.data.sources.open import open_data, open_evaluation, open_source
 from keras_cct.data.sources.source import Source
-from keras_cct.data.sources.split import hold_out, parse_split, path_fraction, read_split, write_split
+from keras_cct.data.sources.split import (
+    divide_into_folds,
+    hold_out,
+    parse_split,
+    path_fraction,
+    read_split,
+    write_split,
+)
 from keras_cct.errors import InputError
+from keras_cct.recipe.recipe import Recipe
 
 
 def split_pets(folder, **keys) -> list[list[str]]:
@@ -152,3 +160,70 @@ def test_slices_are_parsed_as_in_tfds():
     for text in ("train[:80%]", "train[10:]", "train[-10%:]", "train[5:90%]", "train[:]"):
         name, part = parse_split(text)
         assert (name, part is None) == ("train", False)
+
+
+@pytest.mark.parametrize("folds", [2, 5, 7])
+def test_each_image_is_in_one_fold_and_folds_are_stratified(folds, tmp_path):
+    files = files_of(tmp_path, {"cat": 23, "dog": 40, "owl": 3})
+    splits = [divide_into_folds(files, tmp_path, folds, fold, seed=1) for fold in range(1, folds + 1)]
+    assert sorted(path for _, evaluation in splits for path, _ in evaluation) == sorted(path for path, _ in files)
+    for train, evaluation in splits:
+        assert sorted(train + evaluation) == sorted(files)
+        assert {name for _, name in train} == {"cat", "dog", "owl"}
+    for names in ("cat", "dog", "owl", ("cat", "dog", "owl")):
+        counts = [sum(name in names for _, name in evaluation) for _, evaluation in splits]
+        assert max(counts) - min(counts) <= 1
+
+
+def test_folds_depend_on_the_seed_and_not_on_the_order_of_files(tmp_path):
+    files = files_of(tmp_path, {"cat": 20, "dog": 20})
+    first, same, other = (
+        set(divide_into_folds(listed, tmp_path, 4, 1, seed)[1])
+        for listed, seed in ((files, 1), (files[::-1], 1), (files, 2))
+    )
+    assert first == same
+    assert first != other
+
+
+def test_a_folder_opens_as_a_fold(tmp_path):
+    image_folder(tmp_path, {"cat": 4, "dog": 4})
+    names = []
+    for fold in (1, 2, 3, 4):
+        train, evaluation = open_source(Source("pets", str(tmp_path), folds=4, fold=fold))
+        assert (len(train), len(evaluation)) == (6, 2)
+        assert set(evaluation.labels) == {0, 1}
+        names += evaluation.names
+    assert len(set(names)) == 8
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ({"dataset": "sample"}, "'sample' has fixed splits"),
+        ({"dataset": "tfds/mnist"}, "'tfds/mnist' has fixed splits"),
+        ({"dataset": "pets", "data_dir": "{folder}"}, "has fixed splits"),
+        (
+            {"dataset": "pets", "data_dir": "{folder}/train", "train_split": "train[:50%]"},
+            "'train\\[:50%\\]' conflicts",
+        ),
+        ({"dataset": "pets", "data_dir": "{folder}/train", "folds": 9}, "8 images, fewer than folds=9"),
+        ({"dataset": "pets", "data_dir": "{folder}/train", "fold": 0}, "Set fold to 1 .. 3"),
+        ({"dataset": "pets", "data_dir": "{folder}/single"}, "class 'dog' in .* has a single image"),
+    ],
+)
+def test_folds_that_make_no_sense_are_one_line(source, expected, tmp_path):
+    for split, counts in (("train", {"cat": 4, "dog": 4}), ("val", {"cat": 2, "dog": 2})):
+        image_folder(tmp_path / split, counts)
+    image_folder(tmp_path / "single", {"cat": 4, "dog": 1})
+    keys = {key: value.format(folder=tmp_path) if isinstance(value, str) else value for key, value in source.items()}
+    with pytest.raises(InputError, match=expected):
+        open_source(Source(**({"folds": 3, "fold": 1} | keys)))
+
+
+def test_the_split_seed_takes_the_place_of_the_seed(tmp_path):
+    image_folder(tmp_path, {"cat": 10, "dog": 10})
+    evaluations = [
+        set(open_data(Recipe("cvt_2_4_32", "pets", data_dir=str(tmp_path), **keys))[1].names)
+        for keys in ({"seed": 7}, {"seed": 8, "split_seed": 7}, {"seed": 8})
+    ]
+    assert evaluations[0] == evaluations[1] != evaluations[2]
