@@ -22,7 +22,7 @@ def add_explain(commands: Any) -> None:
     """Adds the command to the subparsers of the main parser."""
     explain = commands.add_parser("explain", help="draw where a model looks: pooling, rollout and attention maps")
     explain.add_argument("model", metavar="MODEL", help="run folder, .keras file or hf://user/name")
-    explain.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG or GIF file, or folder of them")
+    explain.add_argument("images", nargs="+", metavar="IMAGE", help="image file, or folder of image files")
     explain.add_argument(
         "--output", required=True, metavar="DIR", help="new folder, with one folder per image (required)"
     )

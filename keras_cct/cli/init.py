@@ -26,6 +26,8 @@ def _init(options: argparse.Namespace) -> None:
     path = Path(options.output)
     if path.exists():
         raise InputError(f"--output {options.output!r} exists already. Remove it or choose another file.")
+    if not path.parent.is_dir():
+        raise InputError(f"--output {options.output!r}: there is no folder {str(path.parent)!r}. Create it first.")
     overrides = recipe_overrides(options)
     if "model" in overrides:
         variant_config(overrides["model"])

@@ -86,6 +86,7 @@ def _train(options: argparse.Namespace) -> None:
     keys = overrides | source_keys(options, overrides)
     if "model" in keys:
         variant_config(keys["model"])
+    given_folder = _given_folder(options)
     if needs_choice(options, keys):
         with _quiet_reading():  # `train` reads the same images again, with its warnings
             choice = choose(keys)
@@ -97,7 +98,8 @@ def _train(options: argparse.Namespace) -> None:
         print("".join(f"# {line}\n" for line in lines) + recipe.to_yaml(), end="")
         return
     print("".join(f"{line}\n" for line in lines), end="", flush=True)
-    output = options.run_folder = _output_folder(options, recipe)
+    output = given_folder or Path("runs", f"{time.strftime('%Y%m%d-%H%M%S')}-{recipe.model}")
+    options.run_folder = output
     load_frameworks()
     if options.seeds > 1 or (recipe.folds and not recipe.fold):
         _train_series(options, _series(options, recipe), output)
@@ -122,10 +124,8 @@ def _series(options: argparse.Namespace, recipe: Recipe) -> dict[str, Recipe]:
 def _train_series(options: argparse.Namespace, recipes: dict[str, Recipe], output: Path) -> None:
     """Trains several runs, each in a folder of its own, and compares them."""
     from keras_cct.report.comparison import summarize_runs, write_comparison
-    from keras_cct.training.folder import RunFolder
     from keras_cct.training.run import train
 
-    RunFolder.check_is_free(output)
     for name, recipe in recipes.items():
         options.run_folder = output / name
         train(recipe, options.run_folder, log_wandb=options.log_wandb, trust=options.trust)
@@ -211,11 +211,17 @@ def source_keys(options: argparse.Namespace, overrides: dict[str, Any]) -> dict[
     return keys if options.config or "dataset" in overrides else keys | {"dataset": Path(data).stem}
 
 
-def _output_folder(options: argparse.Namespace, recipe: Recipe) -> Path:
+def _given_folder(options: argparse.Namespace) -> Path | None:
+    """Returns the new folder that --output or --experiment names, if there is one, before the images are read."""
+    from keras_cct.training.folder import RunFolder
+
     if options.output is not None and options.experiment is not None:
         raise InputError(
             f"--output {options.output!r} conflicts with --experiment {options.experiment!r}. Leave one out."
         )
-    if options.output is not None:
-        return Path(options.output)
-    return Path("runs", options.experiment or f"{time.strftime('%Y%m%d-%H%M%S')}-{recipe.model}")
+    if options.output is None and not options.experiment:
+        return None
+    folder = Path(options.output) if options.output is not None else Path("runs", options.experiment)
+    if not options.print_recipe:
+        RunFolder.check_is_free(folder)
+    return folder

@@ -49,8 +49,8 @@ def predict(
     Args:
         model: A predictor from `load_predictor`, or a Keras model.
         images: One or more images: arrays of the model's image shape with pixels in [0, 255] (a 4-dimensional array is
-            a batch of them), the bytes of PNG, JPEG or GIF files of any size, paths of such files, or folders, which
-            are searched recursively.
+            a batch of them), the bytes of image files of any size and format that Pillow reads, paths of such files, or
+            folders, which are searched recursively.
         top: Number of classes per image; None for all.
         batch_size: Images per batch.
         skips_unreadable: Whether an unreadable image becomes a `Prediction` with an error instead of raising.
@@ -86,7 +86,7 @@ def predict_files(
 
     Args:
         model: A predictor from `load_predictor`, or a Keras model.
-        paths: One or more PNG, JPEG or GIF files of any size.
+        paths: One or more image files of any size.
         top: Number of classes per file.
 
     Yields:

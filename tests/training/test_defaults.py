@@ -108,3 +108,17 @@ def test_init_writes_what_train_would_choose(capsys, tmp_path):
     assert keras_cct.load_recipe(tmp_path / "printed.yml") == written
     assert main(["init", *arguments, "-o", str(tmp_path / "mine.yml")]) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "{photos}", "--output", "{photos}"], "is not empty"),
+        (["init", "{photos}", "-o", "{photos}/none/recipe.yml"], "there is no folder '{photos}/none'"),
+    ],
+)
+def test_the_output_is_checked_before_the_images_are_read(arguments, message, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(defaults, "open_data", lambda recipe: pytest.fail("reads the images"))
+    (tmp_path / "photo.png").touch()
+    assert main([argument.format(photos=tmp_path) for argument in arguments]) == 2
+    assert message.format(photos=tmp_path) in capsys.readouterr().err

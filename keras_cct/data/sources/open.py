@@ -26,11 +26,17 @@ def open_data(recipe: Recipe, split_file: Path | None = None) -> tuple[ImageSet,
         split_file: For a folder of images: file with the split of a run, if the run has one.
 
     Raises:
-        InputError: The source is unknown or cannot be read, or its number of classes differs from the recipe's.
+        InputError: The source is unknown or cannot be read, it has one class, or its number of classes differs from
+            the recipe's.
     """
     check_instance("recipe", recipe, Recipe, "a Recipe")
     train, evaluation = open_source(recipe_source(recipe), split_file)
     num_classes = len(train.class_names)
+    if num_classes < 2:
+        raise InputError(
+            f"all images of {recipe.data_dir or recipe.dataset!r} have the class {train.class_names[0]!r}. "
+            f"A classifier needs two classes or more, one folder per class."
+        )
     if recipe.num_classes not in (0, num_classes):
         raise InputError(
             f"num_classes={recipe.num_classes}, but the images have {num_classes} classes. "
@@ -89,7 +95,7 @@ def open_source(source: Source, split_file: Path | None = None) -> tuple[ImageSe
     if standard_name(source.dataset) in DATASETS:
         return open_tfds(source)
     raise InputError(
-        f"unknown dataset {source.dataset!r}. Choose sample, {', '.join(DATASETS)}, "
+        f"unknown dataset {source.dataset!r}, and no such file or folder. Choose sample, {', '.join(DATASETS)}, "
         f"tfds/NAME or keras/{'|'.join(KERAS_DATASETS)}, or set data_dir to a folder of images, a folder of IDX files "
         "or an .npz file."
     )

@@ -13,10 +13,17 @@ def test_sample_needs_no_folder():
 
 
 def test_data_dir_is_opened_for_any_dataset_name(tmp_path):
-    image_folder(tmp_path, {"train/cat": 2, "val/cat": 1})
+    image_folder(tmp_path, {"train/cat": 2, "train/dog": 1, "val/cat": 1})
     for dataset in ("cifar10", "sample", "mine"):
         recipe = keras_cct.Recipe("cct_2_3x2_32", dataset, data_dir=str(tmp_path))
-        assert open_data(recipe)[0].class_names == ("cat",)
+        assert open_data(recipe)[0].class_names == ("cat", "dog")
+
+
+def test_one_class_is_rejected(tmp_path):
+    image_folder(tmp_path, {"cat": 3})
+    recipe = keras_cct.Recipe("cct_2_3x2_32", "pets", data_dir=str(tmp_path))
+    with pytest.raises(InputError, match="have the class 'cat'. A classifier needs two classes or more"):
+        open_data(recipe)
 
 
 def test_wrong_number_of_classes_is_rejected():
@@ -28,7 +35,7 @@ def test_wrong_number_of_classes_is_rejected():
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (Source("pets"), "unknown dataset 'pets'. Choose sample, cifar10, "),
+        (Source("pets"), "unknown dataset 'pets', and no such file or folder. Choose sample, cifar10, "),
         (Source("pets", "nowhere"), "data_dir='nowhere' does not exist."),
         (Source("pets", "README.md"), "data_dir='README.md' is neither a folder nor an .npz file."),
     ],
