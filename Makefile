@@ -31,9 +31,8 @@ PORTABLE := layers models explanation/test_maps.py weights/test_mapping.py weigh
 	distillation.py setup.py state.py checkpoints.py average.py devices.py run.py resume.py)
 PORTABLE_TESTS := -m "not tensorflow" --ignore tests/models/test_summary.py $(addprefix tests/,$(PORTABLE))
 
-# JAX compiles longer than it computes in these tests.
 test-backends: $(VENV)/ready-backends
-	KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(PYTEST) $(PORTABLE_TESTS)
+	KERAS_BACKEND=jax $(PYTEST) $(PORTABLE_TESTS)
 	KERAS_BACKEND=torch $(PYTEST) $(PORTABLE_TESTS)
 
 # The KServe environment and onnxruntime-web; without them the tests of these examples are skipped.
