@@ -219,9 +219,12 @@ def _given_folder(options: argparse.Namespace) -> Path | None:
         raise InputError(
             f"--output {options.output!r} conflicts with --experiment {options.experiment!r}. Leave one out."
         )
-    if options.output is None and not options.experiment:
+    if options.output is not None:
+        folder = Path(options.output)
+    elif options.experiment:
+        folder = Path("runs", options.experiment)
+    else:
         return None
-    folder = Path(options.output) if options.output is not None else Path("runs", options.experiment)
     if not options.print_recipe:
         RunFolder.check_is_free(folder)
     return folder
