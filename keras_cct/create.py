@@ -123,8 +123,9 @@ def create_model(
 def _load_whole_model(weights: str | PathLike | None, fields: dict[str, Any], trust: bool) -> keras.Model:
     if weights is None:
         raise InputError("create_model needs a variant, or weights that contain a whole model. Pass one of them.")
-    for key, value in fields.items():
-        raise InputError(f"{key}={value!r} conflicts with weights={str(weights)!r} as it is. Pass the variant as well.")
+    if fields:
+        given = ", ".join(f"{key}={value!r}" for key, value in fields.items())
+        raise InputError(f"{given} cannot change the model in {str(weights)!r}. Pass the variant as well.")
     resolved = resolve_weights(None, weights)
     if not resolved.has_architecture:
         raise InputError(f"weights {str(weights)!r} do not contain their architecture. Pass the variant as well.")

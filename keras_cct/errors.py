@@ -25,7 +25,7 @@ class InputError(ValueError):
 
 
 class VerificationError(RuntimeError):
-    """A file that was written and read again differs from its source and was removed. A bug, not the user's fault."""
+    """A written file differs from its source and was removed: a bug of this package or of a runtime."""
 
 
 def one_line(message: str) -> str:

@@ -27,7 +27,9 @@ def _init(options: argparse.Namespace) -> None:
     if path.exists():
         raise InputError(f"--output {options.output!r} exists already. Remove it or choose another file.")
     if not path.parent.is_dir():
-        raise InputError(f"--output {options.output!r}: there is no folder {str(path.parent)!r}. Create it first.")
+        raise InputError(
+            f"--output {options.output!r}: the folder {str(path.parent)!r} does not exist. Create it first."
+        )
     overrides = recipe_overrides(options)
     if "model" in overrides:
         variant_config(overrides["model"])

@@ -140,13 +140,13 @@ class Recipe:
         0.0, "Targets of bce_loss above this threshold become 1, others 0; 0 keeps soft targets.", **DECAY
     )
     teacher: str = recipe_key(
-        "", "Run folder, .keras file or tag of published weights of a model to imitate; empty for none."
+        "", "Teacher for distillation: run folder, .keras file, hf://user/name or tag of weights; empty for none."
     )
     distillation_type: str = recipe_key(
-        "soft", "Imitate the probabilities of the teacher, or its top class.", choices=("soft", "hard")
+        "soft", "Learn the probabilities of the teacher, or its top class.", choices=("soft", "hard")
     )
     distillation_alpha: float = recipe_key(
-        0.5, "Weight of the loss with the teacher; that with the targets has the rest.", **RATE
+        0.5, "Weight of the loss with the teacher; the loss with the targets has 1 minus it.", **RATE
     )
     distillation_tau: float = recipe_key(
         1.0, "Temperature at which soft distillation compares probabilities.", at_least=0.01, at_most=1000

@@ -10,7 +10,7 @@ Tensor = Any  # of the backend: TensorFlow, JAX or PyTorch
 
 
 class BinaryCrossEntropy(keras.losses.Loss):
-    """Binary cross-entropy of each class on its own, averaged over all classes and images.
+    """Binary cross-entropy of each class, averaged over all classes and images.
 
     Targets are soft: those of label smoothing, Mixup and CutMix. As in timm, they are used as they are, or as 0 and 1
     with a threshold. With ten classes the loss is several times smaller than the cross-entropy, so it usually needs a
@@ -38,7 +38,7 @@ class BinaryCrossEntropy(keras.losses.Loss):
 
 
 class DistillationLoss(keras.losses.Loss):
-    """What a student loses by predicting other classes than its teacher, as in DeiT.
+    """Loss of the logits of a student with those of its teacher, as in DeiT.
 
     Args:
         distillation_type: "soft", the Kullback-Leibler divergence of the student's probabilities from the teacher's,
@@ -70,12 +70,12 @@ class DistillationLoss(keras.losses.Loss):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Distillation:
-    """A teacher and how much a student listens to it.
+    """A teacher and the weight of its loss.
 
     Args:
         teacher: The model, not trainable.
         loss: The loss of the student's logits with those of the teacher.
-        alpha: Weight of that loss in [0, 1]; the loss with the targets has the rest.
+        alpha: Weight of that loss in [0, 1]; the loss with the targets has the weight 1 - alpha.
     """
 
     teacher: keras.Model

@@ -1,4 +1,4 @@
-"""The teacher of a run: the model whose predictions it learns to imitate."""
+"""The teacher of a run with knowledge distillation."""
 
 import dataclasses
 from pathlib import Path
@@ -15,15 +15,16 @@ from keras_cct.inference.keras_model import check_serves_pixels
 from keras_cct.recipe.recipe import Recipe
 from keras_cct.weights.download import sha256_of
 from keras_cct.weights.formats import MODEL_ENDING, read_keras_file
+from keras_cct.weights.hub import is_hub_url
 from keras_cct.weights.pretrained import CHECKPOINTS, Checkpoint
 from keras_cct.weights.resolve import resolve_weights
 
-_EXPECTED = "Pass a run folder, a .keras file, or the tag of published weights."
+_EXPECTED = "Pass a run folder, a .keras file, hf://user/name, or the tag of published weights."
 
 
 @dataclasses.dataclass(frozen=True)
 class Teacher:
-    """A model file to learn from.
+    """The model file of a teacher.
 
     Args:
         name: The recipe key `teacher`.
@@ -42,12 +43,12 @@ class Teacher:
         """Returns the teacher of a recipe, None if it has none. Published weights are downloaded.
 
         Raises:
-            InputError: There is no such model, or the tag is that of several variants.
+            InputError: The model does not exist, or several variants have the tag.
         """
         name = recipe.teacher
         if not name:
             return None
-        if Path(name).exists():
+        if is_hub_url(name) or Path(name).exists():
             checkpoint, path = None, find_keras_file(name)
             if path.suffix != MODEL_ENDING:
                 raise InputError(f"teacher {name!r} is not a model. {_EXPECTED}")
@@ -74,7 +75,7 @@ class Teacher:
         return model
 
     def check(self, model: keras.Model, image_shape: tuple[int, int, int], data: ImageSet) -> None:
-        """Checks that the teacher can be shown the training images of a run.
+        """Checks that the teacher accepts the training images of a run and has their classes.
 
         Args:
             model: The model that `load` returned.
@@ -115,7 +116,7 @@ class Teacher:
         Raises:
             InputError: It is another one, or the file cannot be read.
         """
-        check_is_file(path, "Start a new run: nothing says which teacher this one had.")
+        check_is_file(path, "Start a new run: the teacher of this one is unknown.")
         with reading(path, "the SHA-256 of a teacher"):
             expected = path.read_text().strip()
         if expected != self.sha256:
@@ -132,5 +133,5 @@ def _find_published(name: str) -> Checkpoint:
         raise InputError(f"teacher {name!r} does not exist. {_EXPECTED}")
     if len(found) > 1:
         choices = ", ".join(f"{each.variant}:{each.tag}" for each in found)
-        raise InputError(f"teacher {name!r} is the tag of several variants. Choose one of {choices}.")
+        raise InputError(f"several variants have the tag {name!r} of the teacher. Choose one of {choices}.")
     return found[0]

@@ -199,7 +199,7 @@ class HubModel:
         for kind, text in (
             (errors.GatedRepoError, "the repository is gated. Accept its terms on the hub, and set HF_TOKEN."),
             (errors.RepositoryNotFoundError, f"the repository does not exist, or is private. {_NAME_ADVICE}"),
-            (errors.RevisionNotFoundError, f"there is no revision {self.revision!r}. Check it."),
+            (errors.RevisionNotFoundError, f"revision {self.revision!r} does not exist. Check its name."),
             (errors.EntryNotFoundError, f"the repository has no file {MODEL_FILE}. `keras_cct push` writes one."),
         ):
             if isinstance(error, kind):
@@ -208,7 +208,7 @@ class HubModel:
             return f"the request to the hub failed: {str(error).rstrip('.')}. Correct it, or try again later."
         status = error.response.status_code
         said = f" ({_first_line(error.server_message)})" if error.server_message else ""
-        return f"the hub answered {status}{said}: {_STATUS_ADVICE.get(status, 'try again later.')}"
+        return f"the hub returned {status}{said}: {_STATUS_ADVICE.get(status, 'try again later.')}"
 
 
 def _first_line(error: object) -> str:

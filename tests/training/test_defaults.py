@@ -114,7 +114,7 @@ def test_init_writes_what_train_would_choose(capsys, tmp_path):
     ("arguments", "message"),
     [
         (["train", "{photos}", "--output", "{photos}"], "is not empty"),
-        (["init", "{photos}", "-o", "{photos}/none/recipe.yml"], "there is no folder '{photos}/none'"),
+        (["init", "{photos}", "-o", "{photos}/none/recipe.yml"], "the folder '{photos}/none' does not exist"),
     ],
 )
 def test_the_output_is_checked_before_the_images_are_read(arguments, message, monkeypatch, tmp_path, capsys):

@@ -114,8 +114,8 @@ def test_a_teacher_without_class_names_is_accepted(names, tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nowhere.keras", "teacher 'nowhere.keras' does not exist. Pass a run folder, a .keras file, or the tag"),
-        ("imagenet", "is the tag of several variants. Choose one of cct_14_7x2_224:imagenet, cct_14_7x2_384:imagenet"),
+        ("nowhere.keras", "teacher 'nowhere.keras' does not exist. Pass a run folder, a .keras file,"),
+        ("imagenet", "have the tag 'imagenet' of the teacher. Choose one of cct_14_7x2_224:imagenet, cct_14_7x2_384:"),
         ("empty", "is not a model"),
         ("weights.safetensors", "is not a model"),
     ],
@@ -148,6 +148,14 @@ def test_a_run_is_a_teacher_with_its_best_model(teacher_file):
         Teacher.from_recipe(small_recipe(teacher=str(run)))
     teacher_file.rename(run / "best.keras")
     assert Teacher.from_recipe(small_recipe(teacher=str(run))).path == run / "best.keras"
+
+
+def test_a_model_on_the_hub_is_a_teacher(teacher_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_CCT_CHECKPOINT_DIR", str(tmp_path))
+    path = tmp_path / "ada" / "pets" / "model.keras"
+    path.parent.mkdir(parents=True)
+    teacher_file.rename(path)
+    assert Teacher.from_recipe(small_recipe(teacher="hf://ada/pets")).path == path
 
 
 def test_the_path_of_a_teacher_becomes_absolute_and_a_tag_stays(teacher_file, monkeypatch):

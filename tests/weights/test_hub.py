@@ -111,7 +111,7 @@ def test_checkpoint_folder_is_the_only_source(server, models, tmp_path, monkeypa
         ("hf://ada/pets@../..", "does not name a model on the hub"),
         ("hf://ada/pe--ts", "pe--ts"),
         ("hf://ada/birds", "does not exist, or is private"),
-        ("hf://ada/pets@v3", "no revision 'v3'"),
+        ("hf://ada/pets@v3", "revision 'v3' does not exist"),
         ("hf://ada/empty", "no file model.keras"),
     ],
 )
