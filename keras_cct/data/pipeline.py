@@ -88,9 +88,8 @@ def training_batches(data: ImageSet, recipe: Recipe, plan: AugmentationPlan, fir
         return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
 
     epochs = tf.data.Dataset.range(first_epoch, recipe.total_epochs, output_type=tf.int32)
-    num_steps = len(data) // batch_size * recipe.total_epochs - first_step
-    batches = epochs.flat_map(epoch_batches).apply(tf.data.experimental.assert_cardinality(num_steps))
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(recipe))
+    batches = epochs.flat_map(epoch_batches).prefetch(tf.data.AUTOTUNE)
+    return batches.with_options(_options(recipe))
 
 
 def balanced_class_weights(data: LabeledImages | EncodedImages) -> np.ndarray:
@@ -158,8 +157,12 @@ def evaluation_batches(
     def with_targets(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return images, soft_targets(labels, len(data.class_names), smoothing=0.0)
 
+    options = _options(recipe)
+    if not isinstance(data, LabeledImages):
+        # TensorFlow would optimize the graph that decodes for seconds, in every epoch, and decode as fast as before.
+        options.experimental_optimization.apply_default_optimizations = False
     batches = pixels.batch(batch_size).map(with_targets).prefetch(tf.data.AUTOTUNE)
-    return batches.with_options(_options(recipe))
+    return batches.with_options(options)
 
 
 def decoded_images(data: ImageSet, resize: ResizeAndCrop | None = None) -> tf.data.Dataset:

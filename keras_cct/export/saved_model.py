@@ -1,5 +1,6 @@
 """Exports a model as a SavedModel and verifies it against Keras."""
 
+import functools
 import tempfile
 from collections.abc import Sequence
 from os import PathLike
@@ -131,23 +132,27 @@ def _signature_specs(image_shape: tuple[int, int, int], batch_size: int | None) 
 def _trace_signatures(model: keras.Model, batch_size: int | None) -> dict[str, Any]:
     image_shape = model.input_shape[1:]
 
+    # Nothing here needs AutoGraph, which would take as long as all the rest of tracing.
+    @functools.partial(tf.function, autograph=False)
+    def apply_model(images: tf.Tensor) -> tf.Tensor:
+        return probabilities_of(model, images)
+
     def compute_probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
         # A signature alone does not check its inputs: the reshapes of the model would turn images of twice the height
         # into twice the rows. Graph optimization removes assertions on static shapes, but keeps EnsureShape.
         images = tf.ensure_shape(images, (batch_size, *image_shape), name="check_image_shape")
         if batch_size is not None:
-            return {OUTPUT_NAME: _finite_or_nan(probabilities_of(model, images), images)}
+            return {OUTPUT_NAME: _finite_or_nan(apply_model(tf.cast(images, tf.float32)), images)}
         # TensorFlow's fused convolutions on CPUs fail on empty batches, so an empty batch becomes one black image.
         count = tf.shape(images)[0]
         padding = tf.zeros((tf.cast(count == 0, tf.int32), *image_shape), images.dtype)
-        probabilities = probabilities_of(model, tf.concat([images, padding], axis=0))[:count]
+        probabilities = apply_model(tf.cast(tf.concat([images, padding], axis=0), tf.float32))[:count]
         return {OUTPUT_NAME: _finite_or_nan(probabilities, images)}
 
     def decode_and_compute(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         encoded = tf.ensure_shape(encoded, (batch_size,), name="check_encoded_shape")
         return compute_probabilities(decode_batch(encoded, image_shape))
 
-    # Nothing here needs AutoGraph, which would take as long as all the rest of tracing.
     return {
         name: tf.function(
             decode_and_compute if spec.dtype == tf.string else compute_probabilities, autograph=False

@@ -125,7 +125,6 @@ def test_resumed_runs_get_the_remaining_batches(source):
     whole = list(planned_batches(data, recipe))
     for first_step in (1, 3):
         rest = planned_batches(data, recipe, first_step=first_step)
-        assert int(rest.cardinality()) == 4 - first_step
         for found, expected in zip(rest, whole[first_step:], strict=True):
             for ours, theirs in zip(found, expected, strict=True):
                 np.testing.assert_array_equal(ours, theirs)
