@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import os
 import warnings
 from os import PathLike
 from pathlib import Path
@@ -80,7 +81,7 @@ def find_config(name_or_path: str | PathLike) -> Path:
         InputError: There is no such config.
     """
     path = Path(name_or_path)
-    if path.is_file():
+    if os.path.isfile(path):  # noqa: PTH113 # `Path.is_file` fails on long names
         return path
     shipped = {config.stem: config for config in sorted(CONFIGS.rglob("*.yml"))}
     name = path.name.removesuffix(path.suffix if path.suffix in (".yml", ".yaml") else "")

@@ -1,6 +1,7 @@
 """The teacher of a run with knowledge distillation."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import keras
@@ -48,7 +49,7 @@ class Teacher:
         name = recipe.teacher
         if not name:
             return None
-        if is_hub_url(name) or Path(name).exists():
+        if is_hub_url(name) or os.path.exists(name):  # noqa: PTH110 # `Path.exists` fails on long names
             checkpoint, path = None, find_keras_file(name)
             if path.suffix != MODEL_ENDING:
                 raise InputError(f"teacher {name!r} is not a model. {_EXPECTED}")

@@ -31,7 +31,7 @@ def test_a_file_is_preferred_to_the_shipped_config_of_its_name(tmp_path, monkeyp
     assert keras_cct.load_recipe("imagenet.yml").dataset == "b"
 
 
-@pytest.mark.parametrize("name", ["simple", "configs/simple.yml", "."])
+@pytest.mark.parametrize("name", ["simple", "configs/simple.yml", ".", "a" * 300])
 def test_an_unknown_config_names_the_shipped_ones(name):
     with pytest.raises(keras_cct.InputError, match=r"no config .*cifar10, .*sample"):
         keras_cct.load_recipe(name)

@@ -116,6 +116,7 @@ def test_a_teacher_without_class_names_is_accepted(names, tmp_path):
     [
         ("nowhere.keras", "teacher 'nowhere.keras' does not exist. Pass a run folder, a .keras file,"),
         ("imagenet", "have the tag 'imagenet' of the teacher. Choose one of cct_14_7x2_224:imagenet, cct_14_7x2_384:"),
+        ("a" * 300, "does not exist"),
         ("empty", "is not a model"),
         ("weights.safetensors", "is not a model"),
     ],

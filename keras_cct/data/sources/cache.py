@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_cct.data.images import EncodedImages, ImageSet, LabeledImages
+from keras_cct.data.survey import survey_files
 from keras_cct.data.unreadable import raising_input_errors
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,9 @@ def cache_if_small(data: EncodedImages) -> ImageSet:
         num_bytes += size
         if num_bytes > MAX_ENCODED_BYTES:
             return data
+    survey = None if data.contents is not None else survey_files(data.names)  # known since the files were opened
+    if survey is not None and len(np.unique(survey.sizes[survey.readable], axis=0)) > 1:
+        return data
     with raising_input_errors(data):
         images = _decode_all(data)
     if images is None:
