@@ -87,7 +87,7 @@ def find_config(name_or_path: str | PathLike) -> Path:
     name = path.name.removesuffix(path.suffix if path.suffix in (".yml", ".yaml") else "")
     if name not in shipped:
         raise InputError(
-            f"no config {str(name_or_path)!r}. Pass the path of a YAML file or one of {', '.join(shipped)}."
+            f"no config {shorten(str(name_or_path))}. Pass the path of a YAML file or one of {', '.join(shipped)}."
         )
     # "configs/NAME.yml" is how the reference implementation's README writes it.
     if len(path.parts) > 1 and path.parts[0] != "configs":
