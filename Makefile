@@ -1,5 +1,5 @@
 # make train: create the environment, train on the bundled sample, export a SavedModel and print a prediction.
-# make test: create the environment and run the tests; make test-all: also those that take minutes.
+# make test: create the environment and run the tests; make test-all: also the slow ones, and more on each backend.
 # make fuzz: corrupt files and absurd arguments, for about an hour; SEED repeats a run.
 # make faults: full and read-only disks, killed downloads and runs; SEED chooses when they are killed.
 # make examples: what the tests of the examples need. make bench: compare the speed with PyTorch and Pillow.
@@ -21,19 +21,22 @@ train: $(VENV)/ready
 test: $(VENV)/ready
 	KERAS_BACKEND=tensorflow $(PYTEST) -m "not slow"
 
-test-all: $(VENV)/ready
+test-all: $(VENV)/ready-backends
 	KERAS_BACKEND=tensorflow $(PYTEST)
+	KERAS_BACKEND=jax $(PYTEST) -m "not tensorflow" $(PORTABLE)
+	KERAS_BACKEND=torch $(PYTEST) -m "not tensorflow" $(PORTABLE)
 
 # What depends on the backend: the models, their weights, and how they train and are exported.
-PORTABLE := layers models explanation/test_maps.py weights/test_mapping.py weights/test_adapt.py weights/test_files.py \
-	test_create.py test_saved_models.py inference/test_predictors.py export/test_saved_model.py \
-	export/test_tensorflow_process.py $(addprefix training/test_,torch_optimizers.py optimizers.py losses.py \
-	distillation.py setup.py state.py checkpoints.py average.py devices.py run.py resume.py)
-PORTABLE_TESTS := -m "not tensorflow" --ignore tests/models/test_summary.py $(addprefix tests/,$(PORTABLE))
+PORTABLE := --ignore tests/models/test_summary.py $(addprefix tests/,layers models explanation/test_maps.py \
+	weights/test_mapping.py weights/test_adapt.py weights/test_files.py test_create.py test_saved_models.py \
+	inference/test_predictors.py export/test_saved_model.py export/test_tensorflow_process.py \
+	$(addprefix training/test_,torch_optimizers.py optimizers.py losses.py distillation.py setup.py state.py \
+	checkpoints.py average.py devices.py run.py resume.py))
+ONCE_PER_BACKEND := -m "not tensorflow and not slow and not one_backend" $(PORTABLE)
 
 test-backends: $(VENV)/ready-backends
-	KERAS_BACKEND=jax $(PYTEST) $(PORTABLE_TESTS)
-	KERAS_BACKEND=torch $(PYTEST) $(PORTABLE_TESTS)
+	KERAS_BACKEND=jax $(PYTEST) $(ONCE_PER_BACKEND)
+	KERAS_BACKEND=torch $(PYTEST) $(ONCE_PER_BACKEND)
 
 # The KServe environment and onnxruntime-web; without them the tests of these examples are skipped.
 examples: $(VENV)-serving/ready examples/browser/node_modules

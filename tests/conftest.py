@@ -4,10 +4,14 @@ import keras
 import pytest
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _imports_are_no_garbage():
-    """Excludes the objects of the imported modules from garbage collection; Keras collects for each quantized layer."""
+@pytest.fixture(scope="module", autouse=True)
+def _garbage_is_collected_once_per_module():
+    """Saves a tenth of the time; objects of imported modules are frozen, as Keras collects per quantized layer."""
+    gc.disable()
+    gc.collect()
     gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

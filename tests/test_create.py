@@ -8,6 +8,7 @@ from fixtures.arrays import to_numpy
 import keras_cct
 from keras_cct import create
 
+pytestmark = pytest.mark.one_backend
 # (parameters, tokens) of every published variant.
 PUBLISHED = {
     "vit_2_4_32": (214_666, 64),

@@ -42,6 +42,7 @@ def outputs(tmp_path_factory) -> dict:
     return json.loads(file.read_text())
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", NAMES)
 def test_saved_model_loads_and_predicts_the_same(name, outputs):
     # The expected outputs come from TensorFlow. The other backends sum in another order, which moves values of up to 3
@@ -56,6 +57,7 @@ def test_saved_model_loads_and_predicts_the_same(name, outputs):
         np.testing.assert_allclose(found[key], values, rtol=0, atol=tolerance)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("ending", [".keras", ".weights.h5", ".safetensors"])
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_saved_model_can_be_saved_again(name, ending, tmp_path):

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from keras_cct.recipe.recipe import Recipe
 if TYPE_CHECKING:
     from keras_cct.data.images import ImageSet
     from keras_cct.data.sources.source import Source
+
+log = logging.getLogger(__name__)
 
 DEFAULT_VARIANT = "cct_14_7x2_224"
 """Determines the image size if the config, the images and --model do not."""
@@ -126,7 +129,30 @@ def open_evaluation_arguments(options: argparse.Namespace) -> "ImageSet":
     if options.source is None and run is not None:
         return open_data(load_recipe(run / RECIPE), saved_split(run))[1]
     options.source = options.source or "sample"
-    return open_evaluation(_parse_source_arguments(options))
+    data = open_evaluation(_parse_source_arguments(options))
+    if run is not None:
+        _warn_about_training_images(run, data)
+    return data
+
+
+def _warn_about_training_images(run: Path, data: "ImageSet") -> None:
+    """Logs how many of the images the run has been trained on, if it has divided their folder."""
+    from keras_cct.data.sources.split import read_split
+
+    split_file = saved_split(run)
+    if split_file is None:
+        return
+    trained_on, _ = read_split(split_file, Path(load_recipe(run / RECIPE).data_dir))
+    known = {str(Path(path).resolve()) for path, _ in trained_on}
+    count = sum(str(Path(name).resolve()) in known for name in getattr(data, "names", ()))
+    if count:
+        log.warning(
+            "%d of these %d images have trained the model, which raises its accuracy; `keras_cct evaluate %s` uses "
+            "only those that were held out",
+            count,
+            len(data),
+            run,
+        )
 
 
 def _parse_source_arguments(options: argparse.Namespace) -> "Source":

@@ -26,6 +26,7 @@ from keras_cct.report.run_metrics import Progress, evaluate_run, no_progress
 from keras_cct.report.run_record import RunRecord
 from keras_cct.report.theme import to_svg
 from keras_cct.training.environment import cpu_name, package_version
+from keras_cct.training.loggers import MAX_K
 from keras_cct.weights.formats import read_keras_file
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ def write_report(
         record=record,
         notice=notice,
         tiles=_list_tiles(record, model, evaluation),
-        curves=_draw_curves(record),
+        curves=_draw_curves(record, model.output_shape[-1]),
         evaluation=None if evaluation is None else _describe_evaluation(evaluation, model),
         artifacts=artifacts,
         cpu=cpu_name(),
@@ -93,7 +94,7 @@ def _list_tiles(record: RunRecord, model: keras.Model, evaluation: Evaluation | 
     if evaluation is not None:
         top1, top5, loss = evaluation.top1, evaluation.top5, evaluation.loss
         tiles = [("top-1", f"{top1:.2f} %", f"of {len(evaluation):,} evaluation images")]
-    if top5 is not None and (evaluation is None or len(evaluation.class_names) > 5):
+    if top5 is not None and (evaluation is None or len(evaluation.class_names) > MAX_K):
         tiles.append(("top-5", f"{top5:.2f} %", "label among the first five"))
     if evaluation is not None:
         tiles += [
@@ -115,9 +116,11 @@ def _list_tiles(record: RunRecord, model: keras.Model, evaluation: Evaluation | 
     return [dict(zip(("label", "value", "note"), tile, strict=True)) for tile in tiles]
 
 
-def _draw_curves(record: RunRecord) -> dict[str, Markup]:
+def _draw_curves(record: RunRecord, num_classes: int) -> dict[str, Markup]:
     curves = {}
-    for name, (columns, ylabel) in CURVES.items():
+    hidden = "eval_top5" if num_classes <= MAX_K else ""
+    for name, (labels, ylabel) in CURVES.items():
+        columns = {column: label for column, label in labels.items() if column != hidden}
         if any(column in record.rows[0] for column in columns):
             curves[name] = Markup(to_svg(draw_series({"": record.rows}, columns, ylabel), name))
     return curves

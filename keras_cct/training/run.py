@@ -110,7 +110,10 @@ def _resume(folder: RunFolder, recipe: Recipe, log_wandb: bool, allow_changed_da
     if state is not None and (state.epoch >= recipe.total_epochs or is_exhausted(state.rows, recipe)):
         if folder.saved_model.exists():
             key = "epochs" if state.epoch >= recipe.total_epochs else "early_stopping"
-            raise InputError(f"the run in {str(folder.path)!r} has finished its {state.epoch} epochs. Increase {key}.")
+            raise InputError(
+                f"the run in {str(folder.path)!r} has finished its {state.epoch} epochs. "
+                f"Set {key} to more than {getattr(recipe, key)} to continue it."
+            )
         folder.remove_partial_files()
         data = open_data(recipe, saved_split(folder.path))[1] if recipe.average_best else None
         return _finish(recipe, state.rows, folder, data)

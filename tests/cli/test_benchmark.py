@@ -6,6 +6,7 @@ import keras_cct
 from keras_cct.cli import main
 
 
+@pytest.mark.slow
 def test_a_variant_and_an_artifact_are_measured_as_a_table_and_json(tmp_path, capfd):
     pytest.importorskip("openvino", reason="the runtimes are extras")
     model = keras_cct.create_model("cct_2_3x2_32", input_shape=(8, 8, 3), num_classes=2)

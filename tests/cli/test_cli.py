@@ -16,6 +16,7 @@ from fixtures.small_run import small_data
 import keras_cct
 from keras_cct import cli
 from keras_cct.cli import main
+from keras_cct.cli import train as train_command
 from keras_cct.report import run_metrics
 from keras_cct.training import prepared_run
 from keras_cct.training import run as training_run
@@ -79,7 +80,7 @@ def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
     assert main(["export", str(run), str(tmp_path / "served")]) == 0
     capsys.readouterr()
     outputs = []
-    for artifact in (run / "best.keras", run / "saved_model", tmp_path / "served", run):
+    for artifact in (run / "best.keras", tmp_path / "served", run):
         assert main(["evaluate", str(artifact)]) == 0
         assert main(["predict", str(artifact), "examples/images/sneaker.png", "--top", "3"]) == 0
         accuracy, metrics, calibration, *predictions = capsys.readouterr().out.splitlines()
@@ -89,7 +90,7 @@ def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
     assert re.fullmatch(r"1000 images: top-1 \d+\.\d\d %, top-5 \d+\.\d\d %", outputs[0][0])
     assert outputs[0][1] == "examples/images/sneaker.png"
     assert len(outputs[0]) == 5
-    assert outputs == [outputs[0]] * 4
+    assert outputs == [outputs[0]] * 3
 
 
 @pytest.fixture
@@ -107,6 +108,12 @@ def trained(monkeypatch):
     return recipes
 
 
+@pytest.fixture
+def no_reports(monkeypatch):
+    monkeypatch.setattr(train_command, "_write_report", lambda _run: None)
+
+
+@pytest.mark.slow
 def test_seeds_are_trained_into_one_folder_and_compared(trained, capsys, tmp_path):
     assert main(["train", "--seeds", "2", "--seed", "8", "--output", str(tmp_path / "runs")]) == 0
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["comparison.html", "seed-8", "seed-9"]
@@ -120,7 +127,7 @@ def test_seeds_are_trained_into_one_folder_and_compared(trained, capsys, tmp_pat
 
 
 @pytest.mark.parametrize(("flags", "split_seed"), [([], 8), (["--split-seed", "3"], 3)])
-def test_all_seeds_of_a_series_have_the_split_of_the_first(flags, split_seed, trained, tmp_path):
+def test_all_seeds_of_a_series_have_the_split_of_the_first(flags, split_seed, trained, no_reports, tmp_path):
     assert main(["train", "--seeds", "3", "--seed", "8", "--output", str(tmp_path / "runs"), *flags]) == 0
     assert [(recipe.seed, recipe.split_seed) for recipe in trained] == [(seed, split_seed) for seed in (8, 9, 10)]
 
@@ -136,12 +143,12 @@ def test_folds_are_trained_into_one_folder_and_compared(trained, capsys, tmp_pat
     assert "folds 1, 2, 3" in (tmp_path / "runs" / "comparison.html").read_text()
 
 
-def test_one_fold_is_one_run(trained, tmp_path):
+def test_one_fold_is_one_run(trained, no_reports, tmp_path):
     image_folder(tmp_path / "pets", {"cat": 6, "dog": 6})
     flags = ["--folds", "3", "--fold", "2", "--output", str(tmp_path / "run")]
     assert main(["train", str(tmp_path / "pets"), *flags]) == 0
     assert [recipe.fold for recipe in trained] == [2]
-    assert (tmp_path / "run" / "report.html").is_file()
+    assert (tmp_path / "run" / "recipe.yml").is_file()
 
 
 @pytest.mark.parametrize(

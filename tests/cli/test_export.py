@@ -33,6 +33,7 @@ def test_export_prints_one_line_per_format(model_file, tmp_path, capfd):
     assert capfd.readouterr().out.splitlines()[1] == "1000 images: top-1 89.20 %, top-5 99.70 %"
 
 
+@pytest.mark.slow
 def test_export_in_int8_reports_the_accuracy(model_file, tmp_path, capfd):
     arguments = [
         str(tmp_path / "model.onnx"),

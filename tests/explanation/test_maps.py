@@ -100,7 +100,9 @@ def explanation_by_numpy(model: keras.Model, pixels: np.ndarray):
     return attention, manifolds, *(values.reshape(-1, rows, columns) for values in maps)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in ("cct", "all") else pytest.mark.one_backend) for name in MODELS]
+)
 def test_maps_equal_their_statement_in_numpy_on_every_backend(name):
     # Each block with factorizations amplifies rounding errors, so these models are compared in float64.
     with float64() if name in ("all", "gm", "grassmann") else contextlib.nullcontext():
@@ -132,6 +134,7 @@ def check_sums(found: keras_cct.Explanation, is_softmax: bool) -> None:
         np.testing.assert_allclose(maps.sum(axis=(1, 2)), 1, atol=1e-5)
 
 
+@pytest.mark.one_backend
 def test_maps_of_heads_are_the_attention_that_patches_receive():
     model = make_model("all")
     found = keras_cct.explain(model, images(model))

@@ -48,7 +48,9 @@ def random_images(count: int = 5) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (count, 12, 16, 3), dtype="uint8")
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(
+    scope="module", params=["cct", "spd", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cvt", "vit"))]
+)
 def exported(request, tmp_path_factory):
     """Returns a model, a folder of its artifacts in float32, and one in float16."""
     folder = tmp_path_factory.mktemp("exported")
@@ -154,6 +156,7 @@ def quantized(fashion_model, tmp_path_factory):
     return folder, keras_cct.export_model(fashion_model, folder, CONVERTED, dtype="int8")
 
 
+@pytest.mark.slow
 def test_int8_agrees_with_keras_on_the_sample(fashion_model, quantized):
     folder, reports = quantized
     images = keras_cct.load_sample("test").images
@@ -167,6 +170,7 @@ def test_int8_agrees_with_keras_on_the_sample(fashion_model, quantized):
         assert report.num_bytes < 0.65e6  # 1.1 MB in float32
 
 
+@pytest.mark.slow
 def test_reports_are_one_line_with_size_difference_agreement_latency_and_accuracy(quantized):
     for report in quantized[1]:
         line = str(report)
@@ -263,6 +267,7 @@ def test_an_artifact_that_differs_from_keras_is_not_written(tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_overwriting_replaces_artifacts_and_nothing_else(tmp_path):
     model, output = tiny_model(), tmp_path / "out"
     keras_cct.export_model(model, output, ["savedmodel", "litert"])

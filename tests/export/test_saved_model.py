@@ -17,6 +17,7 @@ from keras_cct.inference.keras_model import KerasPredictor
 from keras_cct.inference.prediction import predict_files
 from keras_cct.inference.saved_model import SavedModelPredictor
 
+pytestmark = pytest.mark.one_backend  # elsewhere, test_tensorflow_process.py exports a model to every format
 CLASS_NAMES = ["cat", "dog", "fish"]
 
 CALL_WITH_TENSORFLOW_ONLY = """

@@ -25,6 +25,7 @@ def data():
     return images, images
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_artifacts_return_the_probabilities_of_divided_logits(model, data, tmp_path):
     pytest.importorskip("tf2onnx", reason="the runtimes are extras")

@@ -6,6 +6,8 @@ import keras_cct
 from keras_cct.inference.artifacts import ARTIFACT_NAMES, FORMATS
 from keras_cct.inference.keras_model import KerasPredictor
 
+pytestmark = pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="needs no process")
+
 
 def test_models_of_every_backend_are_exported_to_every_format(tmp_path):
     for package in ("tf2onnx", "onnxruntime", "openvino", "ai_edge_litert"):
@@ -20,7 +22,6 @@ def test_models_of_every_backend_are_exported_to_every_format(tmp_path):
         assert predictor.class_names == ("cat", "dog")
 
 
-@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="needs no process")
 def test_errors_of_the_process_are_raised_here(tmp_path):
     pytest.importorskip("tf2onnx")
     model = keras_cct.create_model("manifold_cct_2_3x2_32", input_shape=(8, 8, 3))

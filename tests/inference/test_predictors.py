@@ -33,6 +33,7 @@ def test_a_keras_file_is_loaded_with_its_class_names(run, model):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
 
 
+@pytest.mark.one_backend
 def test_a_run_folder_is_its_saved_model_or_else_its_best_model(run, model):
     expected = keras_cct.KerasPredictor(model).probabilities(IMAGES)
     assert isinstance(keras_cct.load_predictor(run.path), keras_cct.KerasPredictor)

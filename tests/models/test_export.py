@@ -99,6 +99,7 @@ def predict_litert(path: Path, images: np.ndarray) -> np.ndarray:
 
 
 # Exporting to OpenVINO works under PyTorch as well, but not for manifold attention.
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="on JAX, Keras needs jax2tf")
 @pytest.mark.filterwarnings("default")  # of the converter
 @pytest.mark.parametrize("variant", ["cct_2", "cvt_2", "vit_2"])

@@ -256,6 +256,7 @@ def test_failures_on_the_way_are_one_line_and_leave_no_commit(path, status, serv
         assert len(server.repositories["ada/pets"].commits) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_the_commands_find_the_server_through_hf_endpoint(server, run, tmp_path):
     environment = os.environ | {

@@ -69,6 +69,7 @@ def test_report_holds_every_part(run, page):
     assert page.count('class="name" data-value=') == len(CLASS_NAMES)
     assert page.count("with the pooling map") == page.count("<figcaption>") > 5
     assert page.count("<svg") == 6
+    assert "top-5" not in page  # of three classes
 
 
 def test_names_of_classes_are_escaped(page):

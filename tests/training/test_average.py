@@ -56,6 +56,7 @@ def _data(monkeypatch):
     monkeypatch.setattr(average, "open_data", lambda _recipe, _split=None: (data, data))
 
 
+@pytest.mark.one_backend
 def test_a_better_average_is_kept_and_has_the_mean_of_the_weights(run, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     result = keras_cct.average_checkpoints(tmp_path / "run", top=2)

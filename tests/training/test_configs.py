@@ -14,11 +14,11 @@ from keras_cct.recipe.loading import CONFIGS
 from keras_cct.training.prepared_run import PreparedRun
 
 NAMES = sorted(str(path.relative_to(CONFIGS.parent)) for path in CONFIGS.rglob("*.yml") if path.stem != "sample")
-MODELS = {"imagenet": "cct_7_7x2_224", "flowers102": "cct_7_7x2_224"}
-"""Variants for the configs that name no model, other than those of CIFAR."""
+MODELS = {"imagenet": "cct_7_7x2_224", "flowers102": "cct_7_7x2_224", "cifar10": "cct_2_3x2_32"}
+"""Variants for the configs that name no model, other than `cct_7_3x1_32`."""
 TRAINED = [
     "configs/datasets/cifar10.yml",
-    "configs/datasets/fashion_mnist.yml",
+    pytest.param("configs/datasets/fashion_mnist.yml", marks=pytest.mark.slow),
     pytest.param("configs/finetuned/cct_14-7x2_flowers102.yml", marks=pytest.mark.slow),
 ]
 

@@ -24,6 +24,7 @@ def test_one_cpu_is_one_replica():
     assert (distribution.num_devices, distribution.description) == (1, "MirroredStrategy on CPU:0")
 
 
+@pytest.mark.one_backend
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch trains on one device")
 def test_two_devices_train_as_one_then_save_and_export(tmp_path):
     command = [sys.executable, TESTS / "fixtures" / "two_devices.py", tmp_path / "run"]

@@ -49,6 +49,7 @@ def student_of(**keys) -> keras.Model:
     return create_training_model(plan_training(small_recipe(**keys), 16), first_images("train", 1))
 
 
+@pytest.mark.one_backend
 def test_the_mixed_loss_teaches_the_student_only(teacher_file):
     keys = {"teacher": str(teacher_file), "distillation_alpha": 0.25, "distillation_tau": 2.0}
     model, plain = student_of(**keys), student_of()
@@ -74,6 +75,7 @@ def test_the_mixed_loss_teaches_the_student_only(teacher_file):
         np.testing.assert_array_equal(to_numpy(weight), value)
 
 
+@pytest.mark.one_backend
 def test_a_student_that_only_listens_learns_from_its_teacher():
     images, labels = first_images("train", 2).images.astype("float32"), np.eye(10, dtype="float32")[[0] * 20]
     model = student_of(teacher="fashion_mnist", distillation_alpha=1.0)
@@ -165,6 +167,7 @@ def test_the_path_of_a_teacher_becomes_absolute_and_a_tag_stays(teacher_file, mo
     assert with_absolute_paths(small_recipe(teacher="fashion_mnist")).teacher == "fashion_mnist"
 
 
+@pytest.mark.slow
 def test_a_run_with_a_teacher_saves_the_student_and_resumes_with_the_same_teacher(tmp_path, teacher_file, monkeypatch):
     monkeypatch.setattr(training_run, "_finish", lambda recipe, rows, folder, *_: folder)
     data, content = small_archive(tmp_path / "small.npz"), teacher_file.read_bytes()

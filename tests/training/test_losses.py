@@ -42,6 +42,7 @@ def model_of(**keys) -> keras.Model:
     return create_training_model(plan_training(small_recipe(**keys), 16), first_images("train", 1))
 
 
+@pytest.mark.one_backend
 def test_a_step_minimizes_the_training_loss_and_evaluation_reports_the_cross_entropy():
     images, targets = batch_of_images()
     model = model_of(bce_loss=True)

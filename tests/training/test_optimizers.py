@@ -26,6 +26,7 @@ def test_recipe_keys_become_settings_of_the_optimizer():
     assert (adamw.ema_warmup, warm.ema_warmup) == (False, True)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", KERAS_OPTIMIZERS)
 def test_every_keras_optimizer_takes_a_step(name):
     model = small_model()

@@ -86,6 +86,7 @@ def test_a_run_resumes_from_its_last_state_on_every_backend(data, tmp_path, monk
         assert_same_weights(alone.last_model, resumed.last_model)
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_sigterm_saves_the_current_step_or_epoch(data, tmp_path, monkeypatch, alone, no_export):
     for moment, saved in [((0, 4), (1, 0)), ((1, 2), (1, 3))]:
@@ -116,6 +117,7 @@ def test_a_finished_run_resumes_only_with_more_epochs_and_without_its_exports(tm
     assert not any(path.exists() for path in (longer.saved_model, longer.curves, longer.average_model))
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_run_without_its_exports_gets_them(tmp_path, alone):
     shutil.copytree(alone.path, tmp_path / "run")
@@ -135,6 +137,7 @@ def test_keys_that_would_change_the_run_are_refused(overrides, message, alone):
         keras_cct.resume(alone.path, **overrides)
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_run_resumes_with_other_data_only_if_allowed(data, tmp_path, alone, caplog, no_export):
     shutil.copytree(alone.path, tmp_path / "run")
@@ -154,6 +157,7 @@ def test_a_run_resumes_with_other_data_only_if_allowed(data, tmp_path, alone, ca
         keras_cct.resume(tmp_path / "run", epochs=4)
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_the_interrupted_epoch_of_changed_data_starts_again(data, tmp_path, monkeypatch, no_export):
     with monkeypatch.context() as patch:
@@ -207,6 +211,7 @@ def test_a_state_of_another_model_is_refused_and_no_file_changes(data, tmp_path,
     assert before == {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_full_disk_loses_nothing_that_was_saved(data, tmp_path, monkeypatch, alone, no_export):
     resource = pytest.importorskip("resource")
@@ -236,6 +241,7 @@ def test_a_nan_or_infinite_loss_aborts_the_run(data, tmp_path):
     assert not (tmp_path / "run" / "state.npz").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_run_from_initial_weights_resumes_without_them_from_any_folder(data, tmp_path, monkeypatch, no_export):
     monkeypatch.chdir(tmp_path)

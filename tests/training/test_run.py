@@ -65,6 +65,7 @@ def test_best_model_and_saved_model_reach_the_best_top1(run):
         assert list(predictor.class_names) == list(data.class_names)
 
 
+@pytest.mark.slow
 def test_the_same_recipe_gives_the_same_weights(run, tmp_path, monkeypatch):
     replace_export(monkeypatch)
     again = keras_cct.train(small_recipe(), tmp_path / "run")
@@ -152,6 +153,7 @@ def test_mean_and_std_of_other_channels_are_refused_with_what_to_set(tmp_path):
         keras_cct.train(recipe, tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_batch_larger_than_the_training_set_is_reduced(tmp_path, caplog, monkeypatch):
     replace_export(monkeypatch)

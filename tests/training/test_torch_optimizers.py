@@ -201,6 +201,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_settings_of_keras_do_what_they_do_in_keras(settings):
     # Without momentum and weight decay, ours and Keras's SGD are the same; AdamW is nearly so, with large gradients.

@@ -52,6 +52,7 @@ def plain() -> np.ndarray:
     return trained_recall()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keys", [{"class_weights": "balanced"}, {"sampler": "balanced"}])
 def test_balancing_raises_macro_recall_of_ten_to_one_classes(keys, plain):
     recall = trained_recall(**keys)

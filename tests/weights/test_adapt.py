@@ -32,6 +32,7 @@ def resize_pixel_by_pixel(image: np.ndarray, rows: int, columns: int) -> np.ndar
     return resized
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("case_name", RESIZED_CASES)
 def test_golden_logits_at_another_image_size(case_name):
     case = CASES[case_name]

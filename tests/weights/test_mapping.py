@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from fixtures.golden import CASES, MANIFOLD_CASES, VISION_CASES, golden_model, state_dict_of
+from fixtures.golden import CASES, MANIFOLD_CASES, VISION_CASES, golden_model, parameters_of_cases, state_dict_of
 
 import keras_cct
 
@@ -9,7 +9,7 @@ SMALL_CASES = [name for name in VISION_CASES if "_2_" in name]
 SMALL_MANIFOLD_CASES = [name for name in MANIFOLD_CASES if "_224" not in name]
 
 
-@pytest.mark.parametrize("name", SMALL_CASES + SMALL_MANIFOLD_CASES)
+@pytest.mark.parametrize("name", parameters_of_cases(SMALL_CASES + SMALL_MANIFOLD_CASES))
 def test_state_dict_round_trips_bit_for_bit(name):
     expected = state_dict_of(CASES[name])
     exported = keras_cct.export_torch_weights(golden_model(name))
