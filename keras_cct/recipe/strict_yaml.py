@@ -60,7 +60,7 @@ def parse_yaml(text: str, name: str) -> Any:
         return yaml.load(text, Loader=_StrictLoader)
     except RecursionError as error:
         raise InputError(f"{name} is not valid YAML: it is nested too deeply. Use plain `key: value` lines.") from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{name} is not valid YAML: {reason}. Use plain `key: value` lines.") from error
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_cct.data.fingerprint import DataFingerprint
 from keras_cct.data.sources.open import open_data
+from keras_cct.errors import is_number
 from keras_cct.evaluation.evaluate import Evaluation, evaluate
 from keras_cct.files import reading, replacing
 from keras_cct.inference.artifacts import saved_split
@@ -96,7 +97,12 @@ def measure_run(record: RunRecord, progress: Progress = no_progress) -> RunMetri
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         counts = int(values["parameters"]), int(values["macs"])
         per_class = [dict(row) for row in values.get("per_class", [])]
-        return RunMetrics(*counts, tuple(values["class_names"]), dict(values["numbers"]), per_class)
+        names, numbers = tuple(values["class_names"]), dict(values["numbers"])
+        if not all(isinstance(name, str) for name in names) or not all(map(is_number, numbers.values())):
+            raise ValueError("a value has another type")
+        if int(numbers["num_images"]) < 1:
+            raise ValueError("it has no images")
+        return RunMetrics(*counts, names, numbers, per_class)
 
 
 def unequal_counts(record: RunRecord) -> dict[str, int]:

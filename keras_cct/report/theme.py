@@ -40,6 +40,7 @@ _SETTINGS = {
     "lines.markersize": 4,
     "svg.fonttype": "none",
     "text.color": TEXT,
+    "text.parse_math": False,  # names of classes may contain dollar signs
     "xtick.color": TEXT,
     "ytick.color": TEXT,
 }

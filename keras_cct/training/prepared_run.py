@@ -132,6 +132,11 @@ class PreparedRun:
             )
         if self.state is not None:
             self.state.check(self.model, self.batch_size)
+            if not changes and self.state.step >= self.steps_per_epoch:
+                raise InputError(
+                    f"the state is at step {self.state.step} of an epoch of {self.steps_per_epoch} steps: it is "
+                    f"corrupted. Start a new run."
+                )
         if self.state is None or not changes:
             return self
         log.warning("resuming with changed data: %s", changes)

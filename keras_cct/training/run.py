@@ -151,7 +151,7 @@ def _finish(recipe: Recipe, rows: list[EpochMetrics], folder: RunFolder, eval_da
     export_saved_model(model, folder.saved_model)
     log.info(
         "best epoch %d of %d: validation top-1 %.2f %%; models, metrics and curves are in %s; next: `keras_cct predict "
-        "%s IMAGE ...`, `keras_cct evaluate %s DATA`, `keras_cct export %s model.onnx --format onnx`",
+        "%s IMAGE ...`, `keras_cct evaluate %s`, `keras_cct export %s model.onnx --format onnx`",
         best["epoch"],
         len(rows),
         best["eval_top1"],

@@ -19,6 +19,8 @@ STATE_VERSION = 3
 """Version of the file format. Version 1 (keras_cct 0.1.0) had no version number and counted epochs from 0."""
 
 _EXPECTED = "a saved training state"
+_NUMBERS = "fiubV"
+"""Kinds of dtype that a state has; V is bfloat16, which NumPy does not know."""
 _ADVICE = "Resume another run, or start a new one."
 
 
@@ -97,7 +99,9 @@ class RunState:
         return (
             all(isinstance(count, int) and count >= 0 for count in counts)
             and all(isinstance(name, str) for name in self.names)
-            and all(isinstance(row, dict) and all(map(is_number, row.values())) for row in self.rows)
+            and all(isinstance(row, dict) and row and all(map(is_number, row.values())) for row in self.rows)
+            and len(self.rows) == self.epoch
+            and all(array.dtype.kind in _NUMBERS for array in self.arrays)
         )
 
     def check(self, model: keras.Model, images_per_step: int) -> None:

@@ -13,8 +13,9 @@ from keras.src.saving import saving_lib
 
 from keras_cct.errors import InputError
 
-MAX_OBJECTS = 50_000
+MAX_OBJECTS = 10_000
 MAX_DEPTH = 16
+MAX_NAME_LENGTH = 255
 WEIGHTS_MEMBER = "model.weights.h5"
 
 _ROOTS = ("layers", "vars")
@@ -40,14 +41,20 @@ def stored_arrays(file: h5py.File, file_bytes: int = _DEFAULT_FILE_BYTES) -> dic
     while stack:
         path, parent, depth = stack.pop()
         num_objects += 1
-        if depth > MAX_DEPTH or num_objects > MAX_OBJECTS:
-            raise InputError(f"it has more than {MAX_OBJECTS} objects or {MAX_DEPTH} nested groups. Use another file.")
+        if depth > MAX_DEPTH:
+            raise InputError(f"it has more than {MAX_DEPTH} nested groups. Use another file.")
         name = path.rpartition("/")[2]
         if not isinstance(parent.get(name, getlink=True), h5py.HardLink):
             raise InputError(f"its object {path!r} is a link to another place. Use another file.")
         item = parent[name]
         if isinstance(item, h5py.Group):
-            stack += [(f"{path}/{child}", item, depth + 1) for child in item]
+            # Before the names are read: a group of many links to itself would multiply them at each level.
+            if num_objects + len(stack) + len(item) > MAX_OBJECTS:
+                raise InputError(f"it has more than {MAX_OBJECTS} objects. Use another file.")
+            children = list(item)
+            if max(map(len, children), default=0) > MAX_NAME_LENGTH:
+                raise InputError(f"an object has a name of more than {MAX_NAME_LENGTH} characters. Use another file.")
+            stack += [(f"{path}/{child}", item, depth + 1) for child in children]
             continue
         if not isinstance(item, h5py.Dataset):
             raise InputError(f"its object {path!r} is not an array. Use another file.")

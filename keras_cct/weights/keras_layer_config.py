@@ -222,13 +222,20 @@ def shorten(value: Any) -> str:
     return _REPR.repr(value)
 
 
+def _last_axis(value: Any) -> Any:
+    """Checks that a layer works along the channels only: constants of more axes would be as large as the images."""
+    if value not in (None, -1, 2, 3, [-1], [2], [3]) or isinstance(value, bool | float):
+        raise InputError(f"the axis {shorten(value)} is not the last one. Use another file.")
+    return value
+
+
 _BASE = {"name": check_name, "trainable": check_flag, "dtype": _policy}
 _KERAS_CONFIGS: dict[str, dict[str, Callable[[Any], Any]]] = {
     "Dropout": {**_BASE, "rate": _plain, "seed": _plain, "noise_shape": _nothing},
-    "Normalization": {**_BASE, "axis": _plain, "invert": check_flag, "mean": _plain, "variance": _plain},
+    "Normalization": {**_BASE, "axis": _last_axis, "invert": check_flag, "mean": _plain, "variance": _plain},
     "LayerNormalization": {
         **_BASE,
-        "axis": _plain,
+        "axis": _last_axis,
         "epsilon": _plain,
         "center": check_flag,
         "scale": check_flag,

@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import mmap
 import reprlib
 import zipfile
 from collections.abc import Mapping
@@ -47,12 +48,23 @@ def read_torch_file(path: str | PathLike) -> object:
     torch = import_torch()
     with reading(path, "a weights-only PyTorch file", _ADVICE), path.open("rb") as file:
         if zipfile.is_zipfile(file):
-            with open_archive(file):
-                pass  # Its sizes are checked before PyTorch decompresses it.
+            with open_archive(file) as archive:  # Its sizes are checked before PyTorch decompresses it.
+                for name in archive.namelist():
+                    if name.endswith("/data.pkl"):
+                        _check_pickle(archive.read(name))
+        else:
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                _check_pickle(content)
         file.seek(0)
         # The reference implementation's training script stores its arguments in its checkpoints.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _check_pickle(content: bytes | mmap.mmap) -> None:
+    """Raises InputError for a pickle that creates a bytearray: PyTorch allows it any size."""
+    if any(content.find(prefix + b"bytearray\n") >= 0 for prefix in (b"c__builtin__\n", b"cbuiltins\n")):
+        raise InputError(f"it creates a bytearray, which weights do not need. {_ADVICE}")
 
 
 def check_tensor_sizes(content: object, file_bytes: int) -> None:

@@ -27,6 +27,7 @@ def test_plain_values_are_read_and_dates_are_strings(text, value):
         pytest.param("[" * 5000, id="deep list"),
         pytest.param("? " * 3000, id="deep keys"),
         BILLION_LAUGHS,
+        pytest.param("a: 1" + ":9" * 5000 + ".5", id="sexagesimal"),
         "a: &a [*a]",
         "a: !!python/object/apply:os.system [ls]",
         "a: !!timestamp x",

@@ -68,7 +68,16 @@ def test_another_number_of_images_per_step_is_refused():
 
 
 @pytest.mark.parametrize(
-    "change", [{"epoch": -1}, {"step": "2"}, {"rows": [{"epoch": float("nan")}]}, {"names": [3]}, {"extra": 1}]
+    "change",
+    [
+        {"epoch": -1},
+        {"step": "2"},
+        {"rows": []},
+        {"rows": [{}]},
+        {"rows": [{"epoch": float("nan")}]},
+        {"names": [3]},
+        {"extra": 1},
+    ],
 )
 def test_a_state_with_other_values_is_refused(tmp_path, change):
     facts = {"version": 3, "epoch": 1, "step": 2, "rows": ROWS, "names": [], "images_per_step": 4}
@@ -76,6 +85,14 @@ def test_a_state_with_other_values_is_refused(tmp_path, change):
     assert RunState.read(tmp_path / "state.npz").step == 2
     facts = np.array(json.dumps(facts | change))
     np.savez(tmp_path / "state.npz", facts=facts, generator=np.empty(0, "uint8"), array_0=np.zeros(2))
+    with pytest.raises(keras_cct.InputError, match=r"state.npz' is not a saved training state"):
+        RunState.read(tmp_path / "state.npz")
+
+
+@pytest.mark.parametrize("array", [np.array(["a", "b"]), np.ones(2, "complex64")])
+def test_a_state_of_other_arrays_is_refused(tmp_path, array):
+    facts = {"version": 3, "epoch": 1, "step": 2, "rows": ROWS, "names": ["a"], "images_per_step": 4}
+    np.savez(tmp_path / "state.npz", facts=np.array(json.dumps(facts)), generator=np.empty(0, "uint8"), array_0=array)
     with pytest.raises(keras_cct.InputError, match=r"state.npz' is not a saved training state"):
         RunState.read(tmp_path / "state.npz")
 

@@ -143,6 +143,14 @@ def link_bias(link):
     return edit
 
 
+def links_to_itself(count: int, name_length: int):
+    def edit(file):
+        for index in range(count):
+            file["layers"][f"{index:0{name_length}}"] = file["layers"]
+
+    return edit
+
+
 def virtual_bias(file):
     layout = h5py.VirtualLayout((3,), "float32")
     layout[:] = h5py.VirtualSource("/etc/passwd", "x", (3,))
@@ -169,6 +177,8 @@ def cycle(file):
         (lambda file: file.__delitem__(BIAS), "weights, but the file has"),
         (lambda file: file.create_dataset("layers/more", data=np.zeros(3)), "unexpected layers/more"),
         (cycle, "nested groups|claim more"),
+        (links_to_itself(40, 5), "more than 10000 objects|claim more"),
+        (links_to_itself(1, 300), "a name of more than 255 characters"),
     ],
 )
 def test_weights_that_are_not_plain_arrays_are_refused(edit, message, tmp_path):
@@ -211,3 +221,12 @@ def test_layers_with_the_names_of_others_are_one_error(names, tmp_path):
         keras_cct.convert_weights(tmp_path / "renamed.keras", tmp_path / "new.safetensors")
     with pytest.raises(keras_cct.InputError, match="renamed.keras.*has no entry in a state dict"):
         keras_cct.create_model("vit_2_4_32", weights=tmp_path / "renamed.keras")
+
+
+def test_a_normalization_whose_constants_are_as_large_as_images_is_refused(tmp_path):
+    text = hostile_keras.members()[hostile_keras.CONFIG].decode()
+    assert '"axis": [-1]' in text
+    path = tmp_path / "model.keras"
+    path.write_bytes(hostile_keras.with_config(text.replace('"axis": [-1]', '"axis": [1, 2, 3]').encode()))
+    with pytest.raises(keras_cct.InputError, match="the axis .* is not the last one"):
+        read_keras_file(path)

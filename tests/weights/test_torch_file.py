@@ -90,6 +90,13 @@ def test_file_that_would_run_code_is_rejected(hide, tmp_path):
     assert not created.exists()
 
 
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_file_that_would_take_any_amount_of_memory_is_rejected(is_zip, tmp_path):
+    torch.save(bytearray(3), tmp_path / "evil.pth", pickle_protocol=2, _use_new_zipfile_serialization=is_zip)
+    with pytest.raises(keras_cct.InputError, match="creates a bytearray"):
+        load(tmp_path / "evil.pth")
+
+
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"PK\x03\x04 half a zip"])
 def test_file_of_another_format_is_rejected(content, tmp_path):
     (tmp_path / "model.pth").write_bytes(content)

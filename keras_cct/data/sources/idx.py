@@ -19,6 +19,7 @@ from keras_cct.files import check_is_file, reading
 FILE_PREFIXES = {"train": ("train",), "test": ("t10k", "test")}
 
 UNSIGNED_BYTES = 8
+MAX_DIMS = 4
 """Type code of the format for unsigned bytes, the only type that is supported."""
 
 
@@ -93,7 +94,8 @@ def read_idx(path: Path) -> np.ndarray:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise InputError(f"{str(path)!r} expands to more than {limit:,} bytes. Use another file.")
-    if len(content) < 4 or content[:3] != bytes((0, 0, UNSIGNED_BYTES)) or len(content) < 4 + 4 * content[3]:
+    is_header = len(content) >= 4 and content[:3] == bytes((0, 0, UNSIGNED_BYTES)) and content[3] <= MAX_DIMS
+    if not is_header or len(content) < 4 + 4 * content[3]:
         raise InputError(f"{str(path)!r} is not an IDX file of unsigned bytes. Use another file or download it again.")
     num_dims = content[3]
     shape = tuple(int(length) for length in np.frombuffer(content, ">i4", num_dims, offset=4))

@@ -80,6 +80,7 @@ def test_training_labels_with_gaps_are_rejected(label, tmp_path):
         (b"", "is not an IDX file of unsigned bytes"),
         (b"\x89PNG\r\n\x1a\n", "is not an IDX file of unsigned bytes"),
         (b"\0\0\x0d\x03" + bytes(12), "is not an IDX file of unsigned bytes"),
+        (b"\0\0\x08\xff" + b"\0\0\0\1" * 255 + b"x", "is not an IDX file of unsigned bytes"),
         (b"\0\0\x08\x03" + bytes(5), "is not an IDX file of unsigned bytes"),
         (idx_bytes(IMAGES)[:-1], "has 119 values, but its shape (6, 5, 4) needs 120"),
         (idx_bytes(IMAGES) + b"x", "has 121 values, but"),

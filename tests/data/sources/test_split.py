@@ -136,8 +136,9 @@ def test_the_split_of_a_run_is_kept_when_photos_are_added(tmp_path):
     assert [list(data.names) for data in after] == [[path for path, _ in part] for part in files]
 
 
-def test_a_damaged_split_is_one_line(tmp_path):
-    (tmp_path / "split.csv").write_text("split,class,path\ntrain,cat\n")
+@pytest.mark.parametrize("row", ["train,cat", "train,cat,../secret.png", "train,cat,/etc/secret.png"])
+def test_a_damaged_split_is_one_line(row, tmp_path):
+    (tmp_path / "split.csv").write_text(f"split,class,path\nvalidation,cat,a.png\n{row}\n")
     with pytest.raises(InputError, match="split.csv' is not the split of a run"):
         read_split(tmp_path / "split.csv", tmp_path)
 
