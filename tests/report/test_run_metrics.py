@@ -10,7 +10,7 @@ from fixtures.run_folders import CLASS_NAMES, make_run, tiny_images
 import keras_cct
 from keras_cct.data.fingerprint import DataFingerprint
 from keras_cct.report import run_metrics
-from keras_cct.report.run_metrics import list_low_recalls
+from keras_cct.report.run_metrics import list_low_recalls, measure_run
 from keras_cct.report.run_record import RunRecord
 
 
@@ -66,3 +66,14 @@ def test_metrics_of_earlier_versions_have_no_classes(run):
     del values["per_class"]
     (run / "metrics.json").write_text(json.dumps(values))
     assert list_low_recalls(RunRecord.read(run)) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"numbers": {}}, {"numbers": {"num_images": 0}}, {"numbers": {"num_images": "1"}}, {"class_names": [1, 2]}],
+)
+def test_damaged_metrics_are_one_line(run, change):
+    values = json.loads((run / "metrics.json").read_text())
+    (run / "metrics.json").write_text(json.dumps(values | change))
+    with pytest.raises(keras_cct.InputError, match=r"metrics.json' is not the metrics of a run.*Remove the file"):
+        measure_run(RunRecord.read(run))

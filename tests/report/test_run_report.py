@@ -95,6 +95,14 @@ def test_a_run_of_version_0_1_0_counts_its_epochs_from_1(tmp_path, monkeypatch):
     assert not (folder / "report.html").exists()
 
 
+def test_an_environment_without_a_time_is_reported(tmp_path):
+    folder = make_run(tmp_path / "run", data_dir=str(tmp_path / "gone"))
+    (folder / "environment.json").write_text('{"CPU": "a processor"}')
+    page = keras_cct.write_report(folder).read_text()
+    assert "a processor" in page
+    assert "started" not in page
+
+
 def test_a_run_without_its_images_is_reported_without_an_evaluation(tmp_path, caplog):
     folder = make_run(tmp_path / "run", data_dir=str(tmp_path / "gone"))
     page = keras_cct.write_report(folder).read_text()

@@ -211,6 +211,15 @@ def test_a_state_of_another_model_is_refused_and_no_file_changes(data, tmp_path,
     assert before == {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
 
 
+@pytest.mark.tensorflow
+def test_a_state_beyond_the_end_of_its_epoch_is_refused(tmp_path, alone):
+    shutil.copytree(alone.path, tmp_path / "run")
+    state = RunState.read(tmp_path / "run" / "state.npz")
+    dataclasses.replace(state, step=5).write(tmp_path / "run" / "state.npz")
+    with pytest.raises(keras_cct.InputError, match="at step 5 of an epoch of 5 steps"):
+        keras_cct.resume(tmp_path / "run", epochs=3)
+
+
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_full_disk_loses_nothing_that_was_saved(data, tmp_path, monkeypatch, alone, no_export):

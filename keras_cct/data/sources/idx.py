@@ -20,6 +20,7 @@ FILE_PREFIXES = {"train": ("train",), "test": ("t10k", "test")}
 
 UNSIGNED_BYTES = 8
 MAX_DIMS = 4
+"""Images, rows, columns and channels."""
 """Type code of the format for unsigned bytes, the only type that is supported."""
 
 

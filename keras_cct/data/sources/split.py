@@ -144,7 +144,7 @@ def write_split(path: Path, folder: Path, train: Sequence[LabeledFile], evaluati
             writer.writerows((split, name, PurePath(image).relative_to(folder).as_posix()) for image, name in files)
 
 
-def is_inside(path: str) -> bool:
+def _is_inside(path: str) -> bool:
     """Returns whether a path stays inside the folder that it is relative to."""
     return not Path(path).is_absolute() and ".." not in Path(path).parts
 
@@ -159,7 +159,7 @@ def read_split(path: Path, folder: Path) -> tuple[list[LabeledFile], list[Labele
     files: dict[str, list[LabeledFile]] = {TRAIN: [], EVALUATION: []}
     with reading(path, "the split of a run"), path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            if not is_inside(row["path"]):
+            if not _is_inside(row["path"]):
                 raise ValueError(f"{row['path']!r} is outside of the folder")
             files[row["split"]].append((str(folder / row["path"]), row["class"]))
         if not all(files.values()):
