@@ -1,6 +1,7 @@
 """The command `keras_cct explain`."""
 
 import argparse
+import collections
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,11 +80,13 @@ def _explain(options: argparse.Namespace) -> None:
 
 
 def _named(files: list[Path], pictures: "list[np.ndarray]") -> "dict[str, np.ndarray]":
-    """Returns the pictures by file name; equal names of different folders get a number."""
+    """Returns the pictures by file name; equal names get the name of their folder, and if needed a number."""
+    counts = collections.Counter(file.stem for file in files)
     named = {}
     for file, picture in zip(files, pictures, strict=True):
-        name, number = file.stem, 2
+        base = file.stem if counts[file.stem] == 1 else f"{file.absolute().parent.name}-{file.stem}"
+        name, number = base, 2
         while name in named:
-            name, number = f"{file.stem}-{number}", number + 1
+            name, number = f"{base}-{number}", number + 1
         named[name] = picture
     return named

@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_cct.cli.frameworks import load_frameworks
 from keras_cct.cli.streams import image_progress
+from keras_cct.weights.hub import HubModel
 
 
 def add_push(commands: Any) -> None:
@@ -25,7 +26,8 @@ def add_push(commands: Any) -> None:
 
 def _push(options: argparse.Namespace) -> None:
     if not sys.stderr.isatty():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when Keras imports huggingface_hub
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when huggingface_hub is imported
+    HubModel.parse(options.hub_url).check_upload()  # before TensorFlow, whose import takes seconds
     load_frameworks()
     from keras_cct.report.push import push_run
 

@@ -23,9 +23,13 @@ A compressed image of a few kilobytes can decode to gigabytes, so headers are ch
 
 FORMATS = (
     *("PNG", "JPEG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM"),
-    *("TGA", "PCX", "SGI", "PSD", "ICO", "ICNS", "DDS", "QOI", "SUN", "MPO"),
+    *("TGA", "PCX", "SGI", "PSD", "DDS", "QOI", "SUN", "MPO"),
 )
-"""Formats of Pillow that contain images. Not those of documents and videos, for which Pillow starts other programs."""
+"""Formats of Pillow that contain images.
+
+Not those of documents and videos, for which Pillow starts other programs, and not those of icons, whose readers decode
+an image of any size before they tell its size.
+"""
 
 ORIENTATION_TAG = 0x0112
 SHORT = 3

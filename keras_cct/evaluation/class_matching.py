@@ -67,12 +67,14 @@ def match_classes(
         return by_index
     if set(data_names) <= set(model_names):  # not every class of the model needs images
         return np.array([model_names.index(name) for name in data_names])
-    check_num_classes(len(model_names), len(data_names))
     if set(model_names) & set(data_names):
+        others = _show_names(model_names, data_names)
+        instead = f", which has {others} instead" if others else ""
         raise InputError(
-            f"the classes {_show_names(data_names, model_names)} of the dataset are unknown to the model, which has "
-            f"{_show_names(model_names, data_names)} instead. Rename the classes of the dataset, or pass a label map."
+            f"the classes {_show_names(data_names, model_names)} of the dataset are unknown to the model{instead}. "
+            f"Rename the classes of the dataset, or pass a label map."
         )
+    check_num_classes(len(model_names), len(data_names))
     if not are_indices(data_names) and not are_indices(model_names):
         log.warning(
             "the dataset (%s, ...) and the model (%s, ...) have no class name in common; matching classes by index",

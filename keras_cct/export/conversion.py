@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from keras_cct.errors import InputError
 from keras_cct.export.saved_model import probabilities_of
@@ -40,6 +41,12 @@ class Conversion:
         size = self.metadata.batch_size or 1
         for start in range(0, len(self.calibration) - size + 1, size):
             yield self.calibration[start : start + size]
+
+    def write_frozen_graph(self, folder: Path) -> Path:
+        """Writes the graph of DEFAULT_SIGNATURE with its weights as constants to a folder, and returns its file."""
+        loaded = tf.saved_model.load(str(self.saved_model))
+        graph = convert_variables_to_constants_v2(loaded.signatures[DEFAULT_SIGNATURE]).graph
+        return Path(tf.io.write_graph(graph.as_graph_def(), str(folder), "model.pb", as_text=False))
 
 
 def write_conversion_source(model: keras.Model, path: Path, batch_size: int | None = None) -> None:

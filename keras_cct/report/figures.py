@@ -96,7 +96,7 @@ def draw_accuracy_above(evaluation: Evaluation) -> Figure:
 def draw_mistakes(evaluation: Evaluation) -> Figure:
     """Arranges the most confident mistakes in a contact sheet, with label, prediction and confidence."""
     names, mistakes = evaluation.class_names, evaluation.mistakes
-    num_columns = 4
+    num_columns = min(4, max(1, len(mistakes)))
     num_rows = max(1, -(-len(mistakes) // num_columns))
     with figure_style("mistakes"):
         figure = Figure(figsize=(2.1 * num_columns, 2.5 * num_rows), layout="constrained")

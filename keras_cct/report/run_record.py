@@ -11,7 +11,7 @@ from keras_cct.inference.artifacts import RECIPE
 from keras_cct.recipe.loading import load_recipe
 from keras_cct.recipe.recipe import Recipe
 from keras_cct.training.callbacks import EpochMetrics
-from keras_cct.training.checkpoints import best_epochs
+from keras_cct.training.checkpoints import ranked_rows
 from keras_cct.training.environment import read_environment
 from keras_cct.training.folder import RunFolder
 
@@ -59,8 +59,7 @@ class RunRecord:
     @property
     def best_row(self) -> EpochMetrics:
         """The row of the epoch whose model is the best one."""
-        best = best_epochs(self.rows, self.recipe.eval_metric)[0]
-        return next(row for row in self.rows if row["epoch"] == best)
+        return ranked_rows(self.rows, self.recipe.eval_metric)[0]
 
 
 def find_runs(path: str | PathLike) -> list[Path]:

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import logging
+import shlex
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -195,7 +196,7 @@ def _describe_mistakes(evaluation: Evaluation, model: keras.Model) -> dict[str, 
 
 def _describe_recipe(record: RunRecord) -> dict[str, Any]:
     recipe, backend = record.recipe, record.environment.get("backend", "tensorflow")
-    prefix = "" if backend == "tensorflow" else f"KERAS_BACKEND={backend} "
+    prefix = "" if backend == "tensorflow" else f"KERAS_BACKEND={shlex.quote(backend)} "
     encoded = base64.b64encode(recipe.to_yaml().encode()).decode()
     items = {key: value for key, value in dataclasses.asdict(recipe).items() if value not in ("", ())}
     fields = dataclasses.fields(Recipe)

@@ -15,6 +15,37 @@ EpochMetrics = dict[str, float]
 """A row of summary.csv. "epoch" counts from 1, as in all user-facing output; Keras's callbacks count from 0."""
 
 
+class StepTimer:
+    """Measures how long steps take. Of the first pass, the first step is left out: it is compiled while it runs."""
+
+    def __init__(self) -> None:
+        self._num_passes = 0
+
+    def start(self) -> None:
+        """Starts a pass, such as the training steps of an epoch."""
+        self._num_passes += 1
+        self._times = [time.perf_counter()]
+
+    def end_step(self) -> None:
+        """Counts a step that has just ended."""
+        self._times.append(time.perf_counter())
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Mean duration of the steps of this pass."""
+        first = self._num_left_out
+        return (self._times[-1] - self._times[first]) / (len(self._times) - 1 - first)
+
+    @property
+    def start_up_seconds(self) -> float:
+        """By how much the step that is left out was longer than the others."""
+        return self._times[1] - self._times[0] - self.seconds_per_step if self._num_left_out else 0.0
+
+    @property
+    def _num_left_out(self) -> int:
+        return int(self._num_passes == 1 and len(self._times) > 2)
+
+
 class FiniteLossCheck(keras.callbacks.Callback):
     """Aborts training on a NaN or infinite loss, before anything of that epoch is saved.
 
@@ -106,13 +137,13 @@ class Summary(keras.callbacks.Callback):
         self.batch_size = batch_size
         self.rows = list(rows)
         self.listeners = listeners
+        self._timer = StepTimer()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._start, self._num_steps = time.perf_counter(), 0
+        self._timer.start()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._num_steps += 1
-        self._training_seconds = time.perf_counter() - self._start
+        self._timer.end_step()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         row = {"epoch": epoch + 1, "train_loss": logs["loss"]}
@@ -121,7 +152,7 @@ class Summary(keras.callbacks.Callback):
                 row[f"{name}_loss"] = logs[f"{source}_loss"]
                 row |= {f"{name}_{top}": 100 * logs[f"{source}_{top}"] for top in ("top1", "top5")}
         row["learning_rate"] = logs["learning_rate"]
-        row["images_per_second"] = self._num_steps * self.batch_size / self._training_seconds
+        row["images_per_second"] = self.batch_size / self._timer.seconds_per_step
         self.rows.append({key: float(f"{value:.7g}") for key, value in row.items()} | {"epoch": epoch + 1})
         self.folder.write_summary(self.rows)
         for listener in self.listeners:

@@ -1,5 +1,6 @@
 """Saves the models of the last epoch, of the best epoch, and of the `checkpoint_hist` best epochs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,23 @@ from keras_cct.training.folder import RunFolder
 from keras_cct.weights.hdf5 import keras_file_bytes
 
 
-def best_epochs(rows: list[EpochMetrics], eval_metric: str) -> list[int]:
-    """Returns the epochs from best to worst; of equal epochs, the earlier one comes first.
+def ranked_rows(rows: Sequence[EpochMetrics], eval_metric: str) -> list[EpochMetrics]:
+    """Returns the rows of the epochs from best to worst.
+
+    Small evaluation sets give many epochs the same accuracy; of these, the one with the lowest evaluation loss comes
+    first, and of equal ones the earlier one.
 
     Args:
         rows: The rows of summary.csv.
         eval_metric: "top1" or "top5", higher is better, or "loss", lower is better.
     """
     sign = 1 if eval_metric == "loss" else -1
-    ranked = sorted(rows, key=lambda row: (sign * row[f"eval_{eval_metric}"], row["epoch"]))
-    return [int(row["epoch"]) for row in ranked]
+    return sorted(rows, key=lambda row: (sign * row[f"eval_{eval_metric}"], row["eval_loss"], row["epoch"]))
+
+
+def best_epochs(rows: Sequence[EpochMetrics], eval_metric: str) -> list[int]:
+    """Returns the epochs from best to worst, as `ranked_rows` does."""
+    return [int(row["epoch"]) for row in ranked_rows(rows, eval_metric)]
 
 
 class Checkpoints(keras.callbacks.Callback):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_cct.data.images import ImageSet, RecordImages
-from keras_cct.data.sources.open import open_data
+from keras_cct.data.sources.open import check_folds, open_data, recipe_source
 from keras_cct.data.statistics import image_statistics
 from keras_cct.data.survey import Survey, survey_files
 from keras_cct.errors import InputError
@@ -105,12 +105,13 @@ def choose_recipe(**keys: Any) -> RecipeChoice:
     """
     values: dict[str, Any] = {"model": PHOTO_VARIANT, **keys}
     recipe = Recipe(**values)
-    # A recipe for all folds is chosen for the images of the first one.
-    train, evaluation = open_data(dataclasses.replace(recipe, fold=recipe.fold or min(recipe.folds, 1)))
+    check_folds(recipe_source(recipe))
+    # A cross-validation tests the recipe that a single run would have, so it is chosen for the same images.
+    train, evaluation = open_data(dataclasses.replace(recipe, folds=0, fold=0))
     facts = measure(train, len(evaluation))
     chosen, reason = _choose(facts, keys)
     recipe = Recipe(**(chosen | keys))
-    return RecipeChoice(recipe, (_describe_data(facts), _describe_recipe(recipe, facts, reason)))
+    return RecipeChoice(recipe, (_describe_data(facts, recipe.folds), _describe_recipe(recipe, facts, reason)))
 
 
 def measure(train: ImageSet, num_eval: int) -> DataFacts:
@@ -208,15 +209,21 @@ def _can_load_pretrained(variant: str) -> bool:
     return weights.is_local
 
 
-def _describe_data(facts: DataFacts) -> str:
+def _describe_data(facts: DataFacts, folds: int) -> str:
     low, high = facts.sizes.min(axis=0), facts.sizes.max(axis=0)
     size = f"{low[1]}x{low[0]}" + ("" if facts.has_one_size else f" to {high[1]}x{high[0]}")
     least, most = min(facts.counts), max(facts.counts)
     per_class = f"{least}" if least == most else f"{least} to {most}"
     mean, std = (", ".join(f"{value:.3f}" for value in values) for values in (facts.mean, facts.std))
+    if folds:
+        found = f"{facts.num_train + facts.num_eval} images of {len(facts.counts)} classes, for {folds} folds"
+    else:
+        found = (
+            f"{facts.num_train} training and {facts.num_eval} evaluation images of {len(facts.counts)} classes "
+            f"({per_class} per class)"
+        )
     return (
-        f"found {facts.num_train} training and {facts.num_eval} evaluation images of {len(facts.counts)} classes "
-        f"({per_class} per class), {size} pixels, {'RGB' if facts.channels == 3 else f'{facts.channels} channel'}; "
+        f"found {found}, {size} pixels, {'RGB' if facts.channels == 3 else f'{facts.channels} channel'}; "
         f"mean {mean}, standard deviation {std}"
     )
 

@@ -15,7 +15,8 @@ import tqdm
 
 from keras_cct.errors import InputError
 from keras_cct.files import replacing
-from keras_cct.training.callbacks import EpochMetrics
+from keras_cct.training.callbacks import EpochMetrics, StepTimer
+from keras_cct.training.checkpoints import ranked_rows
 from keras_cct.training.folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -46,10 +47,12 @@ class Progress(keras.callbacks.Callback):
         self.batch_size = batch_size
         self._first_step = first_step
         self._evaluation_seconds = 0.0
+        self._training, self._evaluation = StepTimer(), StepTimer()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
-        self._start = self._last_line = time.perf_counter()
+        self._last_line = time.perf_counter()
+        self._training.start()
         self._bar = tqdm.tqdm(
             desc=f"epoch {epoch + 1} of {self.num_epochs}",
             total=self.num_steps * self.batch_size,
@@ -60,9 +63,8 @@ class Progress(keras.callbacks.Callback):
         )
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        now = time.perf_counter()
-        self._seconds_per_step = (now - self._start) / (batch + 1)
-        self._training_end = now
+        self._training.end_step()
+        now = self._training_end = time.perf_counter()
         self._bar.set_postfix(loss=f"{logs['loss']:.4f}", refresh=False)
         self._bar.update(self.batch_size)
         if self._bar.disable and now - self._last_line >= SECONDS_BETWEEN_LINES:
@@ -72,9 +74,14 @@ class Progress(keras.callbacks.Callback):
 
     def on_test_begin(self, logs: Any = None) -> None:
         self._bar.close()
+        self._evaluation.start()
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._evaluation.end_step()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._evaluation_seconds = time.perf_counter() - self._training_end
+        # With what follows the evaluation batches: the averaged weights and the checkpoints.
+        self._evaluation_seconds = time.perf_counter() - self._training_end - self._evaluation.start_up_seconds
         self._first_step = 0
         self._bar.close()
         top5 = f", top-5 {100 * logs['val_top5']:.2f} %" if self.num_classes > MAX_K else ""
@@ -86,9 +93,9 @@ class Progress(keras.callbacks.Callback):
 
     def _log(self, details: str, steps_left: int) -> None:
         epochs_left = self.num_epochs - self._epoch - 1
-        seconds = self._seconds_per_step * (steps_left + epochs_left * self.num_steps)
+        seconds = self._training.seconds_per_step * (steps_left + epochs_left * self.num_steps)
         seconds += self._evaluation_seconds * (epochs_left + (steps_left > 0))
-        throughput = self.batch_size / self._seconds_per_step
+        throughput = self.batch_size / self._training.seconds_per_step
         log.info(
             "epoch %d of %d%s, %s images/s, %s left",
             self._epoch + 1,
@@ -203,7 +210,7 @@ def draw_curves(rows: Sequence[EpochMetrics], title: str, path: Path, num_classe
     for column, label in (("train_loss", "training, soft targets"), ("eval_loss", "evaluation")):
         loss_axes.plot(epochs, [row[column] for row in rows], marker=".", label=label)
     loss_axes.set(xlabel="epoch", ylabel="cross-entropy")
-    best = max(rows, key=lambda row: row["eval_top1"])
+    best = ranked_rows(rows, "top1")[0]
     accuracy_axes.plot(epochs, [row["eval_top1"] for row in rows], marker=".", label="top-1")
     if num_classes > MAX_K:
         accuracy_axes.plot(epochs, [row["eval_top5"] for row in rows], marker=".", label="top-5")

@@ -13,7 +13,7 @@ import keras
 from keras_cct.data.augment.plan import AugmentationPlan
 from keras_cct.data.fingerprint import DataFingerprint
 from keras_cct.data.images import EncodedImages, ImageSet, LabeledImages, RecordImages
-from keras_cct.data.pipeline import evaluation_batches, training_batches
+from keras_cct.data.pipeline import balanced_class_weights, evaluation_batches, training_batches
 from keras_cct.data.sources.open import divides_one_folder, open_data, recipe_source
 from keras_cct.data.sources.scan import LabeledFile
 from keras_cct.data.sources.split import write_split
@@ -243,6 +243,17 @@ class PreparedRun:
             f"{model.count_params():,}",
             self.distribution.description,
         )
+        log.info(
+            "%s%d training and %d evaluation images of %d classes",
+            f"fold {recipe.fold} of {recipe.folds}: " if recipe.folds else "",
+            len(self.train_data),
+            len(self.eval_data),
+            len(self.train_data.class_names),
+        )
+        if recipe.class_weights and not isinstance(self.train_data, RecordImages):
+            weights, names = balanced_class_weights(self.train_data), self.train_data.class_names
+            low, high = weights.argmin(), weights.argmax()
+            log.info("class weights from %.3g (%s) to %.3g (%s)", weights[low], names[low], weights[high], names[high])
         log.info(
             "%d images per step; learning rate up to %g; writing to %s",
             self.batch_size,

@@ -14,7 +14,7 @@ from keras_cct.recipe.loading import load_recipe
 from keras_cct.recipe.recipe import Recipe
 from keras_cct.training.average import average_epochs, kept_epochs
 from keras_cct.training.callbacks import EpochMetrics
-from keras_cct.training.checkpoints import best_epochs
+from keras_cct.training.checkpoints import ranked_rows
 from keras_cct.training.early_stopping import is_exhausted
 from keras_cct.training.environment import describe_environment, write_environment
 from keras_cct.training.folder import RunFolder
@@ -142,7 +142,7 @@ def _changed_recipe(folder: RunFolder, overrides: dict[str, Any]) -> Recipe:
 
 def _finish(recipe: Recipe, rows: list[EpochMetrics], folder: RunFolder, eval_data: ImageSet | None) -> RunFolder:
     """Writes what describes the whole run. The evaluation images are needed with `average_best` only."""
-    best = next(row for row in rows if row["epoch"] == best_epochs(rows, recipe.eval_metric)[0])
+    best = ranked_rows(rows, recipe.eval_metric)[0]
     folder.remove_results()
     if recipe.average_best and eval_data is not None:
         _average_best(recipe, folder, eval_data)
@@ -150,12 +150,16 @@ def _finish(recipe: Recipe, rows: list[EpochMetrics], folder: RunFolder, eval_da
     draw_curves(rows, f"{recipe.model} on {recipe.dataset}", folder.curves, model.output_shape[-1])
     export_saved_model(model, folder.saved_model)
     log.info(
-        "best epoch %d of %d: validation top-1 %.2f %%; models, metrics and curves are in %s; next: `keras_cct predict "
-        "%s IMAGE ...`, `keras_cct evaluate %s`, `keras_cct export %s model.onnx --format onnx`",
+        "best epoch %d of %d: validation top-1 %.2f %%; models, metrics and curves are in %s",
         best["epoch"],
         len(rows),
         best["eval_top1"],
-        *[folder.path] * 4,
+        folder.path,
+    )
+    log.info(
+        "next: `keras_cct predict %s IMAGE ...`, `keras_cct evaluate %s`, `keras_cct export %s model.onnx "
+        "--format onnx`",
+        *[folder.path] * 3,
     )
     return folder
 

@@ -19,6 +19,9 @@ __all__ = ["MODEL_ENDING", "read_keras_file"]
 SAFETENSORS_ENDING = ".safetensors"
 TORCH_ENDINGS = (".pth", ".pt", ".pth.tar")
 
+MAX_HEADER_BYTES = 2**21
+"""Largest header of a .safetensors file, which has some 100 bytes for each tensor."""
+
 _FLOAT_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
 
 
@@ -36,6 +39,12 @@ def read_safetensors_file(path: str | PathLike) -> dict[str, np.ndarray]:
     """
     file = check_is_file(path)
     with reading(path, "a .safetensors file"):
+        with file.open("rb") as content:
+            header_bytes = int.from_bytes(content.read(8), "little")
+        if MAX_HEADER_BYTES < header_bytes < file.stat().st_size:
+            raise InputError(
+                f"its header has {header_bytes:,} bytes, more than {MAX_HEADER_BYTES:,}. Use another file."
+            )
         # Opening maps the file and checks that its header describes exactly the bytes behind it.
         with safetensors.safe_open(file, "numpy"):
             pass

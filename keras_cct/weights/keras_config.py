@@ -21,7 +21,8 @@ from keras_cct.weights.keras_layer_config import (
     shorten,
 )
 
-MAX_LAYERS = 1000
+MAX_LAYERS = 300
+"""Largest number of layers; a model of this package has at most 256 blocks."""
 _MODEL_CLASSES = {(module, "Functional") for module in ("keras.src.models.functional", "keras", "keras.models")}
 
 

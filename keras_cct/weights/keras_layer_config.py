@@ -14,6 +14,7 @@ from keras_cct.errors import InputError
 from keras_cct.models.config import MAX_IMAGE_SIZE
 
 MAX_CONV_LAYERS = 64
+MAX_NAME_LENGTH = 200
 MAX_STRING_LENGTH = 1000
 
 _FLOATS = r"(mixed_)?(float16|bfloat16)|float32|float64"
@@ -160,8 +161,11 @@ def check_name(value: Any) -> str:
     Raises:
         InputError: It is not.
     """
-    if not isinstance(value, str) or not re.fullmatch(r"[^/\x00-\x1f]{1,200}", value):
-        raise InputError(f"a name must be text without slashes, got {shorten(value)}.")
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_NAME_LENGTH or "/" in value or not value.isprintable():
+        raise InputError(
+            f"a name must be printable text of at most {MAX_NAME_LENGTH} characters without slashes, "
+            f"got {shorten(value)}."
+        )
     return value
 
 

@@ -30,17 +30,17 @@ def test_overlays_and_heads_are_written_per_image(model, photos, capsys):
     style = ["--interpolation", "nearest", "--color-map", "magma", "--alpha", "1"]
     assert main(["explain", str(model), *images, "--output", str(output), *style]) == 0
     names = {"pooling.png", "rollout.png", "heads.png", "heads-euclidean.png", "heads-spd.png"}
-    for folder in ("photo", "photo-2"):
+    for folder in ("a-photo", "b-photo"):
         assert {path.name for path in (output / folder).iterdir()} == names
-    assert capsys.readouterr().out == f"wrote {output / 'photo'}\nwrote {output / 'photo-2'}\n"
-    with Image.open(output / "photo" / "pooling.png") as image:
+    assert capsys.readouterr().out == f"wrote {output / 'a-photo'}\nwrote {output / 'b-photo'}\n"
+    with Image.open(output / "a-photo" / "pooling.png") as image:
         pooling = np.asarray(image)
     assert pooling.shape == (336, 224, 3)
     # Patches of 4x4 pixels, enlarged 14 times, each in one color.
     patches = pooling.reshape(6, 56, 4, 56, 3)
     assert (patches == patches[:, :1, :, :1]).all()
     assert len(np.unique(patches[:, 0, :, 0].reshape(-1, 3), axis=0)) > 3
-    with Image.open(output / "photo" / "heads-spd.png") as heads:
+    with Image.open(output / "a-photo" / "heads-spd.png") as heads:
         assert heads.size == (2 * 224 + 4, 2 * 336 + 4)
 
 

@@ -33,11 +33,9 @@ FAMILIES = {
 
 
 def tiny_model(family: str = "cct", **fields) -> keras.Model:
-    settings = FAMILIES[family] | fields
+    settings = {"num_layers": 1} | FAMILIES[family] | fields
     family = "cvt" if family == "spd" else family
-    config = keras_cct.ModelConfig(
-        family, (12, 16, 3), 3, num_layers=1, num_heads=2, dim=8, class_names=CLASS_NAMES, **settings
-    )
+    config = keras_cct.ModelConfig(family, (12, 16, 3), 3, num_heads=2, dim=8, class_names=CLASS_NAMES, **settings)
     model = keras_cct.build_model(config)
     # Larger weights spread the probabilities, so that a wrong one shows.
     model.get_layer("head").kernel.assign(np.random.default_rng(0).standard_normal((8, 3)))
@@ -71,6 +69,13 @@ def test_every_format_equals_keras(exported, dtype):
         np.testing.assert_allclose(predictor.probabilities(images), expected, atol=tolerance, err_msg=name)
         assert (predictor.image_shape, predictor.class_names) == ((12, 16, 3), CLASS_NAMES)
         assert predictor.probabilities(images[:0]).shape == (0, 3)
+
+
+def test_a_deep_model_is_exported_with_all_its_weights(tmp_path):
+    model = tiny_model("cvt", num_layers=12)
+    keras_cct.export_model(model, tmp_path / "openvino", "openvino")
+    found = keras_cct.load_predictor(tmp_path / "openvino").probabilities(random_images())
+    np.testing.assert_allclose(found, KerasPredictor(model).probabilities(random_images()), atol=1e-4)
 
 
 def test_float16_halves_the_weights(exported):
@@ -113,15 +118,17 @@ def run(pixels):
 assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["images"], "outputs": ["probabilities"]}}
 """,
 }
-RUN_AND_CHECK_SHAPES = """
+RUN_AND_CHECK = """
 import json, sys
 import numpy
-path, images, outputs = sys.argv[1:]
+path, images, outputs, class_names = sys.argv[1:]
 {program}
-numpy.save(outputs, run(numpy.load(images)))
-assert json.loads(metadata)["class_names"] == ["cat", "dog", "fish"]
+images = numpy.load(images)
+numpy.save(outputs, run(images))
+assert json.loads(metadata)["class_names"] == class_names.split(",")
 assert json.loads(metadata)["pixel_range"] == [0, 255]
-for shape in ((1, 24, 16, 3), (1, 12, 16, 1), (4, 6, 8, 3)):
+height, width, channels = images.shape[1:]
+for shape in ((1, 2 * height, width, channels), (1, height, width, 2), (4, height // 2, width // 2, channels)):
     try:
         run(numpy.zeros(shape, "float32"))
     except Exception as error:
@@ -131,18 +138,25 @@ assert not {{"keras", "tensorflow", "keras_cct", "torch", "jax"}} & set(sys.modu
 """
 
 
-@pytest.mark.parametrize("name", CONVERTED)
-def test_artifacts_run_with_their_runtime_and_numpy_alone_and_refuse_other_shapes(exported, name, tmp_path):
-    model, folder = exported
-    np.save(tmp_path / "images.npy", random_images().astype("float32"))
-    program = RUN_AND_CHECK_SHAPES.format(program=RUN_ALONE[name])
-    arguments = [folder / "float32" / ARTIFACT_NAMES[name], tmp_path / "images.npy", tmp_path / "outputs.npy"]
-    done = subprocess.run(
-        [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+def run_alone(name: str, folder, images: np.ndarray, class_names: tuple[str, ...], tmp_path) -> np.ndarray:
+    """Returns the probabilities of an artifact in a process with its runtime and NumPy only."""
+    np.save(tmp_path / "images.npy", images.astype("float32"))
+    program = RUN_AND_CHECK.format(program=RUN_ALONE[name])
+    paths = [folder / ARTIFACT_NAMES[name], tmp_path / "images.npy", tmp_path / "outputs.npy"]
+    command = [sys.executable, "-c", program, *map(str, paths), ",".join(class_names)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    expected = KerasPredictor(model).probabilities(random_images())
-    np.testing.assert_allclose(np.load(tmp_path / "outputs.npy"), expected, atol=1e-4)
+    return np.load(tmp_path / "outputs.npy")
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("float16", 5e-3)])
+@pytest.mark.parametrize("name", CONVERTED)
+def test_artifacts_run_with_their_runtime_and_numpy_alone_and_refuse_other_shapes(
+    exported, name, dtype, tolerance, tmp_path
+):
+    model, folder = exported
+    found = run_alone(name, folder / dtype, random_images(), CLASS_NAMES, tmp_path)
+    np.testing.assert_allclose(found, KerasPredictor(model).probabilities(random_images()), atol=tolerance)
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +182,15 @@ def test_int8_agrees_with_keras_on_the_sample(fashion_model, quantized):
         assert report.keras_top1 == pytest.approx(89.2)
         assert report.top1 >= report.keras_top1 - 1
         assert report.num_bytes < 0.65e6  # 1.1 MB in float32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONVERTED)
+def test_int8_artifacts_run_with_their_runtime_and_numpy_alone(fashion_model, quantized, name, tmp_path):
+    images = keras_cct.load_sample("test").images[:64]
+    found = run_alone(name, quantized[0], images, fashion_model.get_layer("head").class_names, tmp_path)
+    expected = keras_cct.load_predictor(quantized[0] / ARTIFACT_NAMES[name]).probabilities(images)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.slow

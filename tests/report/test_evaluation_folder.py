@@ -23,7 +23,7 @@ def test_folder_holds_numbers_and_pictures(tmp_path):
     assert names == sorted([*pictures, "metrics.json", "per_class.csv", "confusion.csv"])
     for name in pictures:
         with Image.open(folder / name) as image:
-            assert image.width > 400
+            assert image.width > 200
             assert len(image.convert("L").getcolors()) > 5  # something is drawn
     with pytest.raises(keras_cct.InputError, match="exists already"):
         write_evaluation_folder(evaluation_of(3), folder)

@@ -97,8 +97,9 @@ def test_a_run_of_version_0_1_0_counts_its_epochs_from_1(tmp_path, monkeypatch):
 
 def test_an_environment_without_a_time_is_reported(tmp_path):
     folder = make_run(tmp_path / "run", data_dir=str(tmp_path / "gone"))
-    (folder / "environment.json").write_text('{"CPU": "a processor"}')
+    (folder / "environment.json").write_text('{"CPU": "a processor", "backend": "jax; reboot"}')
     page = keras_cct.write_report(folder).read_text()
+    assert "KERAS_BACKEND=&#39;jax; reboot&#39; keras_cct train" in page
     assert "a processor" in page
     assert "started" not in page
 

@@ -18,9 +18,9 @@ ROWS = [
 
 
 @pytest.mark.parametrize(
-    ("metric", "expected"), [("top1", [2, 3, 4, 1]), ("top5", [4, 1, 3, 2]), ("loss", [4, 2, 3, 1])]
+    ("metric", "expected"), [("top1", [2, 3, 4, 1]), ("top5", [4, 3, 1, 2]), ("loss", [4, 2, 3, 1])]
 )
-def test_epochs_are_ranked_from_the_best_and_the_earlier_first(metric, expected):
+def test_epochs_are_ranked_by_metric_then_by_loss_then_by_number(metric, expected):
     assert best_epochs(ROWS, metric) == expected
 
 

@@ -1,7 +1,10 @@
 """The recipe that is chosen for images without a config."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from fixtures.images import photos_in
 
 import keras_cct
 from keras_cct.cli import main
@@ -51,6 +54,15 @@ def test_batches_fit_small_sets(count, batch_size, monkeypatch):
     assert recipe.batch_size == batch_size
     assert 20 <= recipe.epochs <= 100
     assert recipe.warmup_epochs < recipe.epochs
+
+
+def test_a_cross_validation_has_the_recipe_of_a_single_run(tmp_path):
+    for number in range(18):  # the median is near the limit between two models, so that parts of the set differ
+        photos_in(tmp_path / "pets" / f"{number % 2}", [f"{number}.png"], size=(119 + number, 200))
+    keys = {"dataset": "pets", "data_dir": str(tmp_path / "pets")}
+    single, folds = choose_recipe(**keys), choose_recipe(**keys, folds=2)
+    assert dataclasses.replace(folds.recipe, folds=0) == single.recipe
+    assert "found 18 images of 2 classes, for 2 folds, 200x119 to" in folds.lines[0]
 
 
 def test_small_gray_sets_start_from_the_shipped_weights(monkeypatch):

@@ -1,5 +1,6 @@
 import logging
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -7,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 import keras_cct
-from keras_cct.training import loggers
 from keras_cct.training.folder import RunFolder
 from keras_cct.training.loggers import Progress, check_wandb, duration, event_writer, wandb_writer
 
@@ -41,19 +41,22 @@ def test_durations_have_two_units(seconds, words):
 @pytest.mark.parametrize(("num_classes", "top5"), [(6, ", top-5 90.00 %"), (5, "")])
 def test_log_lines_have_labeled_metrics_throughput_and_remaining_time(num_classes, top5, monkeypatch, caplog):
     clock = [0.0]
-    monkeypatch.setattr(loggers.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     caplog.set_level(logging.INFO, "keras_cct")
     callback = Progress(num_epochs=3, num_steps=10, batch_size=64, first_step=4, num_classes=num_classes)
     metrics = {"loss": 2.0, "top1": 0.4, "val_loss": 1.5, "val_top1": 0.5, "val_top5": 0.9}
     callback.on_epoch_begin(0)
-    for batch in range(6):  # the last six of ten steps, 8 seconds each
-        clock[0] += 8.0
+    for batch in range(6):  # the last six of ten steps, 8 seconds each; compiling the first one takes 12 seconds
+        clock[0] += 8.0 + 12.0 * (batch == 0)
         callback.on_train_batch_end(batch, {"loss": 2.0})
-    clock[0] += 4.0
+    callback.on_test_begin()
+    for batch in range(4):
+        clock[0] += 1.0 + 30.0 * (batch == 0)
+        callback.on_test_batch_end(batch)
     callback.on_epoch_end(0, metrics)
     step, epoch = caplog.messages
-    # Four steps are done of six after 32 seconds: two are left, and two epochs of ten.
-    assert step == "epoch 1 of 3, step 8 of 10: training loss 2.0000, 8 images/s, 2 min 56 s left"
+    # Three of six steps are done after 36 seconds: three are left, and two epochs of ten.
+    assert step == "epoch 1 of 3, step 7 of 10: training loss 2.0000, 8 images/s, 3 min 4 s left"
     metrics = f"training loss 2.0000, top-1 40.00 %; validation loss 1.5000, top-1 50.00 %{top5}"
     assert epoch == f"epoch 1 of 3: {metrics}, 8 images/s, 2 min 48 s left"
 

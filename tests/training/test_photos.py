@@ -1,7 +1,9 @@
 """From a folder of photos without a split to a model that predicts the same everywhere, on the command line."""
 
+import collections
 import csv
 import logging
+import re
 from pathlib import Path
 
 import keras
@@ -19,7 +21,7 @@ from keras_cct.inference.image_files import read_image
 from keras_cct.inference.prediction import predict
 
 pytestmark = pytest.mark.tensorflow
-FLAGS = ["--epochs", "2", "--img-size", "32", "--warmup-epochs", "0", "--lr", "1e-3"]
+FLAGS = ["--epochs", "2", "--img-size", "32", "--warmup-epochs", "0", "--lr", "1e-3", "--class-weights", "balanced"]
 
 
 class _Lines(logging.Handler):
@@ -81,11 +83,16 @@ def test_the_log_says_what_was_left_out_and_what_comes_next(logged):
     (unreadable,) = [line for line in lines if "that cannot be read" in line]
     assert "broken.jpg'" in unreadable
     assert "empty.png'" in unreadable
+    with (run / "split.csv").open() as file:
+        splits = collections.Counter(row["split"] for row in csv.DictReader(file))
+    assert f"{splits['train']} training and {splits['validation']} evaluation images of 3 classes" in lines
+    (weights,) = [line for line in lines if line.startswith("class weights from ")]
+    assert all(name in CLASSES for name in re.findall(r"\((\w+)\)", weights))
     epochs = [line for line in lines if line.startswith("epoch ") and "validation loss" in line]
     assert len(epochs) == 2
     assert not any("top-5" in line for line in epochs)
-    assert lines[-1].startswith("best epoch ")
-    assert f"keras_cct predict {run} IMAGE" in lines[-1]
+    assert lines[-2].startswith("best epoch ")
+    assert lines[-1].startswith(f"next: `keras_cct predict {run} IMAGE")
 
 
 def test_turned_phone_photos_are_predicted_as_upright_ones(run):

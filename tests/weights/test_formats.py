@@ -95,6 +95,13 @@ def test_header_that_lies_is_one_error_that_names_the_file(content, tmp_path):
         read_safetensors_file(tmp_path / "evil.safetensors")
 
 
+def test_header_of_too_many_tensors_is_refused(tmp_path):
+    header = {f"{index:0100}": ENTRY | {"shape": [0], "data_offsets": [0, 0]} for index in range(20_000)}
+    (tmp_path / "evil.safetensors").write_bytes(safetensors_bytes(header))
+    with pytest.raises(keras_cct.InputError, match="its header has 3,.* bytes, more than 2,097,152"):
+        read_safetensors_file(tmp_path / "evil.safetensors")
+
+
 @pytest.mark.parametrize("ending", [".safetensors", ".weights.h5"])
 def test_file_name_that_is_not_utf_8_works(ending, tmp_path):
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff" + ending.encode())

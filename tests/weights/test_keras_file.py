@@ -223,6 +223,14 @@ def test_layers_with_the_names_of_others_are_one_error(names, tmp_path):
         keras_cct.create_model("vit_2_4_32", weights=tmp_path / "renamed.keras")
 
 
+@pytest.mark.parametrize("name", ["tab\tname", "next\u0085line", "\u009b31m", "slash/", "x" * 201])
+def test_names_of_layers_are_printable(name, tmp_path):
+    (tmp_path / "model.keras").write_bytes(rename_layers({"norm": json.dumps(name)[1:-1]}))
+    with pytest.raises(keras_cct.InputError, match="must be printable text of at most 200 characters") as error:
+        read_keras_file(tmp_path / "model.keras")
+    assert str(error.value).isprintable()
+
+
 def test_a_normalization_whose_constants_are_as_large_as_images_is_refused(tmp_path):
     text = hostile_keras.members()[hostile_keras.CONFIG].decode()
     assert '"axis": [-1]' in text

@@ -56,6 +56,15 @@ def divides_one_folder(source: Source) -> bool:
     return _is_image_folder(source) and has_shared_folder(source)
 
 
+def check_folds(source: Source) -> None:
+    """Raises InputError if the images of a source cannot be divided into the `folds` that it asks for."""
+    if source.folds and Path(source.data_dir).exists() and not divides_one_folder(source):
+        raise InputError(
+            f"folds={source.folds} needs a folder with one folder per class and no splits, but "
+            f"{source.data_dir or source.dataset!r} has fixed splits. Leave folds out."
+        )
+
+
 def open_evaluation(source: Source) -> ImageSet:
     """Returns the evaluation images of a source: all images of a folder without splits.
 
@@ -78,11 +87,7 @@ def open_source(source: Source, split_file: Path | None = None) -> tuple[ImageSe
     if source.fold > source.folds or (source.folds and not source.fold):
         allowed = f"Set fold to 1 .. {source.folds}." if source.folds else "Set folds as well."
         raise InputError(f"fold={source.fold} with folds={source.folds}: a run has one of the folds. {allowed}")
-    if source.folds and Path(source.data_dir).exists() and not divides_one_folder(source):
-        raise InputError(
-            f"folds={source.folds} needs a folder with one folder per class and no splits, but "
-            f"{source.data_dir or source.dataset!r} has fixed splits. Leave folds out."
-        )
+    check_folds(source)
     if source.dataset.startswith("tfds/"):
         return open_tfds(source)
     if source.dataset.startswith("keras/"):
