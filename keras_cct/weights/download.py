@@ -11,7 +11,7 @@ import urllib.parse
 from pathlib import Path
 
 import filelock
-import keras
+import tqdm
 
 from keras_cct.errors import InputError
 from keras_cct.files import replacing
@@ -157,14 +157,15 @@ def _receive(url: str, response: http.client.HTTPResponse, partial: Path, start:
         _discard(partial)
         _write_validator(partial, response)
     reason, received = None, start
-    progress = keras.utils.Progbar(size, unit_name="byte")
-    with partial.open("ab" if start else "wb") as file:
+    # Shown on terminals only.
+    progress = tqdm.tqdm(total=size, initial=start, unit="B", unit_scale=True, disable=None, leave=False)
+    with progress, partial.open("ab" if start else "wb") as file:
         try:
             for chunk in read_chunks(response):
                 file.write(chunk)
                 digest.update(chunk)
                 received += len(chunk)
-                progress.update(received)
+                progress.update(len(chunk))
                 if received > MAX_DOWNLOAD_BYTES:
                     raise InputError(f"{url} has more than {MAX_DOWNLOAD_BYTES:,} bytes. Check the URL.")
         except DownloadError as error:
