@@ -31,9 +31,14 @@ class VerificationError(RuntimeError):
 def one_line(message: str) -> str:
     """Returns a message as one printable line of at most 500 characters, as `InputError` describes."""
     line = " ".join(part.strip() for part in message.splitlines())
-    line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+    line = printable(line)
     half = MAX_MESSAGE_LENGTH // 2 - 3
     return line if len(line) <= MAX_MESSAGE_LENGTH else f"{line[:half]} ... {line[-half:]}"
+
+
+def printable(text: str) -> str:
+    """Returns a text with line breaks, control characters and bytes that are not UTF-8 escaped."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def is_number(value: object) -> TypeGuard[float]:

@@ -46,7 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command is None:
             parser.print_help()
             return 0
-        logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[LogHandler()])
+        # Standard output can be JSON or CSV, so what other packages log goes to standard error.
+        handlers = [LogHandler(), logging.StreamHandler()]
+        handlers[0].addFilter(_is_own)
+        handlers[1].addFilter(lambda record: not _is_own(record))
+        logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=handlers)
         logging.getLogger("keras_cct").setLevel(logging.INFO)
         return _run(options)
 
@@ -56,17 +60,15 @@ def _run(options: argparse.Namespace) -> int:
     try:
         with warnings.catch_warnings(), raising_terminated():
             warnings.showwarning = _print_warning
+            warnings.filterwarnings("ignore", module=r"PIL\.")  # one image can have thousands of malformed tags
             code = options.run(options) or 0
             sys.stdout.flush()
             return code
     except BrokenPipeError:
         return 0  # The reader of the output, e.g. `head`, has exited.
-    except (InputError, OSError, VerificationError) as error:
+    except (InputError, OSError, VerificationError, UnicodeEncodeError, MemoryError) as error:
         report(f"{name}: {_describe(error)}")
         return EXIT_BUG if isinstance(error, VerificationError) else EXIT_BAD_INPUT
-    except UnicodeEncodeError as error:
-        report(f"{name}: the name {error.object!r} is not valid UTF-8, which TensorFlow requires. Rename it.")
-        return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         report(f"{name}: interrupted.{_resume_hint(options)}")
         return EXIT_INTERRUPTED
@@ -76,11 +78,21 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _describe(error: Exception) -> str:
-    """Returns the message of an error; for errors of the file system, the path first and what to check."""
-    if not isinstance(error, OSError) or error.strerror is None:
-        return str(error)
-    path = "" if error.filename is None else f"{error.filename!r}: "
-    return f"{path}{error.strerror}. Check the path, its permissions and the free space."
+    """Returns the message of an error, in one line."""
+    if isinstance(error, UnicodeEncodeError):
+        message = f"the name {error.object!r} is not valid UTF-8, which TensorFlow requires. Rename it."
+    elif isinstance(error, MemoryError):
+        message = f"not enough memory. {error}"
+    elif isinstance(error, OSError) and error.strerror is not None:
+        path = "" if error.filename is None else f"{error.filename!r}: "
+        message = f"{path}{error.strerror}. Check the path, its permissions and the free space."
+    else:
+        message = str(error)
+    return one_line(message)
+
+
+def _is_own(record: logging.LogRecord) -> bool:
+    return record.name.startswith("keras_cct")
 
 
 def _resume_hint(options: argparse.Namespace) -> str:

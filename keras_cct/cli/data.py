@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_cct.cli.frameworks import load_frameworks
 from keras_cct.data.sources.source import parse_source
-from keras_cct.errors import InputError
+from keras_cct.errors import InputError, printable
 from keras_cct.inference.artifacts import RECIPE, find_run, saved_split
 from keras_cct.models.variants import variant_config
 from keras_cct.recipe.keys import key_rules
@@ -170,7 +170,7 @@ def _stats(options: argparse.Namespace) -> None:
 
     splits = open_source_arguments(options)
     statistics = [image_statistics(data) for data in splits]
-    class_names = splits[0].class_names
+    class_names = [printable(name) for name in splits[0].class_names]
     width = max(5, *map(len, class_names))
     print(f"{'class':{width}} {'train':>9} {'val':>9}")
     for index, name in enumerate(class_names):

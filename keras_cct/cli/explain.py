@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_cct.cli.frameworks import load_frameworks
-from keras_cct.errors import InputError, is_number
+from keras_cct.errors import InputError, is_number, printable
 from keras_cct.files import replacing
 from keras_cct.inference.artifacts import KERAS, artifact_format, find_keras_file
 from keras_cct.models.names import NORMALIZATION
@@ -76,7 +76,7 @@ def _explain(options: argparse.Namespace) -> None:
             alpha=options.alpha,
         )
     for name in sorted(output.iterdir()):
-        print(f"wrote {name}")
+        print(f"wrote {printable(str(name))}")
 
 
 def _named(files: list[Path], pictures: "list[np.ndarray]") -> "dict[str, np.ndarray]":
@@ -84,7 +84,8 @@ def _named(files: list[Path], pictures: "list[np.ndarray]") -> "dict[str, np.nda
     counts = collections.Counter(file.stem for file in files)
     named = {}
     for file, picture in zip(files, pictures, strict=True):
-        base = file.stem if counts[file.stem] == 1 else f"{file.absolute().parent.name}-{file.stem}"
+        is_unique = counts[file.stem] == 1 and file.stem.strip(".")
+        base = file.stem if is_unique else f"{file.absolute().parent.name}-{file.stem}"
         name, number = base, 2
         while name in named:
             name, number = f"{base}-{number}", number + 1

@@ -5,15 +5,16 @@ import json
 from collections.abc import Callable, Iterable
 from typing import TextIO
 
+from keras_cct.errors import printable
 from keras_cct.inference.prediction import Prediction
 
 
 def write_text(predictions: Iterable[Prediction], stream: TextIO) -> None:
     """Writes one line per image, followed by one line per class."""
     for prediction in predictions:
-        stream.write(f"{prediction.path}\n")
+        stream.write(f"{printable(str(prediction.path))}\n")
         for name, probability in prediction.classes:
-            stream.write(f"  {100 * probability:6.2f} %  {name}\n")
+            stream.write(f"  {100 * probability:6.2f} %  {printable(name)}\n")
 
 
 def write_json_lines(predictions: Iterable[Prediction], stream: TextIO) -> None:

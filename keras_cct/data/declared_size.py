@@ -5,7 +5,7 @@ References: PNG (ISO 15948), JPEG (ITU-T T.81, annex B), GIF89a.
 
 import tensorflow as tf
 
-from keras_cct.data.pillow_images import MAX_PIXELS
+from keras_cct.data.pillow_images import MAX_PIXELS, MAX_SIDE
 
 MAX_GIF_BLOCKS = 30_000
 """Largest number of blocks of a GIF, each of up to 255 bytes."""
@@ -19,14 +19,15 @@ _PADDING = bytes(16)  # reading beyond the end of a truncated file yields zeros
 def check_declared_size(encoded: tf.Tensor) -> tf.Tensor:
     """Returns an encoded image unchanged. Fails if decoding it could take more memory than `MAX_PIXELS` pixels do.
 
-    TensorFlow decodes all frames of a GIF to return the first one, so all of them count.
+    TensorFlow decodes all frames of a GIF to return the first one, each on a canvas as wide as the widest and as high
+    as the highest of them, so all of them count.
 
     Args:
         encoded: Scalar string tensor, the bytes of a PNG, JPEG or GIF.
     """
     num_pixels = tf.cond(tf.io.is_jpeg(encoded), lambda: _jpeg_pixels(encoded), lambda: _other_pixels(encoded))
     is_allowed = num_pixels <= tf.constant(MAX_PIXELS, tf.float64)
-    message = f"the image is not a PNG, JPEG or GIF, or has more than {MAX_PIXELS:,} pixels"
+    message = f"the image is not a PNG, JPEG or GIF, or has more than {MAX_PIXELS:,} pixels or {MAX_SIDE:,} in a row"
     # Unlike `tf.debugging.assert_less_equal`, one operation per image.
     with tf.control_dependencies([tf.raw_ops.Assert(condition=is_allowed, data=[message])]):
         return tf.identity(encoded)
@@ -45,33 +46,37 @@ def _other_pixels(encoded: tf.Tensor) -> tf.Tensor:
 
 def _png_pixels(header: tf.Tensor) -> tf.Tensor:
     rows = tf.reshape(tf.cast(header[16:24], tf.float64), (2, 4))  # width and height, four bytes each
-    return tf.reduce_prod(tf.linalg.matvec(rows, _powers_of_256(4)[::-1]))
+    sides = tf.linalg.matvec(rows, _powers_of_256(4)[::-1])
+    return tf.where(tf.reduce_max(sides) > MAX_SIDE, tf.constant(float("inf"), tf.float64), tf.reduce_prod(sides))
 
 
 # Not inlined, because even the operations of a branch that is not taken need time.
 @tf.function(autograph=False, experimental_attributes={"_noinline": True})
 def _gif_pixels(encoded: tf.Tensor) -> tf.Tensor:
-    """Returns the number of pixels of the screen or of all frames; infinity for too many blocks or another format."""
+    """Returns the number of pixels of the screen or of all frames on a canvas that fits each of them.
+
+    It is infinity for too many blocks or another format.
+    """
     content = tf.io.decode_raw(tf.strings.join([encoded, _PADDING]), tf.uint8)
     is_gif = tf.reduce_all(content[:4] == tuple(GIF_PREFIX))
     length = tf.strings.length(encoded)
 
-    def pixels_at(position: tf.Tensor | int) -> tf.Tensor:
+    def sides_at(position: tf.Tensor | int) -> tf.Tensor:
         sides = tf.reshape(tf.cast(content[position : position + 4], tf.float64), (2, 2))
-        return tf.reduce_prod(tf.tensordot(sides, _powers_of_256(2), 1))
+        return tf.tensordot(sides, _powers_of_256(2), 1)
 
     def color_table_bytes(position: tf.Tensor | int) -> tf.Tensor:
         flags = tf.cast(content[position], tf.int32)
         return tf.where(flags >= 0x80, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
 
     def next_block(
-        position: tf.Tensor, is_in_data: tf.Tensor, pixels: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        position: tf.Tensor, is_in_data: tf.Tensor, num_frames: tf.Tensor, sides: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         first = tf.cast(content[position], tf.int32)
         is_start = tf.logical_not(is_in_data)
         is_image = is_start & (first == _GIF_IMAGE)
         is_extension = is_start & (first == _GIF_EXTENSION)
-        frame = tf.cond(is_image, lambda: pixels_at(position + 5), lambda: tf.zeros((), tf.float64))
+        frame = tf.cond(is_image, lambda: sides_at(position + 5), lambda: tf.zeros(2, tf.float64))
         skipped = tf.case(
             [
                 (is_in_data, lambda: first + 1),
@@ -80,17 +85,19 @@ def _gif_pixels(encoded: tf.Tensor) -> tf.Tensor:
             ],
             default=lambda: length,  # the trailer
         )
-        return position + skipped, tf.where(is_in_data, first > 0, is_image | is_extension), pixels + frame
+        is_in_data = tf.where(is_in_data, first > 0, is_image | is_extension)
+        return position + skipped, is_in_data, num_frames + tf.cast(is_image, tf.float64), tf.maximum(sides, frame)
 
     start = _GIF_HEADER_BYTES + color_table_bytes(10)
-    position, _, pixels = tf.while_loop(
+    position, _, num_frames, sides = tf.while_loop(
         lambda position, *_: is_gif & (position < length),
         next_block,
-        (start, tf.constant(False), tf.zeros((), tf.float64)),
+        (start, tf.constant(False), tf.zeros((), tf.float64), tf.zeros(2, tf.float64)),
         maximum_iterations=MAX_GIF_BLOCKS,
     )
     is_complete = is_gif & (position >= length)
-    return tf.where(is_complete, tf.maximum(pixels, pixels_at(6)), tf.constant(float("inf"), tf.float64))
+    num_pixels = tf.maximum(num_frames * tf.reduce_prod(sides), tf.reduce_prod(sides_at(6)))
+    return tf.where(is_complete, num_pixels, tf.constant(float("inf"), tf.float64))
 
 
 def _powers_of_256(count: int) -> tf.Tensor:

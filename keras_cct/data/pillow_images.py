@@ -21,6 +21,9 @@ MAX_PIXELS = 178_956_970
 A compressed image of a few kilobytes can decode to gigabytes, so headers are checked before anything is decoded.
 """
 
+MAX_SIDE = 65_535
+"""Longest side of an image in pixels, as in JPEG. To resize a wide, flat image takes memory like its width."""
+
 FORMATS = (
     *("PNG", "JPEG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM"),
     *("TGA", "PCX", "SGI", "PSD", "DDS", "QOI", "SUN", "MPO"),
@@ -82,6 +85,10 @@ def decode_with_pillow(content: bytes, channels: int, name: str = "the image") -
         if image.width * image.height > MAX_PIXELS:
             raise InputError(
                 f"{name!r} has {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}. Resize it first."
+            )
+        if max(image.size) > MAX_SIDE:
+            raise InputError(
+                f"{name!r} has {image.width}x{image.height} pixels, a side longer than {MAX_SIDE:,}. Resize it first."
             )
         image.load()
         return _pixels(_upright(image), _MODES[channels])

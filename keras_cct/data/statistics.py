@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_cct.data.images import ImageSet
 from keras_cct.data.pipeline import decoded_images
 from keras_cct.data.sources.labels import check_labels
+from keras_cct.data.survey import channel_sums
 from keras_cct.data.unreadable import raising_input_errors
 
 BATCH_SIZE = 256
@@ -39,8 +40,7 @@ def image_statistics(data: ImageSet) -> Statistics:
     """
 
     def measure(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        pixels = tf.cast(image, tf.float64)
-        return label, tf.shape(image)[:2], tf.reduce_sum(pixels, (0, 1)), tf.reduce_sum(pixels * pixels, (0, 1))
+        return label, tf.shape(image)[:2], *channel_sums(image)
 
     batches = decoded_images(data).map(measure, num_parallel_calls=tf.data.AUTOTUNE).batch(BATCH_SIZE).prefetch(1)
     with raising_input_errors(data):

@@ -63,6 +63,26 @@ def survey_files(paths: Sequence[str]) -> Survey | None:
     return _survey(facts, num_bytes) if num_bytes <= MAX_BYTES else None
 
 
+def channel_sums(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the sum of each channel and that of its squares, exactly and without a copy of the image in float64.
+
+    Args:
+        image: uint8 tensor of shape (height, width, channels); the number of channels is known.
+
+    Returns:
+        Two float64 tensors of shape (channels,).
+    """
+    values = tf.range(256, dtype=tf.float64)
+    no_weights = tf.zeros(0, tf.float64)
+    counts = tf.stack(
+        [
+            tf.raw_ops.DenseBincount(input=tf.cast(tf.reshape(channel, [-1]), tf.int32), size=256, weights=no_weights)
+            for channel in tf.unstack(image, axis=-1)
+        ]
+    )
+    return tf.linalg.matvec(counts, values), tf.linalg.matvec(counts, values * values)
+
+
 def same_pixels(survey: Survey, other: Survey) -> list[tuple[int, int]]:
     """Returns the pairs of indices of readable images with the same pixels, sorted by the index in `other`."""
     first = {int(value): index for index, value in enumerate(survey.fingerprints) if survey.readable[index]}
@@ -103,10 +123,8 @@ def _survey(facts: tuple[tuple[str, int, int], ...], num_bytes: int) -> Survey:
 def _measure(paths: list[str]) -> Survey:
     def measure(index: tf.Tensor, path: tf.Tensor) -> tuple[tf.Tensor, ...]:
         image = decode_any_image(tf.io.read_file(path), 3)
-        pixels = tf.cast(image, tf.float64)
         fingerprint = tf.raw_ops.Fingerprint(data=tf.reshape(image, (1, -1)), method="farmhash64")
-        sums = tf.reduce_sum(pixels, (0, 1)), tf.reduce_sum(pixels * pixels, (0, 1))
-        return index, tf.shape(image)[:2], *sums, tf.bitcast(fingerprint[0], tf.uint64)
+        return index, tf.shape(image)[:2], *channel_sums(image), tf.bitcast(fingerprint[0], tf.uint64)
 
     count = len(paths)
     survey = Survey(

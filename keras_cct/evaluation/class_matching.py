@@ -66,7 +66,8 @@ def match_classes(
     if model_names is None:
         return by_index
     if set(data_names) <= set(model_names):  # not every class of the model needs images
-        return np.array([model_names.index(name) for name in data_names])
+        index_of = {name: index for index, name in enumerate(model_names)}
+        return np.array([index_of[name] for name in data_names])
     if set(model_names) & set(data_names):
         others = _show_names(model_names, data_names)
         instead = f", which has {others} instead" if others else ""
@@ -94,13 +95,13 @@ def _map_classes(
         raise InputError(
             f"the label map lacks the classes {_show_names(data_names, tuple(label_map))} of the dataset. Add them."
         )
-    unknown = tuple(label_map[name] for name in data_names if label_map[name] not in model_names)
+    index_of = {name: index for index, name in enumerate(model_names)}
+    unknown = tuple(label_map[name] for name in data_names if label_map[name] not in index_of)
     if unknown:
         raise InputError(
             f"the label map names {_show_names(unknown, ())}, which the model does not have. "
             f"Use the model's class names, such as {_show_names(model_names, ())}."
         )
-    index_of = {name: index for index, name in enumerate(model_names)}
     return np.array([index_of[label_map[name]] for name in data_names])
 
 
@@ -120,6 +121,7 @@ def are_indices(names: tuple[str, ...]) -> bool:
 
 def _show_names(names: tuple[str, ...], others: tuple[str, ...]) -> str:
     """Returns the names that are not among the others, at most `MAX_SHOWN_NAMES`."""
-    missing = [repr(name) for name in names if name not in set(others)]
+    known = set(others)
+    missing = [repr(name) for name in names if name not in known]
     rest = len(missing) - MAX_SHOWN_NAMES
     return ", ".join(missing[:MAX_SHOWN_NAMES]) + (f" and {rest} more" if rest > 0 else "")

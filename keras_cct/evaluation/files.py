@@ -7,6 +7,8 @@ from pathlib import Path
 
 from keras_cct.evaluation.evaluate import Evaluation
 
+MAX_CONFUSION_CLASSES = 5_000
+"""A confusion matrix of more classes takes more than 0.2 GB, and is not written."""
 METRICS, PER_CLASS, CONFUSION = "metrics.json", "per_class.csv", "confusion.csv"
 
 
@@ -15,7 +17,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
 
     `metrics.json` has the fields of `Evaluation.metrics`. `per_class.csv` has a line per class: name, precision,
     recall, F1 and support, the rates in percent. `confusion.csv` has the number of images per label (lines) and
-    prediction (columns).
+    prediction (columns); it is left out for more than `MAX_CONFUSION_CLASSES`.
 
     Args:
         evaluation: The evaluation.
@@ -25,6 +27,8 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
     (folder / METRICS).write_text(text + "\n", encoding="utf-8")
     _write_csv(folder / PER_CLASS, [("class", "precision", "recall", "f1", "support"), *_class_lines(evaluation)])
     names = evaluation.class_names
+    if len(names) > MAX_CONFUSION_CLASSES:
+        return
     counts = [(name, *row) for name, row in zip(names, evaluation.confusion.tolist(), strict=True)]
     _write_csv(folder / CONFUSION, [("label", *names), *counts])
 

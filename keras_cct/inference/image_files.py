@@ -3,6 +3,8 @@
 The pixels are identical to those of `keras_cct.data.decode`, which training and `serve_encoded` use.
 """
 
+import contextlib
+import os
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
@@ -27,10 +29,22 @@ def find_image_files(path: str | PathLike) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    files = sorted(file for file in path.rglob("*") if has_image_suffix(file.name) and file.is_file())
+    files = sorted(_image_files_below(path))
     if not files:
         raise InputError(f"no images found in {str(path)!r}. Expected files such as .jpg, .png, .webp or .tiff.")
     yield from files
+
+
+def _image_files_below(top: Path) -> Iterator[Path]:
+    # `Path.rglob` and `os.walk` fail in folders that are nested deeper than Python's stack.
+    waiting = [str(top)]
+    while waiting:
+        with contextlib.suppress(PermissionError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif has_image_suffix(entry.name) and entry.is_file():
+                    yield Path(entry.path)
 
 
 def read_image(source: bytes | str | PathLike, image_shape: tuple[int, int, int]) -> np.ndarray:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from keras_cct.errors import InputError
 from keras_cct.evaluation.evaluate import Evaluation
-from keras_cct.evaluation.files import write_evaluation
+from keras_cct.evaluation.files import MAX_CONFUSION_CLASSES, write_evaluation
 from keras_cct.files import replacing
 from keras_cct.report.confusion_figure import draw_confusion
 from keras_cct.report.figures import draw_accuracy_above, draw_mistakes, draw_reliability
@@ -18,7 +18,7 @@ def write_evaluation_folder(evaluation: Evaluation, path: str | PathLike) -> Pat
     """Writes metrics.json, per_class.csv, confusion.csv and four pictures.
 
     The pictures are confusion.png, reliability.png, confidence.png (accuracy against confidence) and mistakes.png (a
-    contact sheet of the most confident mistakes).
+    contact sheet of the most confident mistakes). The confusion matrix of more than 5,000 classes is left out.
 
     Args:
         evaluation: The evaluation.
@@ -35,11 +35,12 @@ def write_evaluation_folder(evaluation: Evaluation, path: str | PathLike) -> Pat
         raise InputError(f"{str(path)!r} exists already. Remove it or choose another folder.")
     path.parent.mkdir(parents=True, exist_ok=True)
     figures: dict[str, Figure] = {
-        "confusion": draw_confusion(evaluation),
         "reliability": draw_reliability(evaluation),
         "confidence": draw_accuracy_above(evaluation),
         "mistakes": draw_mistakes(evaluation),
     }
+    if len(evaluation.class_names) <= MAX_CONFUSION_CLASSES:
+        figures["confusion"] = draw_confusion(evaluation)
     with replacing(path) as temporary:
         temporary.mkdir()
         write_evaluation(evaluation, temporary)

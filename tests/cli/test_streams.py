@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
 
-from keras_cct.cli import main, streams
+from keras_cct.cli import main, models, streams
+from keras_cct.cli.prediction_formats import write_text
+from keras_cct.inference.prediction import Prediction
 
 NAME = os.fsdecode(b"caf\xff.png")
 
@@ -52,6 +55,52 @@ def test_the_log_is_discarded_once_it_cannot_be_written(capfd):
         for _ in range(2):
             handler.emit(logging.LogRecord("keras_cct", logging.INFO, __file__, 1, "epoch 1", None, None))
     assert capfd.readouterr().err == ""
+
+
+def test_what_other_packages_log_goes_to_standard_error():
+    program = (
+        "import logging; from keras_cct.cli import main; main(['models', 'cct_14_7x2_224'])\n"
+        "logging.getLogger('PIL').warning('theirs'); logging.getLogger('keras_cct.data').info('ours')"
+    )
+    done = run(program, stdout=subprocess.PIPE)
+    assert (done.stdout.splitlines()[-1], done.stderr) == ("ours", "theirs\n")
+
+
+@pytest.mark.filterwarnings("default")
+def test_malformed_tags_of_images_are_no_warnings(monkeypatch, capsys):
+    def warn(options):
+        for module in ("PIL.TiffImagePlugin", "other"):
+            warnings.warn_explicit(f"from {module}", UserWarning, "file.py", 1, module=module)
+
+    monkeypatch.setattr(models, "_models", warn)
+    assert main(["models"]) == 0
+    assert capsys.readouterr().err == "warning: from other\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError("Unable to allocate 26.8 GiB"), "not enough memory. Unable to allocate 26.8 GiB"),
+        (FileNotFoundError(2, "No such file", "\x1b" + "x" * 5000), "'\\x1bxxx"),
+        (UnicodeEncodeError("utf-8", "\udcff" * 5000, 0, 1, "surrogates"), "is not valid UTF-8, which TensorFlow"),
+    ],
+)
+def test_errors_are_one_printable_line(error, message, monkeypatch, capsys):
+    def fail(options):
+        raise error
+
+    monkeypatch.setattr(models, "_models", fail)
+    assert main(["models"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert len(line) < 550
+    assert line.isprintable()
+
+
+def test_names_of_files_and_classes_cannot_forge_lines():
+    stream = io.StringIO()
+    write_text([Prediction("a\n  99.99 %  fake\x1b[31m.jpg", [("cat\u009b", 0.5)])], stream)
+    assert stream.getvalue() == "a\\n  99.99 %  fake\\x1b[31m.jpg\n   50.00 %  cat\\x9b\n"
 
 
 def test_other_errors_of_the_log_are_reported(capfd):

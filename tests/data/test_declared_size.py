@@ -11,7 +11,7 @@ from PIL import Image
 
 from keras_cct.data.declared_size import MAX_GIF_BLOCKS, check_declared_size
 from keras_cct.data.images import EncodedImages, RecordImages
-from keras_cct.data.pillow_images import MAX_PIXELS
+from keras_cct.data.pillow_images import MAX_PIXELS, MAX_SIDE
 from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.errors import InputError
 
@@ -20,6 +20,10 @@ DECODABLE = [name for name in IMAGES if "bmp" not in name and "webp" not in name
 FRAME_HEADER = JPEG.index(b"\xff\xc0") + 5
 LARGE_JPEG = JPEG[:FRAME_HEADER] + struct.pack(">HH", 20_000, 20_000) + JPEG[FRAME_HEADER + 4 :]
 LARGE_FRAME = b"\x2c" + struct.pack("<HHHHB", 0, 0, 20_000, 20_000, 0x80) + bytes(6) + GIF_FRAME[10:]
+
+
+def wide_frame(width: int, height: int) -> bytes:
+    return GIF_FRAME.replace(struct.pack("<HH", 7, 5), struct.pack("<HH", width, height))
 
 
 @pytest.mark.parametrize("check", [check_declared_size, IN_GRAPH], ids=["eager", "graph"])
@@ -33,26 +37,32 @@ def test_small_images_are_unchanged(name, check):
     "content",
     [
         png(20_000, 20_000),
-        png(MAX_PIXELS + 1, 1),
+        png(MAX_SIDE + 1, 1),
+        png(1, MAX_SIDE + 1),
         png(2**32 - 1, 2**32 - 1),
         LARGE_JPEG,
         gif(GIF_FRAME, size=(20_000, 20_000)),
         gif(LARGE_FRAME),
-        gif(*[GIF_FRAME.replace(struct.pack("<HH", 7, 5), struct.pack("<HH", 2000, 1000))] * 100),
+        gif(*[wide_frame(2000, 1000)] * 100),
+        gif(wide_frame(20_000, 1), wide_frame(1, 20_000)),
         gif(b"\x21\xfe" + b"\x01\0" * (MAX_GIF_BLOCKS + 1) + b"\0"),
         IMAGES["bmp"],
         IMAGES["webp"],
         b"",
     ],
-    ids=["png", "wide png", "png of all ones", "jpeg", "screen", "frame", "frames", "blocks", "bmp", "webp", "empty"],
+    ids=[
+        *("png", "wide png", "high png", "png of all ones", "jpeg", "screen", "frame", "frames", "crossing frames"),
+        *("blocks", "bmp", "webp", "empty"),
+    ],
 )
 def test_large_and_other_images_fail(content, check):
     with pytest.raises(tf.errors.InvalidArgumentError, match="is not a PNG, JPEG or GIF, or has more than 178,956,970"):
         check(tf.constant(content))
 
 
-def test_limit_itself_is_accepted():
-    IN_GRAPH(tf.constant(png(MAX_PIXELS, 1)))
+@pytest.mark.parametrize("sides", [(MAX_PIXELS // MAX_SIDE, MAX_SIDE), (MAX_SIDE, 1), (13_000, 13_000)])
+def test_limits_themselves_are_accepted(sides):
+    IN_GRAPH(tf.constant(png(*sides)))
 
 
 @pytest.mark.parametrize("name", DECODABLE)

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from keras_cct.data.images import EncodedImages, LabeledImages
 from keras_cct.data.statistics import image_statistics
+from keras_cct.data.survey import channel_sums
 from keras_cct.errors import InputError
 
 
@@ -16,6 +17,13 @@ def test_statistics_equal_numpy():
     assert (found.sizes == (5, 4)).all()
     np.testing.assert_allclose(found.mean, (images / 255).mean(axis=(0, 1, 2)), rtol=1e-12)
     np.testing.assert_allclose(found.std, (images / 255).std(axis=(0, 1, 2)), rtol=1e-12)
+
+
+def test_sums_of_channels_are_exact():
+    image = np.random.default_rng(0).integers(0, 256, (70, 50, 3), dtype="uint8")
+    sums, squares = channel_sums(tf.constant(image))
+    np.testing.assert_array_equal(sums, image.sum((0, 1), dtype="int64"))
+    np.testing.assert_array_equal(squares, (image.astype("int64") ** 2).sum((0, 1)))
 
 
 def test_every_pixel_has_the_same_weight_in_images_of_different_sizes():

@@ -10,6 +10,7 @@ from PIL import Image
 
 from keras_cct.data.decode import ResizeAndCrop, decode_batch
 from keras_cct.data.decode import resize_and_crop as resize_and_crop_with_tensorflow
+from keras_cct.data.sources.scan import scan_images
 from keras_cct.errors import InputError
 from keras_cct.inference.image_files import find_image_files, read_image
 from keras_cct.inference.resampling import resize_and_crop
@@ -62,6 +63,7 @@ def png_header(width: int, height: int) -> bytes:
     ("content", "message"),
     [
         (png_header(20_000, 20_000), "has 20000x20000 pixels, more than 178,956,970"),
+        (png_header(70_000, 2), "has 70000x2 pixels, a side longer than 65,535"),
         (png_header(20, 20), "corrupted"),
         (ENCODED["jpeg"][:2000], "corrupted"),
         (ENCODED["png"][:-500], "corrupted"),
@@ -104,6 +106,27 @@ def test_folders_are_searched_for_images_in_the_order_of_their_paths(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no images found in .*empty"):
         list(find_image_files(tmp_path / "empty"))
+
+
+@pytest.fixture
+def deep_folder(tmp_path):
+    """A folder, and an image 1,200 folders below it."""
+    folder = top = tmp_path / "deep"
+    for _ in range(1200):
+        folder.mkdir()
+        folder = folder / "d"
+    folder.mkdir()
+    image = folder / "x.png"
+    image.write_bytes(ENCODED["png"])
+    yield top, image
+    image.unlink()
+    os.removedirs(folder)  # `shutil.rmtree` is recursive
+
+
+def test_folders_can_be_nested_deeper_than_the_stack_of_python(deep_folder):
+    top, image = deep_folder
+    assert list(find_image_files(top)) == [image]
+    assert scan_images(top) == [(str(image), "d")]
 
 
 def test_bytes_and_files_give_the_same_pixels(tmp_path):

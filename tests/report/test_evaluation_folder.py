@@ -3,7 +3,9 @@ import pytest
 from PIL import Image
 
 import keras_cct
+from keras_cct.evaluation import files
 from keras_cct.evaluation.evaluate import Evaluation, Mistake
+from keras_cct.report import evaluation_folder
 from keras_cct.report.confusion_figure import draw_confusion
 from keras_cct.report.evaluation_folder import write_evaluation_folder
 
@@ -27,6 +29,14 @@ def test_folder_holds_numbers_and_pictures(tmp_path):
             assert len(image.convert("L").getcolors()) > 5  # something is drawn
     with pytest.raises(keras_cct.InputError, match="exists already"):
         write_evaluation_folder(evaluation_of(3), folder)
+
+
+def test_a_confusion_matrix_of_too_many_classes_is_left_out(monkeypatch, tmp_path):
+    for module in (files, evaluation_folder):
+        monkeypatch.setattr(module, "MAX_CONFUSION_CLASSES", 2)
+    folder = write_evaluation_folder(evaluation_of(3), tmp_path / "report")
+    assert (folder / "per_class.csv").is_file()
+    assert not list(folder.glob("confusion.*"))
 
 
 @pytest.mark.parametrize(("num_classes", "num_named"), [(2, 2), (40, 40), (300, 0)])

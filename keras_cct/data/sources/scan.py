@@ -23,8 +23,8 @@ LabeledFile = tuple[str, str]
 def scan_images(folder: Path, label_depth: int = 0) -> list[LabeledFile]:
     """Finds all images below a folder. The class of an image is the name of a folder that contains it.
 
-    Symbolic links are followed, except in cycles. Hidden files are ignored. Files whose names do not end like images
-    are counted and named in one warning; so are class names that are ambiguous.
+    Symbolic links are followed, but no folder is read twice. Hidden files are ignored. Files whose names do not end
+    like images are counted and named in one warning; so are class names that are ambiguous.
 
     Args:
         folder: Folder of class folders, at any depth.
@@ -38,8 +38,7 @@ def scan_images(folder: Path, label_depth: int = 0) -> list[LabeledFile]:
         InputError: There are no images, some are outside of a class folder, a class folder is empty, or there are more
             than 50,000 classes.
     """
-    found, skipped = [], []
-    _scan(folder, found, skipped, {os.path.realpath(folder)})
+    found, skipped = _scan(folder)
     if not found:
         raise InputError(f"no images found in {str(folder)!r}. Expected one folder per class with {EXPECTED}.")
     found.sort(key=natural_sort_key)
@@ -68,36 +67,44 @@ def contains_images(folder: Path) -> bool:
         return any(has_image_suffix(entry.name) and not entry.is_dir() for entry in entries)
 
 
-def _scan(folder: Path, found: list[str], skipped: list[str], ancestors: set[str]) -> None:
-    """Appends the files of a folder and those of the folders in it.
+def _scan(top: Path) -> tuple[list[str], list[str]]:
+    """Returns the paths of the images and of the other files below a folder.
 
-    Args:
-        folder: Folder to search.
-        found: Paths of images to append to.
-        skipped: Paths of other files to append to.
-        ancestors: Real paths of this folder and of the ones that lead to it.
+    A folder to which several links lead is read once: links can lead to more paths than any scan ends.
     """
-    is_top = len(ancestors) == 1
-    try:
-        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
-    except OSError as error:
-        raise InputError(f"cannot read {str(folder)!r}: {error.strerror}. Check its permissions.") from error
-    files = [entry for entry in entries if not entry.is_dir()]
-    images = [_image_path(entry) for entry in files if has_image_suffix(entry.name)]
-    folders = [entry.path for entry in entries if entry.is_dir()]
-    if is_top and images:
-        raise InputError(
-            f"{min(images, key=natural_sort_key)!r} is not in a class folder. Move the images of each class into a "
-            "folder named after the class."
-        )
-    if not is_top and not images and not folders:
-        raise InputError(f"class folder {str(folder)!r} has no images ({EXPECTED}). Add some or remove the folder.")
-    found += images
-    skipped += [entry.path for entry in files if not has_image_suffix(entry.name)]
-    for path in folders:
-        real_path = os.path.realpath(path)
-        if real_path not in ancestors:
-            _scan(Path(path), found, skipped, ancestors | {real_path})
+    found, skipped = [], []
+    seen, waiting = {_identity(top)}, [str(top)]
+    while waiting:
+        folder = waiting.pop()
+        is_top = folder == str(top)
+        try:
+            entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+        except OSError as error:
+            raise InputError(f"cannot read {folder!r}: {error.strerror}. Check its permissions.") from error
+        files = [entry for entry in entries if not entry.is_dir()]
+        images = [_image_path(entry) for entry in files if has_image_suffix(entry.name)]
+        folders = [entry.path for entry in entries if entry.is_dir()]
+        if is_top and images:
+            raise InputError(
+                f"{min(images, key=natural_sort_key)!r} is not in a class folder. Move the images of each class into a "
+                "folder named after the class."
+            )
+        if not is_top and not images and not folders:
+            raise InputError(f"class folder {folder!r} has no images ({EXPECTED}). Add some or remove the folder.")
+        found += images
+        skipped += [entry.path for entry in files if not has_image_suffix(entry.name)]
+        for path in sorted(folders, reverse=True):
+            identity = _identity(path)
+            if identity not in seen:
+                seen.add(identity)
+                waiting.append(path)
+    return found, skipped
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    """Returns what all paths of a folder have in common."""
+    status = os.stat(folder)  # noqa: PTH116 # a dataset can have a million folders
+    return status.st_dev, status.st_ino
 
 
 def _image_path(entry: "os.DirEntry[str]") -> str:

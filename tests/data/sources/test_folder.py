@@ -39,6 +39,16 @@ def test_links_are_followed_except_in_cycles(tmp_path):
     assert [name for _, name in scan_images(tmp_path / "root")] == ["cat", "cat", "dog"]
 
 
+def test_a_folder_with_many_links_to_it_is_read_once(tmp_path):
+    image_folder(tmp_path / "root" / "0", {"cat": 1})
+    for level in range(30):  # a billion paths lead to the image
+        folder = tmp_path / "root" / str(level + 1)
+        folder.mkdir()
+        for name in ("a", "b"):
+            (folder / name).symlink_to(tmp_path / "root" / str(level))
+    assert [name for _, name in scan_images(tmp_path / "root")] == ["cat"]
+
+
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
