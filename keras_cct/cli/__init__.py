@@ -82,7 +82,7 @@ def _describe(error: Exception) -> str:
     if isinstance(error, UnicodeEncodeError):
         message = f"the name {error.object!r} is not valid UTF-8, which TensorFlow requires. Rename it."
     elif isinstance(error, MemoryError):
-        message = f"not enough memory. {error}"
+        message = f"not enough memory ({error}). Use smaller images or batches, or a machine with more memory."
     elif isinstance(error, OSError) and error.strerror is not None:
         path = "" if error.filename is None else f"{error.filename!r}: "
         message = f"{path}{error.strerror}. Check the path, its permissions and the free space."

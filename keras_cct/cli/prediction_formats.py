@@ -12,7 +12,7 @@ from keras_cct.inference.prediction import Prediction
 def write_text(predictions: Iterable[Prediction], stream: TextIO) -> None:
     """Writes one line per image, followed by one line per class."""
     for prediction in predictions:
-        stream.write(f"{printable(str(prediction.path))}\n")
+        stream.write(f"{printable(prediction.path)}\n")
         for name, probability in prediction.classes:
             stream.write(f"  {100 * probability:6.2f} %  {printable(name)}\n")
 

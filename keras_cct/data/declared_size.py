@@ -27,7 +27,7 @@ def check_declared_size(encoded: tf.Tensor) -> tf.Tensor:
     """
     num_pixels = tf.cond(tf.io.is_jpeg(encoded), lambda: _jpeg_pixels(encoded), lambda: _other_pixels(encoded))
     is_allowed = num_pixels <= tf.constant(MAX_PIXELS, tf.float64)
-    message = f"the image is not a PNG, JPEG or GIF, or has more than {MAX_PIXELS:,} pixels or {MAX_SIDE:,} in a row"
+    message = f"the image is not a PNG, JPEG or GIF, or has more than {MAX_PIXELS:,} pixels or {MAX_SIDE:,} on a side"
     # Unlike `tf.debugging.assert_less_equal`, one operation per image.
     with tf.control_dependencies([tf.raw_ops.Assert(condition=is_allowed, data=[message])]):
         return tf.identity(encoded)

@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from fixtures.images import encoded, photo
 from PIL import Image
 
 import keras_cct
-from keras_cct.cli import main
+from keras_cct.cli import explain, main
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +77,9 @@ def test_models_of_normalized_images_are_refused(photos, capsys):
     keras_cct.CVT(input_shape=(8, 8, 3), num_layers=1, dim=8, num_heads=2, normalization=None).save(path)
     assert main(["explain", str(path), str(photos / "a"), "--output", str(photos / "out")]) == 2
     assert "takes normalized images, not pixels" in capsys.readouterr().err
+
+
+def test_names_without_letters_get_the_name_of_their_folder():
+    files = [Path("/photos/cat/...png"), Path("/photos/cat/a.png"), Path("/photos/cat/a.jpg")]
+    named = explain._named(files, [np.zeros(()), np.zeros(()), np.zeros(())])
+    assert list(named) == ["cat-..", "cat-a", "cat-a-2"]

@@ -80,7 +80,7 @@ def test_malformed_tags_of_images_are_no_warnings(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (MemoryError("Unable to allocate 26.8 GiB"), "not enough memory. Unable to allocate 26.8 GiB"),
+        (MemoryError("Unable to allocate 2 GiB"), "not enough memory (Unable to allocate 2 GiB). Use smaller images"),
         (FileNotFoundError(2, "No such file", "\x1b" + "x" * 5000), "'\\x1bxxx"),
         (UnicodeEncodeError("utf-8", "\udcff" * 5000, 0, 1, "surrogates"), "is not valid UTF-8, which TensorFlow"),
     ],

@@ -14,7 +14,7 @@ from fixtures.run_folders import CLASS_NAMES, make_run, tiny_images
 from fixtures.weight_files import assert_identical_outputs
 
 import keras_cct
-from keras_cct.cli import main
+from keras_cct.cli import main, push
 from keras_cct.data.fingerprint import DataFingerprint
 from keras_cct.report import run_metrics
 from keras_cct.report.model_card import escape_markdown
@@ -200,6 +200,12 @@ def test_a_run_that_stopped_early_is_finished(server, tmp_path, capsys):
 def test_arguments_are_checked_before_any_request(arguments, expected, server, run, capsys):
     assert expected in error_of(capsys, *[argument.format(run=run) for argument in arguments])
     assert server.requests == []
+
+
+def test_a_bad_name_is_refused_before_tensorflow_is_imported(monkeypatch, capsys):
+    monkeypatch.setattr(push, "load_frameworks", lambda: pytest.fail("imports TensorFlow"))
+    assert main(["push", "runs/none", "ada/pets"]) == 2
+    assert "'ada/pets' does not name a model on the hub" in capsys.readouterr().err
 
 
 def test_a_token_is_required(server, run, monkeypatch, capsys):

@@ -57,7 +57,11 @@ def divides_one_folder(source: Source) -> bool:
 
 
 def check_folds(source: Source) -> None:
-    """Raises InputError if the images of a source cannot be divided into the `folds` that it asks for."""
+    """Checks that the images of a source can be divided into its `folds`.
+
+    Raises:
+        InputError: The source has fixed splits.
+    """
     if source.folds and Path(source.data_dir).exists() and not divides_one_folder(source):
         raise InputError(
             f"folds={source.folds} needs a folder with one folder per class and no splits, but "

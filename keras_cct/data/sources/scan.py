@@ -24,7 +24,8 @@ def scan_images(folder: Path, label_depth: int = 0) -> list[LabeledFile]:
     """Finds all images below a folder. The class of an image is the name of a folder that contains it.
 
     Symbolic links are followed, but no folder is read twice. Hidden files are ignored. Files whose names do not end
-    like images are counted and named in one warning; so are class names that are ambiguous.
+    like images are counted and named in one warning; so are ambiguous class names, and links to folders that are read
+    already.
 
     Args:
         folder: Folder of class folders, at any depth.
@@ -38,7 +39,7 @@ def scan_images(folder: Path, label_depth: int = 0) -> list[LabeledFile]:
         InputError: There are no images, some are outside of a class folder, a class folder is empty, or there are more
             than 50,000 classes.
     """
-    found, skipped = _scan(folder)
+    found, skipped, repeated = _scan(folder)
     if not found:
         raise InputError(f"no images found in {str(folder)!r}. Expected one folder per class with {EXPECTED}.")
     found.sort(key=natural_sort_key)
@@ -50,6 +51,8 @@ def scan_images(folder: Path, label_depth: int = 0) -> list[LabeledFile]:
             f"classes are the outer folders, set label_depth to 1."
         )
     _warn_about_skipped(skipped, len(found))
+    if repeated:
+        log.warning("left out %d links to folders that are read already, the first is %r", len(repeated), repeated[0])
     _warn_about_names(files, folder, label_depth)
     return files
 
@@ -67,12 +70,12 @@ def contains_images(folder: Path) -> bool:
         return any(has_image_suffix(entry.name) and not entry.is_dir() for entry in entries)
 
 
-def _scan(top: Path) -> tuple[list[str], list[str]]:
-    """Returns the paths of the images and of the other files below a folder.
+def _scan(top: Path) -> tuple[list[str], list[str], list[str]]:
+    """Returns the paths of the images, of other files, and of links to folders that other paths lead to, too.
 
-    A folder to which several links lead is read once: links can lead to more paths than any scan ends.
+    Each folder is read once: a few dozen links can form billions of paths.
     """
-    found, skipped = [], []
+    found, skipped, repeated = [], [], []
     seen, waiting = {_identity(top)}, [str(top)]
     while waiting:
         folder = waiting.pop()
@@ -95,10 +98,12 @@ def _scan(top: Path) -> tuple[list[str], list[str]]:
         skipped += [entry.path for entry in files if not has_image_suffix(entry.name)]
         for path in sorted(folders, reverse=True):
             identity = _identity(path)
-            if identity not in seen:
+            if identity in seen:
+                repeated.append(path)
+            else:
                 seen.add(identity)
                 waiting.append(path)
-    return found, skipped
+    return found, skipped, repeated
 
 
 def _identity(folder: str | Path) -> tuple[int, int]:

@@ -39,7 +39,7 @@ def test_links_are_followed_except_in_cycles(tmp_path):
     assert [name for _, name in scan_images(tmp_path / "root")] == ["cat", "cat", "dog"]
 
 
-def test_a_folder_with_many_links_to_it_is_read_once(tmp_path):
+def test_a_folder_with_many_links_to_it_is_read_once(tmp_path, caplog):
     image_folder(tmp_path / "root" / "0", {"cat": 1})
     for level in range(30):  # a billion paths lead to the image
         folder = tmp_path / "root" / str(level + 1)
@@ -47,6 +47,7 @@ def test_a_folder_with_many_links_to_it_is_read_once(tmp_path):
         for name in ("a", "b"):
             (folder / name).symlink_to(tmp_path / "root" / str(level))
     assert [name for _, name in scan_images(tmp_path / "root")] == ["cat"]
+    assert "left out 60 links to folders that are read already" in caplog.text
 
 
 @pytest.mark.parametrize(
