@@ -14,6 +14,7 @@ ROOMS = {
     "archives": [],
     "npz": [],
     "facts": ["attention", "datasets"],
+    "cluster": ["settings", "link", "runtime", "callbacks"],
     "recipe": ["strict_yaml", "parsing", "keys", "recipe", "loading"],
     "layers": [
         "shapes",
@@ -41,6 +42,7 @@ ROOMS = {
         "fingerprint",
         "sample",
         "augment",
+        "shard",
         "sources",
         "pipeline",
         "statistics",
@@ -114,6 +116,7 @@ ROOMS = {
         "lock",
         "folder",
         "environment",
+        "processes",
         "termination",
         "devices",
         "torch_optimizers",
@@ -148,6 +151,7 @@ ROOMS = {
     ],
     "cli": [
         "frameworks",
+        "cluster_flags",
         "average",
         "summary",
         "streams",

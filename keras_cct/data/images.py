@@ -198,16 +198,23 @@ class RecordImages:
         Consecutive windows of about 1 GiB are shuffled one by one. The first `num_skipped` images of the epoch are
         skipped: they are read, but not decoded.
         """
+        return self._shuffle_windows(self.in_order(), seed, epoch).skip(tf.cast(num_skipped, tf.int64))
+
+    def shuffled_indices(self, seed: int, epoch: tf.Tensor, num_skipped: tf.Tensor) -> tf.data.Dataset:
+        """Returns the indices of the images of `shuffled`, without reading the records."""
+        indices = tf.data.Dataset.range(self.count, output_type=tf.int32).map(lambda index: (index,))
+        shuffled = self._shuffle_windows(indices, seed, epoch).skip(tf.cast(num_skipped, tf.int64))
+        return shuffled.map(lambda index: index)
+
+    def _shuffle_windows(self, items: tf.data.Dataset, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
         window = max(1, min(self.count, WINDOW_BYTES // max(1, self.mean_bytes)))
 
-        def shuffle_window(indices: tf.Tensor, encoded: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def shuffle_window(indices: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
             bits = tf.random.stateless_uniform((2,), tf.stack([seed, epoch]), None, None, tf.int32)  # pyright: ignore[reportArgumentType] (full range)
             order = _stateless_shuffle(tf.range(tf.size(indices)), bits + indices[:1])
-            return tf.gather(indices, order), tf.gather(encoded, order), tf.gather(labels, order)
+            return tuple(tf.gather(values, order) for values in (indices, *rest))
 
-        return (
-            self.in_order().batch(window).map(shuffle_window).prefetch(1).unbatch().skip(tf.cast(num_skipped, tf.int64))
-        )
+        return items.batch(window).map(shuffle_window).prefetch(1).unbatch()
 
     def read(self, index: tf.Tensor, encoded: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Decodes an image.

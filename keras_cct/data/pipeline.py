@@ -1,5 +1,8 @@
 """The `tf.data` input pipelines of training and evaluation, for every backend."""
 
+import dataclasses
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,6 +12,7 @@ from keras_cct.data.augment.stages import change_pixels, crop_batch, crop_image,
 from keras_cct.data.decode import ResizeAndCrop, resize_and_crop
 from keras_cct.data.images import EncodedImages, ImageSet, LabeledImages, RecordImages, epoch_indices
 from keras_cct.data.rng import SampleKeys
+from keras_cct.data.shard import Shard
 from keras_cct.errors import InputError
 from keras_cct.recipe.recipe import Recipe
 
@@ -30,7 +34,9 @@ def model_image_shape(recipe: Recipe, data: ImageSet, variant_size: tuple[int, i
     return height, width, channels
 
 
-def training_batches(data: ImageSet, recipe: Recipe, plan: AugmentationPlan, first_step: int = 0) -> tf.data.Dataset:
+def training_batches(
+    data: ImageSet, recipe: Recipe, plan: AugmentationPlan, first_step: int = 0, shard: Shard | None = None
+) -> tf.data.Dataset:
     """Returns the training batches of all epochs, one epoch after the other.
 
     The augmentation of an image and its position in the epoch are pure functions of (seed, epoch, sample index). Each
@@ -41,6 +47,7 @@ def training_batches(data: ImageSet, recipe: Recipe, plan: AugmentationPlan, fir
         recipe: Seed, epochs, label smoothing and number of threads.
         plan: The augmentation, the image shape and the batch size.
         first_step: Steps to skip at the start, without decoding their images. The remaining batches do not change.
+        shard: The part of this process in every batch; None for whole batches. Images of other parts are not decoded.
 
     Returns:
         Pairs of images of shape (batch, height, width, channels), pixels in [0, 255], and targets, float32 of shape
@@ -58,6 +65,7 @@ def training_batches(data: ImageSet, recipe: Recipe, plan: AugmentationPlan, fir
         )
     weights = None if isinstance(data, RecordImages) or not recipe.class_weights else balanced_class_weights(data)
     first_epoch, first_batch = divmod(first_step, len(data) // batch_size)
+    own_plan = plan if shard is None else dataclasses.replace(plan, batch_size=shard.size(batch_size))
 
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
         num_skipped = tf.where(epoch == first_epoch, first_batch * batch_size, 0)
@@ -66,25 +74,29 @@ def training_batches(data: ImageSet, recipe: Recipe, plan: AugmentationPlan, fir
             return SampleKeys(recipe.seed, epoch, indices)
 
         def change(indices: tf.Tensor, crops: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            return indices, change_pixels(crops, keys_of(indices), plan), labels
+            return indices, change_pixels(crops, keys_of(indices), own_plan), labels
 
-        def finish(indices: tf.Tensor, crops: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def finish(first_index: tf.Tensor, batch: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
+            indices, crops, labels = batch
             targets = soft_targets(labels, len(data.class_names), recipe.smoothing)
-            crops = tf.ensure_shape(crops, (batch_size, *crops.shape[1:]))
-            images, targets = mix_and_erase(crops, targets, keys_of(indices), plan)
+            crops = tf.ensure_shape(crops, (own_plan.batch_size, *crops.shape[1:]))
+            images, targets = mix_and_erase(crops, targets, keys_of(indices), own_plan, first_index)
+            if shard is not None:
+                images, targets = shard.restore_pairs(images), shard.restore_pairs(targets)
             return (images, targets) if weights is None else (images, targets, tf.linalg.matvec(targets, weights))
 
-        if isinstance(data, LabeledImages):
-            order = epoch_indices(data.labels, recipe.seed, epoch, is_balanced)[num_skipped:]
-            groups = _cropped_arrays(data, plan, recipe.seed, epoch, order)
-        elif isinstance(data, EncodedImages):
-            images = data.shuffled(recipe.seed, epoch, num_skipped, is_balanced)
-            groups = _cropped_files(data, images, plan, recipe.seed, epoch)
+        order, items = _epoch_items(data, recipe.seed, epoch, num_skipped, is_balanced)
+        if shard is None:
+            groups = items.batch(own_plan.group_size)
         else:
-            images = data.shuffled(recipe.seed, epoch, num_skipped)
-            groups = _cropped_files(data, images, plan, recipe.seed, epoch)
+            groups = shard.select(items, batch_size).rebatch(own_plan.group_size)
+        if isinstance(data, LabeledImages):
+            groups = _cropped_arrays(data, groups, own_plan, recipe.seed, epoch)
+        else:
+            groups = _cropped_files(data, groups, own_plan, recipe.seed, epoch)
         groups = groups.map(change, num_parallel_calls=tf.data.AUTOTUNE)
-        batches = groups.rebatch(batch_size, drop_remainder=True)
+        first_indices = order.batch(batch_size, drop_remainder=True).map(lambda indices: indices[:1])
+        batches = tf.data.Dataset.zip(first_indices, groups.rebatch(own_plan.batch_size, drop_remainder=True))
         return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
 
     epochs = tf.data.Dataset.range(first_epoch, recipe.total_epochs, output_type=tf.int32)
@@ -104,22 +116,35 @@ def balanced_class_weights(data: LabeledImages | EncodedImages) -> np.ndarray:
     return weights
 
 
+def _epoch_items(
+    data: ImageSet, seed: int, epoch: tf.Tensor, num_skipped: tf.Tensor, is_balanced: bool
+) -> tuple[tf.data.Dataset, tf.data.Dataset]:
+    """Returns the indices of the images of an epoch, and tuples of index and, of records, what else `read` takes."""
+    if isinstance(data, RecordImages):
+        return data.shuffled_indices(seed, epoch, num_skipped), data.shuffled(seed, epoch, num_skipped)
+    indices = epoch_indices(data.labels, seed, epoch, is_balanced)[num_skipped:]
+    return tf.data.Dataset.from_tensor_slices(indices), tf.data.Dataset.from_tensor_slices((indices,))
+
+
 def _cropped_arrays(
-    data: LabeledImages, plan: AugmentationPlan, seed: int, epoch: tf.Tensor, order: tf.Tensor
+    data: LabeledImages, groups: tf.data.Dataset, plan: AugmentationPlan, seed: int, epoch: tf.Tensor
 ) -> tf.data.Dataset:
-    """Returns indices, crops and labels of one epoch in groups, in an order of the images."""
+    """Returns indices, crops and labels of groups of images."""
     images, labels = tf.constant(data.images), tf.constant(data.labels)
 
     def crop(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         draws = draw_crops(SampleKeys(seed, epoch, indices))
         return indices, crop_batch(tf.gather(images, indices), draws, plan), tf.gather(labels, indices)
 
-    groups = tf.data.Dataset.from_tensor_slices(order).batch(plan.group_size)
     return groups.map(crop, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _cropped_files(
-    data: EncodedImages | RecordImages, images: tf.data.Dataset, plan: AugmentationPlan, seed: int, epoch: tf.Tensor
+    data: EncodedImages | RecordImages,
+    groups: tf.data.Dataset,
+    plan: AugmentationPlan,
+    seed: int,
+    epoch: tf.Tensor,
 ) -> tf.data.Dataset:
     """Returns the same as `_cropped_arrays` for images that are decoded one by one."""
 
@@ -131,13 +156,12 @@ def _cropped_files(
         image, label = data.read(index, *rest)
         return index, crop_image(image, draws, plan), label
 
-    groups = images.batch(plan.group_size)
     crops = groups.map(draw).unbatch().map(crop, num_parallel_calls=tf.data.AUTOTUNE)
     return crops.batch(plan.group_size)
 
 
 def evaluation_batches(
-    data: ImageSet, recipe: Recipe, image_shape: tuple[int, int, int], batch_size: int
+    data: ImageSet, recipe: Recipe, image_shape: tuple[int, int, int], batch_size: int, shard: Shard | None = None
 ) -> tf.data.Dataset:
     """Returns the evaluation batches: every image once, in order, resized and center-cropped.
 
@@ -146,31 +170,53 @@ def evaluation_batches(
         recipe: `crop_pct`, `interpolation` and the number of threads.
         image_shape: Input shape (height, width, channels) of the model.
         batch_size: Images per step, over all devices; the last batch may be smaller.
+        shard: The part of this process in every batch; None for whole batches. Images of other parts are not decoded.
 
     Returns:
         Pairs of uint8 images of shape (batch, height, width, channels) and one-hot targets, float32 of shape
-        (batch, classes).
+        (batch, classes). With `shard`, all batches have the same size: the last one is filled up with black images, and
+        a third value is the weight of each image, float32 of shape (batch,), 0 for these and 1 for others.
     """
     height, width, _ = image_shape
-    pixels = decoded_images(data, ResizeAndCrop(height, width, recipe.crop_pct, recipe.interpolation))
+    resize = ResizeAndCrop(height, width, recipe.crop_pct, recipe.interpolation)
 
-    def with_targets(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return images, soft_targets(labels, len(data.class_names), smoothing=0.0)
+    def with_targets(images: tf.Tensor, labels: tf.Tensor, *weights: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return images, soft_targets(labels, len(data.class_names), smoothing=0.0), *weights
 
     options = _options(recipe)
     if not isinstance(data, LabeledImages):
         # TensorFlow would optimize the graph that decodes for seconds, in every epoch, and decode as fast as before.
         options.experimental_optimization.apply_default_optimizations = False
-    batches = pixels.batch(batch_size).map(with_targets).prefetch(tf.data.AUTOTUNE)
-    return batches.with_options(options)
+    if shard is None:
+        batches = decoded_images(data, resize).batch(batch_size)
+    else:
+        batches = _filled_batches(data, resize, image_shape, batch_size, shard)
+    return batches.map(with_targets).prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
-def decoded_images(data: ImageSet, resize: ResizeAndCrop | None = None) -> tf.data.Dataset:
+def _filled_batches(
+    data: ImageSet, resize: ResizeAndCrop, image_shape: tuple[int, int, int], batch_size: int, shard: Shard
+) -> tf.data.Dataset:
+    """Returns batches of images, labels and weights; the last one is filled up with black images of weight 0."""
+    pixels = decoded_images(data, resize, lambda items: shard.select_consecutive(items, batch_size))
+    weighted = pixels.map(lambda image, label: (image, label, 1.0))
+    black = tf.zeros(image_shape, tf.uint8), tf.constant(0, tf.int64), 0.0
+    fillers = tf.data.Dataset.from_tensors(black).repeat(shard.num_missing(len(data), batch_size))
+    batches = weighted.concatenate(fillers).batch(shard.size(batch_size), drop_remainder=True)
+    return batches.apply(tf.data.experimental.assert_cardinality(-(-len(data) // batch_size)))
+
+
+def decoded_images(
+    data: ImageSet,
+    resize: ResizeAndCrop | None = None,
+    select: Callable[[tf.data.Dataset], tf.data.Dataset] = lambda items: items,
+) -> tf.data.Dataset:
     """Returns a dataset of the decoded images: every image once, in order.
 
     Args:
         data: The images.
         resize: Output size; None to keep the size of each image.
+        select: Selects images before they are decoded: a function from a dataset of tuples to one of fewer tuples.
 
     Returns:
         Pairs of a uint8 tensor of shape (height, width, channels) and its label, a scalar int64 tensor.
@@ -182,9 +228,10 @@ def decoded_images(data: ImageSet, resize: ResizeAndCrop | None = None) -> tf.da
         return image, label
 
     if isinstance(data, LabeledImages):
-        pixels = tf.data.Dataset.from_tensor_slices((data.images, data.labels))
+        pixels = select(tf.data.Dataset.from_tensor_slices((data.images, data.labels)))
         return pixels.map(apply_resize, num_parallel_calls=tf.data.AUTOTUNE)
-    return data.in_order().map(lambda *item: apply_resize(*data.read(*item)), num_parallel_calls=tf.data.AUTOTUNE)
+    items = select(data.in_order())
+    return items.map(lambda *item: apply_resize(*data.read(*item)), num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _options(recipe: Recipe) -> tf.data.Options:

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras_cct.data.augment.plan import Augmentation
 from keras_cct.data.images import EncodedImages, LabeledImages, RecordImages
 from keras_cct.data.pipeline import evaluation_batches, model_image_shape, training_batches
+from keras_cct.data.shard import Shard
 from keras_cct.recipe.recipe import Recipe
 
 RECIPE = Recipe(
@@ -190,3 +191,57 @@ def test_no_aug_still_mixes():
 def test_image_size_comes_from_the_recipe_or_the_images_or_the_variant(img_size, make, wanted):
     recipe = dataclasses.replace(RECIPE, img_size=img_size)
     assert model_image_shape(recipe, make(), (48, 64)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("source", "mode"), [("arrays", "pair"), ("arrays", "elem"), ("encoded", "batch"), ("records", "batch")]
+)
+def test_the_batches_of_all_shards_are_those_of_one_process(source, mode):
+    keys = {"mixup": 0.8, "cutmix": 1.0, "mixup_mode": mode, "reprob": 0.5}
+    data, recipe = SOURCES[source](numbered(20)), dataclasses.replace(RECIPE, **keys)
+    plan = Augmentation.from_recipe(recipe).for_images(SHAPE, 8)
+    whole = list(training_batches(data, recipe, plan).as_numpy_iterator())
+    parts = [list(training_batches(data, recipe, plan, shard=Shard(index, 2)).as_numpy_iterator()) for index in (0, 1)]
+    rows = [0, 7, 1, 6, 2, 5, 3, 4]
+    for batch, *own in zip(whole, *parts, strict=True):
+        for values, first, second in zip(batch, *own, strict=True):
+            np.testing.assert_array_equal(np.concatenate([first, second]), values[rows])
+
+
+@pytest.mark.parametrize("source", ["encoded", "records"])
+def test_a_shard_decodes_its_own_images_only(source, monkeypatch):
+    data = SOURCES[source](numbered(20))
+    decoded: list[int] = []
+    read = type(data).read
+
+    def note(index):
+        decoded.append(int(index))
+        return index
+
+    def counting(self, index, *rest):
+        return read(self, tf.ensure_shape(tf.py_function(note, [index], tf.int32), ()), *rest)
+
+    monkeypatch.setattr(type(data), "read", counting)
+    recipe = dataclasses.replace(RECIPE, epochs=1)
+    plan = Augmentation.from_recipe(recipe).for_images(SHAPE, 8)
+    for index in (0, 1):
+        assert len(list(training_batches(data, recipe, plan, shard=Shard(index, 2)))) == 2
+        assert len(decoded) == len(set(decoded)) == 8 * (index + 1)
+    decoded.clear()
+    for index in (0, 1):
+        assert len(list(evaluation_batches(data, recipe, SHAPE, 8, Shard(index, 2)))) == 3
+    assert sorted(decoded) == list(range(20))
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_evaluation_batches_of_shards_are_filled_up_with_images_without_weight(source):
+    data = SOURCES[source](numbered(10))
+    whole = list(evaluation_batches(data, RECIPE, SHAPE, 10).as_numpy_iterator())
+    parts = [list(evaluation_batches(data, RECIPE, SHAPE, 8, Shard(i, 2)).as_numpy_iterator()) for i in (0, 1)]
+    images, targets, weights = (
+        np.concatenate([values for batch in zip(*parts, strict=True) for values in (batch[0][k], batch[1][k])])
+        for k in range(3)
+    )
+    np.testing.assert_array_equal(weights, [1] * 10 + [0] * 6)
+    np.testing.assert_array_equal(images[:10], whole[0][0])
+    np.testing.assert_array_equal(targets[:10], whole[0][1])

@@ -80,7 +80,7 @@ def test_pipelines_and_models_of_recipes():
 
     def first_batches(recipe, train, evaluation):
         plan = plan_training(recipe, recipe.batch_size)
-        batch_size = limit_batch_size(recipe.batch_size, len(train), 1, plan.augmentation.mixing.is_active)
+        batch_size = limit_batch_size(recipe.batch_size, len(train), 1 + plan.augmentation.mixing.is_active)
         augmentation = plan.augmentation.for_images((28, 28, 1), batch_size)
         next(iter(training_batches(train, recipe, augmentation)))
         next(iter(evaluation_batches(evaluation, recipe, (28, 28, 1), batch_size)))

@@ -85,18 +85,21 @@ def check_batch_size(batch_size: int) -> None:
         )
 
 
-def drawing_keys(keys: SampleKeys, mode: str) -> SampleKeys:
-    """Returns, for every image of a batch, the key of the image whose random numbers it shares."""
-    return dataclasses.replace(keys, indices=_drawing_indices(keys.indices, mode))
+def drawing_keys(keys: SampleKeys, mode: str, first_index: tf.Tensor | None = None) -> SampleKeys:
+    """Returns, for every image of a batch, the key of the image whose random numbers it shares.
 
-
-def _drawing_indices(indices: tf.Tensor, mode: str) -> tf.Tensor:
+    Args:
+        keys: Keys of the images, which are a whole batch or a part of one, with both images of each pair.
+        mode: One of `MODES`.
+        first_index: Index of the first image of the whole batch, int32 of shape (1,); by default that of `keys`.
+    """
+    indices = keys.indices
     if mode == "batch":
-        return tf.repeat(indices[:1], tf.size(indices))
-    if mode == "pair":
+        indices = tf.repeat(indices[:1] if first_index is None else first_index, tf.size(indices))
+    elif mode == "pair":
         half = tf.size(indices) // 2
-        return tf.concat([indices[:half], indices[:half][::-1]], axis=0)
-    return indices
+        indices = tf.concat([indices[:half], indices[:half][::-1]], axis=0)
+    return dataclasses.replace(keys, indices=indices)
 
 
 def mix(

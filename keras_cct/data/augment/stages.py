@@ -102,15 +102,20 @@ def change_pixels(images: tf.Tensor, keys: SampleKeys, plan: AugmentationPlan) -
 
 
 def mix_and_erase(
-    images: tf.Tensor, targets: tf.Tensor, keys: SampleKeys, plan: AugmentationPlan
+    images: tf.Tensor,
+    targets: tf.Tensor,
+    keys: SampleKeys,
+    plan: AugmentationPlan,
+    first_index: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Applies Mixup or CutMix, then RandomErasing, to a batch.
+    """Applies Mixup or CutMix, then RandomErasing, to a batch or to a part of one.
 
     Args:
         images: uint8 tensor of shape (batch, height, width, channels).
         targets: Float32 tensor of shape (batch, classes).
         keys: Seed, epoch and indices of the images.
         plan: The augmentation.
+        first_index: Index of the first image of the whole batch, int32 of shape (1,); by default that of `images`.
 
     Returns:
         Images of the same shape, float32 with RandomErasing, otherwise uint8; targets of the same shape.
@@ -118,7 +123,7 @@ def mix_and_erase(
     augmentation = plan.augmentation
     mixing, erasing = augmentation.mixing, augmentation.erasing
     if mixing.is_active:
-        mix_draws = draw_table(drawing_keys(keys, mixing.mixup_mode), MIX_STREAM, MIX_DRAWS)
+        mix_draws = draw_table(drawing_keys(keys, mixing.mixup_mode, first_index), MIX_STREAM, MIX_DRAWS)
         images, targets = mix(images, targets, mix_draws, keys.epoch, mixing)
     if erasing.reprob > 0 and not augmentation.no_aug:
         erase_draws = draw_table(keys, ERASE_STREAM, erasing.num_draws)
