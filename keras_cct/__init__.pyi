@@ -12,6 +12,7 @@ import keras
 
 import keras_cct.models.config as _config
 
+from .cluster.settings import Cluster as Cluster
 from .create import (
     CCT as CCT,
     CVT as CVT,

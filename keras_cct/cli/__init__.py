@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 for success, 1 if what was written differs from its source, 2 for invalid input or file system
-        errors, 130 after Ctrl-C, 143 after SIGTERM.
+        errors, 130 after Ctrl-C, 143 after SIGTERM. A process of a cluster ends with 75 if another one has ended.
     """
     with lasting_streams():
         parser = _create_parser()
@@ -52,7 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         handlers[1].addFilter(lambda record: not _is_own(record))
         logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=handlers)
         logging.getLogger("keras_cct").setLevel(logging.INFO)
-        return _run(options)
+        code = _run(options)
+        if code and getattr(options, "cluster", None) is not None:
+            sys.stderr.flush()
+            os._exit(code)  # At a normal end JAX would wait for processes that have ended, and then abort this one.
+        return code
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_cct.cli.cluster_flags import add_cluster_flags, choose_backend, cluster_of, is_first_process
 from keras_cct.cli.convert import add_checkpoint_dir
 from keras_cct.cli.frameworks import load_frameworks
 from keras_cct.cli.inference import add_trust
@@ -66,6 +67,10 @@ def add_train(commands: Any) -> None:
     train.add_argument("--print-recipe", action="store_true", help="print the effective recipe and exit")
     train.add_argument("--log-wandb", action="store_true", help="send the metrics to Weights & Biases")
     train.add_argument("--gpu", metavar="LIST", help="indices of the GPUs to use, e.g. 0 or 0,1 (default: all)")
+    train.add_argument(
+        "--devices", default="all", metavar="N|all|cpu", help="devices of this process to train on (default: all)"
+    )
+    add_cluster_flags(train.add_argument_group("cluster", "Run the same command in every process."))
     add_checkpoint_dir(train)
     add_trust(train)
     add_recipe_flags(train.add_argument_group("recipe", "Each flag overrides a key of the config."))
@@ -77,6 +82,8 @@ def _train(options: argparse.Namespace) -> None:
     overrides = recipe_overrides(options)
     if options.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = options.gpu
+    choose_backend(options)
+    options.cluster = cluster_of(options)
     check_count("--seeds", options.seeds)
     if options.resume is not None:
         _resume(options, overrides)
@@ -97,17 +104,25 @@ def _train(options: argparse.Namespace) -> None:
     if options.print_recipe:
         print("".join(f"# {line}\n" for line in lines) + recipe.to_yaml(), end="")
         return
-    print("".join(f"{line}\n" for line in lines), end="", flush=True)
+    if is_first_process(options):
+        print("".join(f"{line}\n" for line in lines), end="", flush=True)
     output = given_folder or Path("runs", f"{time.strftime('%Y%m%d-%H%M%S')}-{recipe.model}")
     options.run_folder = output
     load_frameworks()
     if options.seeds > 1 or (recipe.folds and not recipe.fold):
+        if options.cluster is not None:
+            raise InputError("--distributed trains one run at a time. Choose one with --seed, or --folds and --fold.")
         _train_series(options, _series(options, recipe), output)
         return
     from keras_cct.training.run import train
 
-    train(recipe, output, log_wandb=options.log_wandb, trust=options.trust)
-    _write_report(output)
+    train(recipe, output, log_wandb=options.log_wandb, **_where(options))
+    _write_report(options, output)
+
+
+def _where(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns the arguments that `train` and `resume` share."""
+    return {"trust": options.trust, "devices": options.devices, "cluster": options.cluster}
 
 
 def _series(options: argparse.Namespace, recipe: Recipe) -> dict[str, Recipe]:
@@ -128,15 +143,17 @@ def _train_series(options: argparse.Namespace, recipes: dict[str, Recipe], outpu
 
     for name, recipe in recipes.items():
         options.run_folder = output / name
-        train(recipe, options.run_folder, log_wandb=options.log_wandb, trust=options.trust)
-        _write_report(options.run_folder)
+        train(recipe, options.run_folder, log_wandb=options.log_wandb, **_where(options))
+        _write_report(options, options.run_folder)
     runs = [output / name for name in recipes]
     page = write_comparison(runs, output / DEFAULT_COMPARISON, progress=image_progress)
     print(summarize_runs(runs))
     print(f"comparison in {page}")
 
 
-def _write_report(run: Path) -> None:
+def _write_report(options: argparse.Namespace, run: Path) -> None:
+    if not is_first_process(options):
+        return
     from keras_cct.report.run_metrics import list_low_recalls
     from keras_cct.report.run_record import RunRecord
     from keras_cct.report.run_report import write_report
@@ -166,10 +183,10 @@ def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
         options.resume,
         log_wandb=options.log_wandb,
         allow_changed_data=options.allow_changed_data,
-        trust=options.trust,
+        **_where(options),
         **overrides,
     )
-    _write_report(options.run_folder)
+    _write_report(options, options.run_folder)
 
 
 def needs_choice(options: argparse.Namespace, keys: dict[str, Any]) -> bool:
@@ -225,6 +242,6 @@ def _given_folder(options: argparse.Namespace) -> Path | None:
         folder = Path("runs", options.experiment)
     else:
         return None
-    if not options.print_recipe:
+    if not options.print_recipe and is_first_process(options):
         RunFolder.check_is_free(folder)
     return folder

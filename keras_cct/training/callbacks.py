@@ -74,6 +74,27 @@ class FiniteLossCheck(keras.callbacks.Callback):
             )
 
 
+class UnpaddedLoss(keras.callbacks.Callback):
+    """Corrects the loss of an evaluation whose batches were filled up with images of weight 0.
+
+    Keras divides the sum of the weighted losses by the number of all images, also of those of weight 0. Metrics are
+    divided by the sum of the weights, and need no correction.
+
+    Args:
+        num_images: Number of evaluation images.
+        batch_size: Images per evaluation step, over all devices.
+    """
+
+    def __init__(self, num_images: int, batch_size: int) -> None:
+        super().__init__()
+        self.factor = math.ceil(num_images / batch_size) * batch_size / num_images
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        for name in ("val_loss", "raw_loss"):
+            if name in logs:
+                logs[name] *= self.factor
+
+
 class AverageEvaluation(keras.callbacks.Callback):
     """Evaluates the moving average of the weights and logs its metrics as `val_*`.
 
@@ -119,7 +140,7 @@ class Summary(keras.callbacks.Callback):
     """Adds a row of metrics per epoch to summary.csv.
 
     Args:
-        folder: The run folder.
+        folder: The run folder; None to write nothing.
         batch_size: Images per step.
         rows: The rows of the previous epochs.
         listeners: Functions to call with each new row.
@@ -127,7 +148,7 @@ class Summary(keras.callbacks.Callback):
 
     def __init__(
         self,
-        folder: RunFolder,
+        folder: RunFolder | None,
         batch_size: int,
         rows: list[EpochMetrics],
         listeners: list[Callable[[EpochMetrics], None]],
@@ -154,6 +175,7 @@ class Summary(keras.callbacks.Callback):
         row["learning_rate"] = logs["learning_rate"]
         row["images_per_second"] = self.batch_size / self._timer.seconds_per_step
         self.rows.append({key: float(f"{value:.7g}") for key, value in row.items()} | {"epoch": epoch + 1})
-        self.folder.write_summary(self.rows)
+        if self.folder is not None:
+            self.folder.write_summary(self.rows)
         for listener in self.listeners:
             listener(self.rows[-1])

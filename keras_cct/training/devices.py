@@ -2,63 +2,140 @@
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
+from keras_cct.errors import InputError
 from keras_cct.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from keras_cct.data.shard import Shard  # imports TensorFlow
 
 
 @dataclasses.dataclass(frozen=True)
 class Distribution:
-    """How a run is distributed over the devices of one machine.
+    """How a run is distributed over devices.
 
     Args:
         scope: Returns a context in which to create, compile and fit the model.
-        num_devices: Number of devices; each processes one batch per step.
+        num_devices: Number of devices of all processes; each computes an equal part of every batch.
         device_type: "CPU", "GPU" or "TPU".
         description: Name of the strategy and its devices, for the log.
+        shard: The part of this process in every batch, with JAX; None with other backends, which have one process.
     """
 
     scope: Callable[[], contextlib.AbstractContextManager]
     num_devices: int
     device_type: str
     description: str
+    shard: "Shard | None" = None
+
+    @property
+    def is_first_process(self) -> bool:
+        """Whether this process writes the files of the run."""
+        return self.shard is None or self.shard.index == 0
+
+    @property
+    def pads_evaluation(self) -> bool:
+        """Whether evaluation batches must all have the same size, which the devices divide."""
+        return self.shard is not None and self.num_devices > 1
+
+    def check_batch_size(self, batch_size: int, mixes_images: bool) -> None:
+        """Checks that every device can have an equal part of a batch, and both images of every pair.
+
+        Raises:
+            InputError: The batch cannot be divided.
+        """
+        multiple = self.batch_multiple(mixes_images)
+        if batch_size % multiple:
+            raise InputError(
+                f"{batch_size} images per step cannot be divided among {self.num_devices} devices"
+                f"{' in pairs, for mixup and cutmix' * (multiple > self.num_devices)}. Use a multiple of {multiple}."
+            )
+
+    def batch_multiple(self, mixes_images: bool) -> int:
+        """Returns the number of which the images per step must be a multiple."""
+        num_processes = 1 if self.shard is None else self.shard.count
+        return math.lcm(self.num_devices, 2 * num_processes) if mixes_images else self.num_devices
 
 
-def local_distribution() -> Distribution:
-    """Returns the distribution over the accelerators of this machine, or over its CPU if it has none.
+def local_distribution(devices: str = "all") -> Distribution:
+    """Returns the distribution over the accelerators of all processes, or over their CPUs if they have none.
 
     TensorFlow uses `tf.distribute.MirroredStrategy`, also for a single device; JAX uses
     `keras.distribution.DataParallel` if there are several devices; PyTorch uses one device.
+
+    Args:
+        devices: "all"; "cpu", although there are accelerators; or the number of devices of this process, such as "2".
+
+    Raises:
+        InputError: The value is invalid, or there are fewer devices.
     """
+    if devices not in ("all", "cpu") and not (devices.isascii() and devices.isdecimal() and int(devices) > 0):
+        raise InputError(f"devices must be all, cpu or a number of at least 1, got {devices!r}.")
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        return _mirrored()
+        return _mirrored(devices)
     _hide_accelerators_from_tensorflow()
-    if backend == "torch":
-        import torch  # pyright: ignore[reportMissingImports] - optional
-
-        device_type = "GPU" if torch.cuda.is_available() else "CPU"
-        return Distribution(contextlib.nullcontext, 1, device_type, f"one {device_type} (PyTorch)")
-    devices = keras.distribution.list_devices()
-    device_type = devices[0].split(":")[0].upper()
-    if len(devices) == 1:
-        return Distribution(contextlib.nullcontext, 1, device_type, f"one {device_type} (JAX)")
-    parallel = keras.distribution.DataParallel(devices=devices)
-    return Distribution(parallel.scope, len(devices), device_type, f"DataParallel on {', '.join(devices)}")
+    return _on_torch(devices) if backend == "torch" else _on_jax(devices)
 
 
-def _mirrored() -> Distribution:
+def _mirrored(devices: str) -> Distribution:
     import tensorflow as tf
 
-    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
-    names = ", ".join(device.name.removeprefix("/device:") for device in devices)
-    device_type = devices[0].device_type
+    accelerators = [] if devices == "cpu" else tf.config.list_logical_devices("GPU")
+    chosen = _first(accelerators or tf.config.list_logical_devices("CPU"), devices)
+    strategy = tf.distribute.MirroredStrategy([device.name for device in chosen])
+    names = ", ".join(device.name.removeprefix("/device:") for device in chosen)
+    device_type = chosen[0].device_type
     return Distribution(strategy.scope, strategy.num_replicas_in_sync, device_type, f"MirroredStrategy on {names}")
+
+
+def _on_torch(devices: str) -> Distribution:
+    import torch  # pyright: ignore[reportMissingImports] - optional
+
+    has_gpu = torch.cuda.is_available()
+    (device_type,) = _first(["GPU" if has_gpu and devices != "cpu" else "CPU"], devices)
+    scope = contextlib.nullcontext if device_type == "GPU" or not has_gpu else lambda: keras.device("cpu")
+    return Distribution(scope, 1, device_type, f"one {device_type} (PyTorch)")
+
+
+def _on_jax(devices: str) -> Distribution:
+    import jax  # pyright: ignore[reportMissingImports] - optional
+
+    from keras_cct.data.shard import Shard
+
+    kind = "cpu" if devices == "cpu" else None
+    by_process = [_first(jax.local_devices(index, kind), devices) for index in range(jax.process_count())]
+    chosen = [device for own in by_process for device in own]
+    shard = Shard(jax.process_index(), len(by_process))
+    device_type = chosen[0].platform.upper()
+    names = [f"{device.platform}:{device.id}" for device in chosen]
+    if len(chosen) == 1:
+        # JAX computes on its first device unless it is told otherwise.
+        scope = contextlib.nullcontext if chosen[0] == jax.local_devices()[0] else lambda: keras.device(names[0])
+        return Distribution(scope, 1, device_type, f"one {device_type} (JAX)", shard)
+    numbers = {len(own) for own in by_process}
+    if len(numbers) > 1:
+        raise InputError(
+            f"the processes have different numbers of devices: {sorted(numbers)}. Set --devices to the lowest."
+        )
+    parallel = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
+    hosts = f", {len(by_process)} processes" if len(by_process) > 1 else ""
+    return Distribution(parallel.scope, len(chosen), device_type, f"DataParallel on {', '.join(names)}{hosts}", shard)
+
+
+def _first(present: Sequence[Any], devices: str) -> Sequence[Any]:
+    """Returns the devices that the argument `devices` chooses of those of a process."""
+    if not devices.isdecimal():
+        return present
+    if int(devices) > len(present):
+        raise InputError(f"devices={devices}, but there are only {len(present)}. Choose at most {len(present)}.")
+    return present[: int(devices)]
 
 
 def _hide_accelerators_from_tensorflow() -> None:

@@ -10,8 +10,10 @@ from typing import Any
 
 import keras
 
+from keras_cct.cluster.callbacks import EpochBarrier, Watchdog
+from keras_cct.cluster.link import Link
 from keras_cct.data.augment.plan import AugmentationPlan
-from keras_cct.data.fingerprint import DataFingerprint
+from keras_cct.data.fingerprint import DataFingerprint, shared_facts
 from keras_cct.data.images import EncodedImages, ImageSet, LabeledImages, RecordImages
 from keras_cct.data.pipeline import balanced_class_weights, evaluation_batches, training_batches
 from keras_cct.data.sources.open import divides_one_folder, open_data, recipe_source
@@ -20,7 +22,7 @@ from keras_cct.data.sources.split import write_split
 from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.errors import InputError
 from keras_cct.recipe.recipe import Recipe
-from keras_cct.training.callbacks import AverageEvaluation, EpochMetrics, FiniteLossCheck, Summary
+from keras_cct.training.callbacks import AverageEvaluation, EpochMetrics, FiniteLossCheck, Summary, UnpaddedLoss
 from keras_cct.training.checkpoints import Checkpoints
 from keras_cct.training.devices import Distribution, choose_precision, local_distribution
 from keras_cct.training.early_stopping import EarlyStopping, is_exhausted
@@ -35,7 +37,7 @@ from keras_cct.training.setup import (
 )
 from keras_cct.training.state import RunState, StateRestorer, StateSaver
 from keras_cct.training.teacher import Teacher
-from keras_cct.training.termination import TerminationRequest, deferring_termination
+from keras_cct.training.termination import SharedTerminationRequest, TerminationRequest, deferring_termination
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +72,13 @@ class PreparedRun:
 
     @classmethod
     def prepare(
-        cls, recipe: Recipe, state: RunState | None = None, split_file: Path | None = None, *, trust: bool = False
+        cls,
+        recipe: Recipe,
+        state: RunState | None = None,
+        split_file: Path | None = None,
+        *,
+        trust: bool = False,
+        devices: str = "all",
     ) -> "PreparedRun":
         """Returns a run, after checking everything that can be checked before training.
 
@@ -79,17 +87,19 @@ class PreparedRun:
             state: The state to resume from, if there is one.
             split_file: The split that the run has saved, if it has.
             trust: Whether `.keras` files of initial weights and of a teacher may contain layers of other packages.
+            devices: "all", "cpu", or the number of devices of this process.
 
         Raises:
-            InputError: The recipe or the images cannot be used, or the state does not belong to them.
+            InputError: The recipe or the images cannot be used, there are not as many devices, or the state does not
+                belong to them.
         """
-        distribution = local_distribution()
-        batch_size = recipe.batch_size * distribution.num_devices
+        distribution = local_distribution(devices)
+        batch_size = recipe.batch_size * distribution.num_devices if state is None else state.images_per_step
         plan = plan_training(recipe, batch_size, loads_weights=state is None, trust=trust)
+        mixes_images = plan.augmentation.mixing.is_active
+        distribution.check_batch_size(batch_size, mixes_images)
         train_data, eval_data = open_data(recipe, split_file)
-        batch_size = limit_batch_size(
-            batch_size, len(train_data), distribution.num_devices, plan.augmentation.mixing.is_active
-        )
+        batch_size = limit_batch_size(batch_size, len(train_data), distribution.batch_multiple(mixes_images))
         augmentation = plan.augmentation.for_images(input_shape(recipe, train_data), batch_size)
         precision = choose_precision(recipe, distribution)
         if precision.reason:
@@ -142,6 +152,12 @@ class PreparedRun:
         log.warning("resuming with changed data: %s", changes)
         return dataclasses.replace(self, state=dataclasses.replace(self.state, step=0))
 
+    def shared_facts(self) -> dict[str, str]:
+        """Returns what must be equal in all processes that train together, by name."""
+        epoch, step = self.start
+        facts = shared_facts(self.train_data, self.eval_data)
+        return facts | {"images per step": str(self.batch_size), "start": f"epoch {epoch + 1}, step {step + 1}"}
+
     def write_inputs(self, folder: RunFolder) -> None:
         """Writes the fingerprints of data and teacher, the split, and the recipe, whose file makes the folder a run."""
         self.fingerprint.write(folder.data)
@@ -163,6 +179,10 @@ class PreparedRun:
         return self.augmentation.batch_size
 
     @property
+    def eval_batch_size(self) -> int:
+        return self.batch_size * self.recipe.validation_batch_size_multiplier
+
+    @property
     def start(self) -> tuple[int, int]:
         """Number of completed epochs, and of completed steps in the next epoch."""
         return (0, 0) if self.state is None else (self.state.epoch, self.state.step)
@@ -173,22 +193,31 @@ class PreparedRun:
 
     def training_batches(self, first_step: int) -> Any:
         """Returns the training batches of all epochs, starting at a step."""
-        return training_batches(self.train_data, self.recipe, self.augmentation, first_step)
+        shard = self.distribution.shard
+        return training_batches(self.train_data, self.recipe, self.augmentation, first_step, shard)
 
     def evaluation_batches(self) -> Any:
         """Returns the evaluation batches."""
-        batch_size = self.batch_size * self.recipe.validation_batch_size_multiplier
-        return evaluation_batches(self.eval_data, self.recipe, self.augmentation.image_shape, batch_size)
+        shard = self.distribution.shard if self.distribution.pads_evaluation else None
+        image_shape = self.augmentation.image_shape
+        return evaluation_batches(self.eval_data, self.recipe, image_shape, self.eval_batch_size, shard)
 
-    def fit(self, folder: RunFolder, log_wandb: bool) -> list[EpochMetrics]:
-        """Trains and returns the rows of summary.csv."""
+    def fit(self, folder: RunFolder, log_wandb: bool, link: Link | None = None) -> list[EpochMetrics]:
+        """Trains and returns the rows of summary.csv.
+
+        Args:
+            folder: The run folder; only process 0 writes to it.
+            log_wandb: Whether to send the metrics to Weights & Biases.
+            link: The other processes, if there are any.
+        """
         self._log_start(folder)
         with _explained_os_errors(folder):
             summary = self._summary(folder, log_wandb)
         epoch, step = self.start
         reading = raising_input_errors(self.train_data, self.eval_data)
-        with self.distribution.scope(), _explained_os_errors(folder), reading, deferring_termination() as termination:
-            callbacks = self._callbacks(folder, summary, termination)
+        with self.distribution.scope(), _explained_os_errors(folder), reading, _ending_together(link) as ending:
+            termination, watchdog = ending
+            callbacks = [*self._callbacks(folder, summary, termination), *watchdog]
             if step > 0:
                 self._fit_epochs(epoch, epoch + 1, step, callbacks)
                 epoch += 1
@@ -210,10 +239,13 @@ class PreparedRun:
         )
 
     def _summary(self, folder: RunFolder, log_wandb: bool) -> Summary:
+        rows = [] if self.state is None else self.state.rows
+        if not self.distribution.is_first_process:
+            return Summary(None, self.batch_size, rows, [])
         listeners = [event_writer(folder.events)]
         if log_wandb:
             listeners.append(wandb_writer(folder, dataclasses.asdict(self.recipe)))
-        return Summary(folder, self.batch_size, [] if self.state is None else self.state.rows, listeners)
+        return Summary(folder, self.batch_size, rows, listeners)
 
     def _callbacks(
         self, folder: RunFolder, summary: Summary, termination: TerminationRequest
@@ -223,16 +255,23 @@ class PreparedRun:
         learning_rates, (_, first_step) = recipe.learning_rates(), self.start
         interval = recipe.recovery_interval or num_steps
         saved_steps = range(interval, num_steps, interval)
+        writes, pads = self.distribution.is_first_process, self.distribution.pads_evaluation
+        checkpoints = Checkpoints(folder, summary, self.plain_model, recipe.eval_metric, recipe.checkpoint_hist)
+        progress = Progress(
+            recipe.total_epochs, num_steps, self.batch_size, first_step, len(self.train_data.class_names)
+        )
+        state_file = folder.state if writes else None
         return [
             *([] if self.state is None else [StateRestorer(self.state)]),
             FiniteLossCheck(folder),
             keras.callbacks.LearningRateScheduler(lambda epoch: learning_rates[epoch]),
             *([AverageEvaluation(self.evaluation_batches())] if recipe.model_ema else []),
+            *([UnpaddedLoss(len(self.eval_data), self.eval_batch_size)] if pads else []),
             summary,
-            Checkpoints(folder, summary, self.plain_model, recipe.eval_metric, recipe.checkpoint_hist),
+            *([checkpoints] if writes else []),
             EarlyStopping(summary, recipe),
-            Progress(recipe.total_epochs, num_steps, self.batch_size, first_step, len(self.train_data.class_names)),
-            StateSaver(folder.state, summary, saved_steps, num_steps, first_step, termination),
+            *([progress] if writes else []),
+            StateSaver(state_file, summary, saved_steps, num_steps, first_step, termination),
         ]
 
     def _log_start(self, folder: RunFolder) -> None:
@@ -289,6 +328,17 @@ def _dtype_policy(name: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+@contextlib.contextmanager
+def _ending_together(link: Link | None) -> Iterator[tuple[TerminationRequest, list[keras.callbacks.Callback]]]:
+    """Yields the request to end early, and the callbacks that keep processes together."""
+    if link is None:
+        with deferring_termination() as termination:
+            yield termination, []
+        return
+    with Watchdog.of(link) as watchdog:
+        yield SharedTerminationRequest(), [EpochBarrier(link), watchdog]
 
 
 @contextlib.contextmanager

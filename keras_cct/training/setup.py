@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import math
 from pathlib import Path
 
 import keras
@@ -93,21 +92,19 @@ def with_absolute_paths(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, **absolute)
 
 
-def limit_batch_size(batch_size: int, num_images: int, num_devices: int, mixes_images: bool) -> int:
+def limit_batch_size(batch_size: int, num_images: int, multiple: int) -> int:
     """Returns the batch size over all devices, reduced if the training set is smaller than one batch.
 
     Args:
         batch_size: Images per step over all devices, as requested by the recipe.
         num_images: Number of training images.
-        num_devices: Devices, each of which gets the same number of images.
-        mixes_images: Whether images are mixed in pairs, which needs an even number of them.
+        multiple: Number of which the images per step must be a multiple, for the devices and for pairs of images.
 
     Raises:
         InputError: There are too few images for one step.
     """
     if batch_size <= num_images:
         return batch_size
-    multiple = math.lcm(num_devices, 2) if mixes_images else num_devices
     limited = num_images - num_images % multiple
     if limited == 0:
         raise InputError(f"the training set has {num_images} images, but a step needs at least {multiple}. Add images.")

@@ -113,7 +113,7 @@ class RunState:
         if images_per_step != self.images_per_step:
             raise InputError(
                 f"the run started with {self.images_per_step} images per step; now there are {images_per_step}. "
-                f"Resume with as many devices, and with at least as many training images as a step needs."
+                f"Resume with at least as many training images as a step needs."
             )
         expected = [(name, tuple(variable.shape)) for name, variable in _named_variables(model)]
         saved = [(name, array.shape) for name, array in zip(self.names, self.arrays, strict=True)]
@@ -166,11 +166,11 @@ class StateRestorer(keras.callbacks.Callback):
 class StateSaver(keras.callbacks.Callback):
     """Saves the state after every epoch, after some steps within an epoch, and on SIGTERM.
 
-    It must be the last callback, so that the other callbacks have written their files before the state marks the epoch
-    as complete.
+    It must come after the callbacks that write files, so that these are written before the state marks the epoch as
+    complete.
 
     Args:
-        path: The file to write.
+        path: The file to write; None in processes that write no files, which only end together with the others.
         summary: The callback with the rows of summary.csv.
         steps: The steps of an epoch after which to save, all before its last step.
         num_steps: Steps per epoch.
@@ -181,7 +181,7 @@ class StateSaver(keras.callbacks.Callback):
 
     def __init__(
         self,
-        path: Path,
+        path: Path | None,
         summary: Summary,
         steps: range,
         num_steps: int,
@@ -201,7 +201,7 @@ class StateSaver(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         step = self._first_step + batch + 1
-        ends_here = self.termination.is_received and step < self.num_steps
+        ends_here = self.termination.check(self._epoch * self.num_steps + step) and step < self.num_steps
         if step in self.steps or ends_here:
             self._save(self._epoch, step)
         if ends_here:
@@ -214,6 +214,8 @@ class StateSaver(keras.callbacks.Callback):
             raise Terminated
 
     def _save(self, epoch: int, step: int) -> None:
+        if self.path is None:
+            return
         model: Any = self.model
         if keras.backend.backend() == "jax":
             model.jax_state_sync()

@@ -21,6 +21,20 @@ class TerminationRequest:
 
     is_received = False
 
+    def check(self, step: int) -> bool:
+        """Returns whether SIGTERM has been received, after a step, counted from the start of the run."""
+        return self.is_received
+
+
+class SharedTerminationRequest(TerminationRequest):
+    """Whether any process of a cluster has received SIGTERM. All processes learn it after the same step."""
+
+    def check(self, step: int) -> bool:
+        from jax.experimental import multihost_utils  # pyright: ignore[reportMissingImports] - optional
+
+        self.is_received = self.is_received or multihost_utils.reached_preemption_sync_point(step)
+        return self.is_received
+
 
 @contextlib.contextmanager
 def raising_terminated() -> Iterator[None]:

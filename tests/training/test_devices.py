@@ -6,14 +6,19 @@ import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 from fixtures.small_run import first_images, small_data, small_recipe
 
 import keras_cct
+from keras_cct.data.shard import Shard
 from keras_cct.evaluation.evaluate import evaluate
 from keras_cct.training import devices
 from keras_cct.training.devices import Distribution, choose_precision, local_distribution
 from keras_cct.training.setup import create_training_model, plan_training
+
+LOSSES = [0.3254902, 0.3170737, 0.2836599, 0.2842988, 0.2621523, 0.259037, 0.2562861, 0.2414696, 0.2380929, 0.2255695]
+"""Running losses of `losses_of_ten_steps` on one device."""
 
 TESTS = Path(__file__).parents[1]
 
@@ -37,11 +42,46 @@ def test_two_devices_train_as_one_then_save_and_export(tmp_path):
     assert found["devices"] == 2
     # Steps of two devices on half the batch each equal steps on the whole batch, up to the order of summation.
     assert found["difference"] < 1e-5
+    np.testing.assert_allclose(found["losses"], LOSSES, rtol=1e-5)  # of both backends
     _, data = small_data("")
     from_keras, from_saved_model = (
         evaluate(keras_cct.load_predictor(tmp_path / "run" / name), data).top1 for name in ("best.keras", "saved_model")
     )
     assert from_keras == from_saved_model
+
+
+@pytest.mark.parametrize("devices", ["1", "cpu", "all"])
+def test_a_machine_without_accelerators_has_one_cpu(devices):
+    distribution = local_distribution(devices)
+    assert (distribution.num_devices, distribution.device_type) == (1, "CPU")
+    assert distribution.is_first_process
+
+
+@pytest.mark.parametrize(
+    ("devices", "message"),
+    [
+        ("2", "devices=2, but there are only 1. Choose at most 1"),
+        ("0", "devices must be all, cpu or a number of at least 1, got '0'"),
+        ("1.5", "devices must be"),
+        ("gpu", "devices must be"),
+        ("", "devices must be"),
+    ],
+)
+def test_impossible_numbers_of_devices_are_refused(devices, message):
+    with pytest.raises(keras_cct.InputError, match=message):
+        local_distribution(devices)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "mixes_images", "multiple"), [(6, False, None), (6, True, 12), (12, True, None), (8, False, 6)]
+)
+def test_a_batch_is_divided_among_devices_with_both_images_of_every_pair(batch_size, mixes_images, multiple):
+    distribution = Distribution(contextlib.nullcontext, 6, "CPU", "two processes of three devices", Shard(0, 2))
+    if multiple is None:
+        distribution.check_batch_size(batch_size, mixes_images)
+        return
+    with pytest.raises(keras_cct.InputError, match=f"{batch_size} images per step .* Use a multiple of {multiple}"):
+        distribution.check_batch_size(batch_size, mixes_images)
 
 
 @pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="other backends only")

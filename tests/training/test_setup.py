@@ -69,23 +69,15 @@ def test_an_average_needs_two_checkpoints_that_are_kept(number):
 
 
 @pytest.mark.parametrize(
-    ("num_images", "num_devices", "mixes_images", "expected"),
-    [
-        (64, 1, True, 64),
-        (63, 1, False, 63),
-        (63, 1, True, 62),
-        (63, 2, False, 62),
-        (63, 3, True, 60),
-        (63, 4, True, 60),
-    ],
+    ("num_images", "multiple", "expected"), [(64, 1, 64), (63, 1, 63), (63, 2, 62), (63, 6, 60), (63, 4, 60)]
 )
-def test_a_batch_is_limited_to_the_training_set(num_images, num_devices, mixes_images, expected):
-    assert limit_batch_size(64, num_images, num_devices, mixes_images) == expected
+def test_a_batch_is_limited_to_the_training_set(num_images, multiple, expected):
+    assert limit_batch_size(64, num_images, multiple) == expected
 
 
 def test_too_few_images_for_a_step_are_refused():
     with pytest.raises(keras_cct.InputError, match="has 1 images, .* at least 2"):
-        limit_batch_size(64, 1, 1, mixes_images=True)
+        limit_batch_size(64, 1, 2)
 
 
 def test_paths_become_absolute_and_other_values_stay(tmp_path, monkeypatch):
