@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterator, Mapping
 
 from keras_cct.cluster.link import Link, connect
@@ -11,6 +12,7 @@ from keras_cct.errors import InputError
 log = logging.getLogger(__name__)
 
 HEARTBEAT_TIMEOUT, SHUTDOWN_TIMEOUT = 100, 60
+SECONDS_FOR_LOSS = 10.0
 
 
 @contextlib.contextmanager
@@ -35,8 +37,13 @@ def joined(cluster: Cluster, facts: Mapping[str, str], hint: str = "") -> Iterat
         except SystemExit:
             _end_together(link, owns_runtime)
             raise
+    except InputError as error:
+        link.leave(str(error))
+        raise
     except Exception as error:
-        link.leave(str(error) or type(error).__name__)
+        # A lost process fails collective operations, too. The link then ends this process, with the better message.
+        time.sleep(SECONDS_FOR_LOSS)
+        link.leave(f"{type(error).__name__}: {error}")
         raise
     except KeyboardInterrupt:
         link.leave("interrupted.")

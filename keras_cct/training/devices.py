@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from keras_cct.data.shard import Shard  # imports TensorFlow
 
 
+MAX_LISTED_DEVICES = 8
+
+
 @dataclasses.dataclass(frozen=True)
 class Distribution:
     """How a run is distributed over devices.
@@ -125,8 +128,9 @@ def _on_jax(devices: str) -> Distribution:
             f"the processes have different numbers of devices: {sorted(numbers)}. Set --devices to the lowest."
         )
     parallel = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
+    listed = ", ".join(names) if len(names) <= MAX_LISTED_DEVICES else f"{len(names)} {device_type}s"
     hosts = f", {len(by_process)} processes" if len(by_process) > 1 else ""
-    return Distribution(parallel.scope, len(chosen), device_type, f"DataParallel on {', '.join(names)}{hosts}", shard)
+    return Distribution(parallel.scope, len(chosen), device_type, f"DataParallel on {listed}{hosts}", shard)
 
 
 def _first(present: Sequence[Any], devices: str) -> Sequence[Any]:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,22 +14,21 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from fixtures.small_run import first_images, rows_of, small_recipe
+from fixtures.small_run import first_images, replace_export, rows_of, small_recipe
 
 import keras_cct
 from keras_cct.cluster.link import EXIT_LOST, connect
 from keras_cct.cluster.settings import Cluster
 from keras_cct.training.folder import RunFolder
 from keras_cct.training.processes import _facts, check_backend
+from keras_cct.training.state import RunState
 
 TESTS = Path(__file__).parents[1]
 only_jax = pytest.mark.skipif(keras.backend.backend() != "jax", reason="several processes need JAX")
 
 STEPS_PER_EPOCH = 10
-KEYS = {
-    **{"dataset": "small", "recovery_interval": 2, "validation_batch_size_multiplier": 8, "model_ema": True},
-    **{"mixup": 0.8, "cutmix": 1.0, "reprob": 0.5, "remode": "pixel", "aa": "rand-m9-mstd0.5"},
-}
+KEYS = {"dataset": "small", "recovery_interval": 2, "validation_batch_size_multiplier": 8, "mixup": 0.8, "aa": ""}
+ALL_KEYS = KEYS | {"cutmix": 1.0, "reprob": 0.5, "remode": "pixel", "aa": "rand-m9-mstd0.5", "model_ema": True}
 
 
 def free_port() -> int:
@@ -48,11 +48,13 @@ class Processes:
         self.data = folder / "small.npz"
         np.savez(self.data, x_train=train.images, y_train=train.labels, x_test=test.images, y_test=test.labels)
 
-    def run(self, count: int, output: Path, **settings) -> list[subprocess.CompletedProcess]:
+    def keys(self, keys: dict, count: int = 1) -> dict:
+        return keys | {"data_dir": str(self.data), "batch_size": 16 // count}
+
+    def run(self, keys: dict, count: int, output: Path, **settings) -> list[subprocess.CompletedProcess]:
         """Returns the finished processes; `outputs` and `signals` give values of single ones by their index."""
         outputs, signals = settings.pop("outputs", {}), settings.pop("signals", {})
-        keys = KEYS | {"data_dir": str(self.data), "batch_size": 16 // count}
-        settings |= {"count": count, "port": free_port(), "keys": keys}
+        settings |= {"count": count, "port": free_port(), "keys": self.keys(keys, count)}
         each = [
             settings | {"index": index, "output": str(outputs.get(index, output))} | signals.get(index, {})
             for index in range(count)
@@ -84,53 +86,62 @@ def processes(tmp_path_factory) -> Processes:
     return Processes(tmp_path_factory.mktemp("processes"))
 
 
-@pytest.fixture(scope="module")
-def alone(processes) -> tuple[Path, list[float]]:
-    """The folder and the losses of a run of one process: two epochs of ten steps."""
-    (process,) = processes.run(1, processes.folder / "alone")
-    return processes.folder / "alone", losses_of(process)
-
-
 def assert_equal_weights(run: Path, other: Path) -> None:
-    for name in ("last.keras", "last-raw.keras"):
-        ours, theirs = (keras.models.load_model(folder / name).weights for folder in (run, other))
-        for weight, expected in zip(ours, theirs, strict=True):
-            # The softmax of the pool ignores this bias: its gradient is rounding error, which AdamW scales up.
-            if weight.path != "sequence_pool/score/bias":
-                np.testing.assert_allclose(weight.numpy(), expected.numpy(), atol=1e-5, err_msg=weight.path)
+    ours, theirs = (keras.models.load_model(folder / "last.keras").weights for folder in (run, other))
+    for weight, expected in zip(ours, theirs, strict=True):
+        # The softmax of the pool ignores this bias: its gradient is rounding error, which AdamW scales up.
+        if weight.path != "sequence_pool/score/bias":
+            np.testing.assert_allclose(weight.numpy(), expected.numpy(), atol=1e-5, err_msg=weight.path)
+
+
+def times_of(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
 
 
 @only_jax
-def test_two_processes_train_as_one_and_only_the_first_writes(processes, alone):
-    folder, expected = alone
-    nowhere = Path("/proc/no-such-folder")
-    first, second = processes.run(2, processes.folder / "both", outputs={1: nowhere})
+def test_two_processes_train_as_one_and_only_the_first_writes(processes):
+    alone, both = processes.folder / "alone", processes.folder / "both"
+    (process,) = processes.run(ALL_KEYS, 1, alone)
+    first, second = processes.run(ALL_KEYS, 2, both, outputs={1: Path("/proc/no-such-folder")})
     assert losses_of(first) == losses_of(second)
-    assert len(expected) == 2 * STEPS_PER_EPOCH
-    np.testing.assert_allclose(losses_of(first), expected, rtol=1e-6)
-    assert_equal_weights(processes.folder / "both", folder)
-    for ours, theirs in zip(*(rows_of(RunFolder(run)) for run in (processes.folder / "both", folder)), strict=True):
-        # 1,000 images in batches of 128
-        assert ours["eval_top1"] == theirs["eval_top1"]
+    assert len(losses_of(first)) == 2 * STEPS_PER_EPOCH
+    np.testing.assert_allclose(losses_of(first), losses_of(process), rtol=1e-6)
+    assert_equal_weights(both, alone)
+    for ours, theirs in zip(rows_of(RunFolder(both)), rows_of(RunFolder(alone)), strict=True):
+        assert ours["eval_top1"] == theirs["eval_top1"]  # of 1,000 images in batches of 128
         assert float(ours["eval_loss"]) == pytest.approx(float(theirs["eval_loss"]), rel=1e-6)
 
 
 @only_jax
-def test_a_killed_process_ends_the_other_and_the_run_resumes_with_any_number(processes, alone):
+def test_a_killed_process_ends_the_other_and_the_run_resumes_with_any_number(processes, monkeypatch):
+    replace_export(monkeypatch)
+    alone = keras_cct.train(small_recipe(**processes.keys(KEYS)), processes.folder / "uninterrupted")
     output = processes.folder / "killed"
-    first, second = processes.run(2, output, signals={1: {"step": 13, "signal": signal.SIGKILL}})
+    first, second = processes.run(KEYS, 2, output, signals={1: {"step": 13, "signal": signal.SIGKILL}})
     assert (first.returncode, second.returncode) == (EXIT_LOST, -signal.SIGKILL)
     assert "process 0 ends: process 1 on 127.0.0.1 was lost" in first.stderr
     assert f"start all again with --resume {output}" in first.stderr
-    first, second = processes.run(2, output, resume=True, signals={0: {"step": 3, "signal": signal.SIGKILL}})
+    copy = Path(shutil.copytree(output, processes.folder / "copy"))
+    before = times_of(copy)
+    first, second = processes.run(
+        KEYS, 2, output, outputs={1: copy}, resume=True, signals={0: {"step": 3, "signal": signal.SIGKILL}}
+    )
+    assert times_of(copy) == before
     assert first.returncode == -signal.SIGKILL
     assert second.returncode not in (0, -signal.SIGKILL)
     assert "process 1 ends: process 0 on 127.0.0.1 was lost" in second.stderr
-    for process in processes.run(2, output, resume=True, signals={1: {"step": 1, "signal": signal.SIGTERM}}):
+    keras_cct.resume(output)
+    assert_equal_weights(output, alone.path)
+
+
+@only_jax
+@pytest.mark.slow
+def test_sigterm_in_one_process_ends_all_after_the_same_step(processes):
+    output = processes.folder / "terminated"
+    for process in processes.run(KEYS, 2, output, signals={1: {"step": 3, "signal": signal.SIGTERM}}):
         assert process.returncode == 128 + signal.SIGTERM, process.stderr[-2000:]
-    (process,) = processes.run(1, output, resume=True)
-    losses_of(process)
-    assert_equal_weights(output, alone[0])
+    state = RunState.read(RunFolder(output).state)
+    assert state.epoch or state.step >= 3
 
 
 @only_jax
