@@ -38,6 +38,8 @@ ROOMS = {
         "exif",
         "decode",
         "images",
+        "file_stamps",
+        "survey_index",
         "survey",
         "fingerprint",
         "sample",

@@ -7,7 +7,6 @@ import functools
 import io
 import struct
 from collections.abc import Callable
-from pathlib import PurePath
 
 import numpy as np
 from PIL import Image
@@ -61,7 +60,9 @@ def image_suffixes() -> frozenset[str]:
 
 def has_image_suffix(path: str) -> bool:
     """Returns whether a file name ends like that of an image."""
-    return PurePath(path).suffix.lower() in image_suffixes()
+    name = path.rpartition("/")[2]
+    stem, dot, suffix = name.rpartition(".")
+    return bool(stem) and f"{dot}{suffix}".lower() in image_suffixes()
 
 
 def decode_with_pillow(content: bytes, channels: int, name: str = "the image") -> np.ndarray:

@@ -1,20 +1,17 @@
 """Reads every image of a dataset once: which are readable, their sizes, their mean, and which have the same pixels."""
 
-import dataclasses
-import functools
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from keras_cct.data.decode import decode_any_image
-from keras_cct.errors import InputError
-from keras_cct.files import replacing
-from keras_cct.npz import read_npz
+from keras_cct.data.file_stamps import file_stamps
+from keras_cct.data.survey_index import Survey, SurveyIndex, file_keys
 
 log = logging.getLogger(__name__)
 
@@ -23,44 +20,39 @@ MAX_BYTES = 2**31
 MIN_CACHED_BYTES = 2**24
 """The survey of smaller datasets takes a second and is not cached on disk."""
 
-_COLUMNS = ("readable", "sizes", "sums", "squares", "fingerprints")
+BATCH_SIZE = 256
+_recent = SurveyIndex(max_surveys=4)
 
 
-@dataclasses.dataclass(frozen=True)
-class Survey:
-    """What one pass over the images has found. Rows of unreadable images are 0.
-
-    Args:
-        readable: Whether each image can be decoded, bool array of shape (images,).
-        sizes: Height and width of each upright image, int64 array of shape (images, 2).
-        sums: Sum of each channel over the pixels in [0, 255], float64 array of shape (images, 3).
-        squares: The same for the squares of the pixels.
-        fingerprints: Hash of the pixels of each image, uint64 array of shape (images,).
-    """
-
-    readable: np.ndarray
-    sizes: np.ndarray
-    sums: np.ndarray
-    squares: np.ndarray
-    fingerprints: np.ndarray
-
-    def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Returns mean and standard deviation of each channel over all pixels of all images, in [0, 1]."""
-        num_pixels = self.sizes.prod(axis=1, dtype="float64").sum()
-        mean = self.sums.sum(axis=0) / num_pixels
-        std = np.sqrt(np.maximum(self.squares.sum(axis=0) / num_pixels - mean * mean, 0))
-        return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
-
-
-def survey_files(paths: Sequence[str]) -> Survey | None:
+def survey_files(paths: Sequence[str], index: SurveyIndex | None = None) -> Survey | None:
     """Returns the survey of image files, decoded to RGB; None if they have more than 2 GiB.
 
-    The survey of more than 16 MiB is cached in `keras_cct/surveys` in the folder named by KERAS_HOME, by default
-    ~/.keras, until a file changes.
+    Only files that are new or have changed are read. The survey of more than 16 MiB is cached in `keras_cct/surveys` in
+    the folder named by KERAS_HOME, by default ~/.keras, until a file changes.
+
+    Args:
+        paths: Paths of the files.
+        index: Surveys of the same files in earlier processes. The survey is added to it.
     """
-    facts = tuple((path, *_size_and_time(path)) for path in paths)
-    num_bytes = sum(size for _, size, _ in facts)
-    return _survey(facts, num_bytes) if num_bytes <= MAX_BYTES else None
+    stamps = file_stamps(paths)
+    num_bytes = stamps.sizes.clip(0)
+    if num_bytes.sum() > MAX_BYTES:
+        return None
+    keys = file_keys(paths, stamps)
+    cache = _cache_file(keys) if num_bytes.sum() >= MIN_CACHED_BYTES else None
+    is_known, survey = _find(keys, index, cache)
+    if not is_known.all():
+        missing = np.flatnonzero(~is_known)
+        if cache is not None:
+            log.info("reading %d images once to measure them", len(missing))
+        survey.copy_rows(missing, _measure([paths[row] for row in missing.tolist()]), np.arange(len(missing)))
+        survey.file_bytes[missing] = num_bytes[missing]
+    for known in (_recent, index):
+        if known is not None:
+            known.add(keys, survey)
+    if cache is not None and not is_known.all():
+        _write(keys, survey, cache)
+    return survey
 
 
 def channel_sums(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -84,40 +76,41 @@ def channel_sums(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def same_pixels(survey: Survey, other: Survey) -> list[tuple[int, int]]:
-    """Returns the pairs of indices of readable images with the same pixels, sorted by the index in `other`."""
-    first = {int(value): index for index, value in enumerate(survey.fingerprints) if survey.readable[index]}
-    values = enumerate(map(int, other.fingerprints))
-    return [(first[value], index) for index, value in values if other.readable[index] and value in first]
+    """Returns the pairs of indices of readable images with the same pixels, sorted by the index in `other`.
+
+    Of several images of `survey` with the same pixels, the last one is in the pairs.
+    """
+    candidates = np.flatnonzero(survey.readable)[::-1]
+    fingerprints, positions = np.unique(survey.fingerprints[candidates], return_index=True)
+    rows = np.flatnonzero(other.readable & np.isin(other.fingerprints, fingerprints))
+    partners = candidates[positions[np.searchsorted(fingerprints, other.fingerprints[rows])]]
+    return list(zip(partners.tolist(), rows.tolist(), strict=True))
 
 
-def _size_and_time(path: str) -> tuple[int, int]:
-    try:
-        status = os.stat(path)  # noqa: PTH116 # a dataset can have a million files
-    except OSError:  # a dangling link counts as unreadable
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
-
-
-@functools.lru_cache(maxsize=4)
-def _survey(facts: tuple[tuple[str, int, int], ...], num_bytes: int) -> Survey:
-    is_cached = num_bytes >= MIN_CACHED_BYTES
-    key = hashlib.sha256(repr(facts).encode()).hexdigest()
+def _cache_file(keys: np.ndarray) -> Path:
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
-    cache = home / "keras_cct" / "surveys" / f"{key}.npz"
-    if is_cached and cache.is_file():
-        try:
-            stored = read_npz(cache)
-            survey = Survey(*(stored[column] for column in _COLUMNS))
-            if survey.readable.shape == (len(facts),):
-                return survey
-        except (InputError, KeyError) as error:
-            log.warning("the cached survey %s is ignored: %s", cache, error)
-    if is_cached:
-        log.info("reading %d images once to measure them", len(facts))
-    survey = _measure([path for path, _, _ in facts])
-    if is_cached:
-        _write(survey, cache)
-    return survey
+    return home / "keras_cct" / "surveys" / f"{hashlib.sha256(keys.tobytes()).hexdigest()}.npz"
+
+
+def _find(keys: np.ndarray, index: SurveyIndex | None, cache: Path | None) -> tuple[np.ndarray, Survey]:
+    """Returns which files are known, a bool array of shape (files,), and their survey; the rows of others are 0."""
+
+    def sources() -> Iterator[SurveyIndex]:
+        yield _recent
+        if index is not None:
+            yield index
+        if cache is not None:
+            yield SurveyIndex.read(cache)
+
+    is_known, survey = np.zeros(len(keys), "bool"), Survey.blank(len(keys))
+    for source in sources():
+        is_found, found = source.find(keys)
+        if is_found.all():
+            return is_found, found
+        rows = np.flatnonzero(is_found & ~is_known)
+        survey.copy_rows(rows, found, rows)
+        is_known |= is_found
+    return is_known, survey
 
 
 def _measure(paths: list[str]) -> Survey:
@@ -127,27 +120,24 @@ def _measure(paths: list[str]) -> Survey:
         return index, tf.shape(image)[:2], *channel_sums(image), tf.bitcast(fingerprint[0], tf.uint64)
 
     count = len(paths)
-    survey = Survey(
-        np.zeros(count, "bool"),
-        np.zeros((count, 2), "int64"),
-        np.zeros((count, 3), "float64"),
-        np.zeros((count, 3), "float64"),
-        np.zeros(count, "uint64"),
-    )
+    survey = Survey.blank(count)
     dataset = tf.data.Dataset.from_tensor_slices((tf.range(count), paths))
     measured = dataset.map(measure, num_parallel_calls=tf.data.AUTOTUNE, deterministic=False).ignore_errors()
-    for index, size, total, squares, fingerprint in measured.prefetch(1).as_numpy_iterator():
-        survey.readable[index] = True
-        survey.sizes[index], survey.sums[index], survey.squares[index] = size, total, squares
+    # To hand single images to Python would take longer than to decode small ones.
+    batches = measured.batch(BATCH_SIZE).prefetch(1)
+    for rows, sizes, sums, squares, fingerprints in batches.as_numpy_iterator():
+        survey.readable[rows] = True
+        survey.sizes[rows], survey.sums[rows], survey.squares[rows] = sizes, sums, squares
         # Images of the same bytes and another shape differ.
-        survey.fingerprints[index] = fingerprint ^ np.uint64(size[1])
+        survey.fingerprints[rows] = fingerprints ^ sizes[:, 1].astype("uint64")
     return survey
 
 
-def _write(survey: Survey, path: Path) -> None:
+def _write(keys: np.ndarray, survey: Survey, path: Path) -> None:
+    found = SurveyIndex()
+    found.add(keys, survey)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **{column: getattr(survey, column) for column in _COLUMNS})
+        found.write(path)
     except OSError as error:
         log.warning("the survey of the images cannot be cached in %s: %s", path, error.strerror)

@@ -1,12 +1,14 @@
 import dataclasses
+import hashlib
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from fixtures.images import image_folder
 
-from keras_cct.data.fingerprint import DataFingerprint
+from keras_cct.data.fingerprint import DataFingerprint, SplitFingerprint
 from keras_cct.data.images import EncodedImages, LabeledImages, RecordImages
 from keras_cct.data.sources import cache
 from keras_cct.data.sources.open import open_source
@@ -124,6 +126,29 @@ def test_a_file_of_the_same_size_is_recognized_by_its_time(tmp_path):
     assert "1 training image was modified ('a.png')" in before.changes(DataFingerprint.of(data, arrays()))
     path.unlink()
     assert "modified" in before.changes(DataFingerprint.of(data, arrays()))
+
+
+def test_files_have_the_digests_that_earlier_runs_have_saved(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"1234")
+    os.utime(path, ns=(0, 1_700_000_000_123_456_789))
+    data = EncodedImages([str(path), str(tmp_path / "missing.png")], np.zeros(2, "int64"), ("a",))
+    digests = SplitFingerprint.of(data).digests
+    expected = [hashlib.blake2b(text, digest_size=8).digest() for text in (b"4 1700000000123456789", b"")]
+    assert digests.tobytes() == b"".join(expected)
+
+
+def test_a_fingerprint_takes_little_memory_beyond_its_names(tmp_path):
+    count = 20_000
+    names = [f"{tmp_path}/class_{index % 100:03}/image_{index:06}.png" for index in range(count)]
+    data = EncodedImages(names, np.zeros(count, "int64"), ("a",))
+    tracemalloc.start()
+    before = SplitFingerprint.of(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    name_bytes = len("class_000/image_000000.png")
+    assert peak / count < 2 * name_bytes + 60
+    assert list(before.changes(SplitFingerprint.of(data), "training")) == []
 
 
 def test_streams_are_identified_by_version_and_length():

@@ -1,13 +1,12 @@
 """Decoded datasets cached in memory, the fastest way to read them."""
 
 import logging
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from keras_cct.data.images import EncodedImages, ImageSet, LabeledImages
-from keras_cct.data.survey import survey_files
+from keras_cct.data.survey_index import Survey
 from keras_cct.data.unreadable import raising_input_errors
 
 log = logging.getLogger(__name__)
@@ -17,21 +16,25 @@ MAX_DECODED_BYTES = 2**30
 BATCH_SIZE = 256
 
 
-def cache_if_small(data: EncodedImages) -> ImageSet:
+def cache_if_small(data: EncodedImages, survey: Survey | None = None) -> ImageSet:
     """Caches the decoded images in memory if they fit and share one size; otherwise returns `data`.
 
     The limits are 256 MiB of encoded and 1 GiB of decoded images.
 
+    Args:
+        data: The images.
+        survey: Survey of their files; None for encoded images in memory, and for files of more than 2 GiB.
+
     Raises:
         InputError: Too many images cannot be read.
     """
-    num_bytes = 0
-    for size in map(len, data.contents) if data.contents is not None else map(_file_size, data.names):
-        num_bytes += size
-        if num_bytes > MAX_ENCODED_BYTES:
-            return data
-    survey = None if data.contents is not None else survey_files(data.names)  # known since the files were opened
-    if survey is not None and len(np.unique(survey.sizes[survey.readable], axis=0)) > 1:
+    if survey is not None:
+        num_bytes, has_one_size = survey.file_bytes.sum(), (survey.sizes == survey.sizes[:1]).all()
+    elif data.contents is not None:
+        num_bytes, has_one_size = sum(map(len, data.contents)), True
+    else:
+        return data
+    if num_bytes > MAX_ENCODED_BYTES or not has_one_size:
         return data
     with raising_input_errors(data):
         images = _decode_all(data)
@@ -40,11 +43,6 @@ def cache_if_small(data: EncodedImages) -> ImageSet:
     height, width, channels = images.image_shape
     log.info("cached %d images of %dx%d pixels with %d channels in memory", len(images), height, width, channels)
     return images
-
-
-def _file_size(path: str) -> int:
-    file = Path(path)
-    return file.stat().st_size if file.exists() else 0  # a dangling link counts as an unreadable image later
 
 
 def _decode_all(data: EncodedImages) -> LabeledImages | None:

@@ -14,6 +14,7 @@ from keras_cct.data.sources.readable import drop_unreadable, warn_about_duplicat
 from keras_cct.data.sources.scan import LabeledFile, contains_images, natural_sort_key, scan_images
 from keras_cct.data.sources.source import SPLIT_SYNONYMS, Source, find_split
 from keras_cct.data.sources.split import divide_into_folds, hold_out, parse_split, read_split
+from keras_cct.data.survey_index import SurveyIndex
 from keras_cct.errors import InputError
 from keras_cct.files import check_is_file, reading
 
@@ -25,7 +26,9 @@ WHOLE = ("all", *SPLIT_SYNONYMS[0])
 """Names of all images of a folder without splits."""
 
 
-def open_folder(source: Source, split_file: Path | None = None) -> tuple[ImageSet, ImageSet]:
+def open_folder(
+    source: Source, split_file: Path | None = None, index: SurveyIndex | None = None
+) -> tuple[ImageSet, ImageSet]:
     """Returns the training and the evaluation images of a folder.
 
     Each split is a folder with one of the names in `SPLIT_SYNONYMS`, or a slice of one, and contains one folder per
@@ -40,6 +43,7 @@ def open_folder(source: Source, split_file: Path | None = None) -> tuple[ImageSe
     Args:
         source: `data_dir` is the path of the folder.
         split_file: File with the split of a run, which takes the place of everything that would determine it.
+        index: Surveys of the same files in earlier processes. Those of these images are added to it.
 
     Raises:
         InputError: A split is missing, has no images or has a class without readable images; both splits share images;
@@ -58,11 +62,11 @@ def open_folder(source: Source, split_file: Path | None = None) -> tuple[ImageSe
             f"class {name!r} of {path!r} has no training images in {str(folder)!r}. "
             "Add some, or leave the class out with class_map."
         )
-    train_files, eval_files = drop_unreadable(train_files), drop_unreadable(eval_files)
-    warn_about_duplicates(train_files, eval_files)
-    train, evaluation = (_encoded_images(files, class_names) for files in (train_files, eval_files))
+    readable = drop_unreadable(train_files, index), drop_unreadable(eval_files, index)
+    warn_about_duplicates(*readable)
+    train, evaluation = (_encoded_images(files, class_names) for files, _ in readable)
     warn_about_empty_classes(train.labels, class_names, str(folder))
-    return cache_if_small(train), cache_if_small(evaluation)
+    return cache_if_small(train, readable[0].survey), cache_if_small(evaluation, readable[1].survey)
 
 
 def open_evaluation_folder(source: Source) -> ImageSet:
@@ -78,7 +82,8 @@ def open_evaluation_folder(source: Source) -> ImageSet:
     class_names = order_classes((name for _, name in files), source.class_map)
     if source.class_map:
         files = _drop_unlisted(files, class_names, Path(source.data_dir), source.class_map)
-    return cache_if_small(_encoded_images(drop_unreadable(files), class_names))
+    files, survey = drop_unreadable(files)
+    return cache_if_small(_encoded_images(files, class_names), survey)
 
 
 def evaluation_files(source: Source) -> list[LabeledFile]:
@@ -132,7 +137,7 @@ def split_files(source: Source) -> tuple[list[LabeledFile], list[LabeledFile]]:
         files = scan_images(split_folder, source.label_depth)
         files = files if part is None else part.select(files, split_folder, source.seed)
         splits.append(_not_empty(files, split, split_folder))
-    shared = set(splits[0]) & set(splits[1])
+    shared = set(splits[1]).intersection(splits[0])
     if shared:
         raise InputError(
             f"train_split={source.train_split!r} and val_split={source.val_split!r} share {len(shared)} images. Choose "

@@ -11,6 +11,7 @@ from keras_cct.data.sources.idx import has_idx_files, open_idx
 from keras_cct.data.sources.keras_datasets import KERAS_DATASETS, open_keras_dataset
 from keras_cct.data.sources.source import Source, check_default_splits
 from keras_cct.data.sources.tfds import open_tfds
+from keras_cct.data.survey_index import SurveyIndex
 from keras_cct.errors import InputError, check_instance
 from keras_cct.facts.datasets import DATASETS, standard_name
 from keras_cct.recipe.recipe import Recipe
@@ -18,19 +19,23 @@ from keras_cct.recipe.recipe import Recipe
 SOURCE_KEYS = tuple(field.name for field in dataclasses.fields(Source))
 
 
-def open_data(recipe: Recipe, split_file: Path | None = None) -> tuple[ImageSet, ImageSet]:
+def open_data(
+    recipe: Recipe, split_file: Path | None = None, index: SurveyIndex | None = None
+) -> tuple[ImageSet, ImageSet]:
     """Returns the training and the evaluation images of a recipe.
 
     Args:
         recipe: The recipe.
         split_file: For a folder of images: file with the split of a run, if the run has one.
+        index: For a folder of images: surveys of the same files in earlier processes, which are not read again unless
+            they have changed. Those of these images are added to it.
 
     Raises:
         InputError: The source is unknown or cannot be read, it has one class, or its number of classes differs from
             the recipe's.
     """
     check_instance("recipe", recipe, Recipe, "a Recipe")
-    train, evaluation = open_source(recipe_source(recipe), split_file)
+    train, evaluation = open_source(recipe_source(recipe), split_file, index)
     num_classes = len(train.class_names)
     if num_classes < 2:
         raise InputError(
@@ -78,12 +83,16 @@ def open_evaluation(source: Source) -> ImageSet:
     return open_evaluation_folder(source) if _is_image_folder(source) else open_source(source)[1]
 
 
-def open_source(source: Source, split_file: Path | None = None) -> tuple[ImageSet, ImageSet]:
+def open_source(
+    source: Source, split_file: Path | None = None, index: SurveyIndex | None = None
+) -> tuple[ImageSet, ImageSet]:
     """Returns the training and the evaluation images of a source.
 
     Args:
         source: The source.
         split_file: For a folder of images: file with the split of a run, if the run has one.
+        index: For a folder of images: surveys of the same files in earlier processes, which are not read again unless
+            they have changed. Those of these images are added to it.
 
     Raises:
         InputError: The source is unknown or cannot be read.
@@ -97,7 +106,7 @@ def open_source(source: Source, split_file: Path | None = None) -> tuple[ImageSe
     if source.dataset.startswith("keras/"):
         return open_keras_dataset(source)
     if source.data_dir:
-        return _open_path(source, split_file)
+        return _open_path(source, split_file, index)
     if source.dataset == "sample":
         check_default_splits(source)
         return load_sample("train"), load_sample("test")
@@ -116,7 +125,7 @@ def _is_image_folder(source: Source) -> bool:
     return bool(source.data_dir) and not is_named and path.is_dir() and not has_idx_files(path)
 
 
-def _open_path(source: Source, split_file: Path | None) -> tuple[ImageSet, ImageSet]:
+def _open_path(source: Source, split_file: Path | None, index: SurveyIndex | None) -> tuple[ImageSet, ImageSet]:
     path = Path(source.data_dir)
     if path.suffix == ".npz" and path.is_file():
         return open_npz(source)
@@ -125,4 +134,4 @@ def _open_path(source: Source, split_file: Path | None) -> tuple[ImageSet, Image
         raise InputError(
             f"data_dir={source.data_dir!r} {problem}. Use a folder of images, a folder of IDX files or an .npz file."
         )
-    return open_idx(source) if has_idx_files(path) else open_folder(source, split_file)
+    return open_idx(source) if has_idx_files(path) else open_folder(source, split_file, index)

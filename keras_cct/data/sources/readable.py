@@ -1,10 +1,13 @@
 """Leaves out the unreadable images of a folder, and warns of images that are in both splits."""
 
 import logging
-from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 from keras_cct.data.sources.scan import LabeledFile
 from keras_cct.data.survey import same_pixels, survey_files
+from keras_cct.data.survey_index import Survey, SurveyIndex
 from keras_cct.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -13,17 +16,28 @@ MAX_NAMED_FILES = 5
 MAX_UNREADABLE_FRACTION = 0.5
 
 
-def drop_unreadable(files: Sequence[LabeledFile]) -> list[LabeledFile]:
+class ReadableFiles(NamedTuple):
+    """Images that can be decoded, and their survey; None for datasets that are too large for one."""
+
+    files: list[LabeledFile]
+    survey: Survey | None
+
+
+def drop_unreadable(files: list[LabeledFile], index: SurveyIndex | None = None) -> ReadableFiles:
     """Returns the files that can be decoded; the others are counted and named in one warning.
 
     Datasets that are too large for a survey are returned as they are.
 
+    Args:
+        files: Path and class of each image.
+        index: Surveys of the same files in earlier processes. That of these files is added to it.
+
     Raises:
         InputError: More than half of the images, or all images of a class, cannot be read.
     """
-    survey = survey_files([path for path, _ in files])
+    survey = survey_files([path for path, _ in files], index)
     if survey is None or survey.readable.all():
-        return list(files)
+        return ReadableFiles(files, survey)
     readable = [pair for pair, is_readable in zip(files, survey.readable, strict=True) if is_readable]
     unreadable = [path for (path, _), is_readable in zip(files, survey.readable, strict=True) if not is_readable]
     listed = ", ".join(map(repr, unreadable[:MAX_NAMED_FILES])) + (", ..." if len(unreadable) > MAX_NAMED_FILES else "")
@@ -37,15 +51,14 @@ def drop_unreadable(files: Sequence[LabeledFile]) -> list[LabeledFile]:
             f"no image of class {min(lost)!r} can be read: {listed}. Repair these files or remove the class."
         )
     log.warning("left out %d of %d images that cannot be read: %s", len(unreadable), len(files), listed)
-    return readable
+    return ReadableFiles(readable, survey.rows(np.flatnonzero(survey.readable)))
 
 
-def warn_about_duplicates(train_files: Sequence[LabeledFile], eval_files: Sequence[LabeledFile]) -> None:
+def warn_about_duplicates(train: ReadableFiles, evaluation: ReadableFiles) -> None:
     """Logs a warning if evaluation images have the same pixels as training images, which makes them too easy."""
-    train, evaluation = (survey_files([path for path, _ in files]) for files in (train_files, eval_files))
-    if train is None or evaluation is None:
+    if train.survey is None or evaluation.survey is None:
         return
-    pairs = same_pixels(train, evaluation)
+    pairs = same_pixels(train.survey, evaluation.survey)
     if not pairs:
         return
     first, second = pairs[0]
@@ -53,16 +66,16 @@ def warn_about_duplicates(train_files: Sequence[LabeledFile], eval_files: Sequen
         "%d of %d evaluation images have the same pixels as a training image, e.g. %r and %r: the accuracy will look "
         "too good. Remove one of each pair",
         len(pairs),
-        len(eval_files),
-        eval_files[second][0],
-        train_files[first][0],
+        len(evaluation.files),
+        evaluation.files[second][0],
+        train.files[first][0],
     )
-    changed = [(i, j) for i, j in pairs if train_files[i][1] != eval_files[j][1]]
+    changed = [(i, j) for i, j in pairs if train.files[i][1] != evaluation.files[j][1]]
     if changed:
         first, second = changed[0]
         log.warning(
             "%d of these pairs have different classes, e.g. %r and %r",
             len(changed),
-            eval_files[second][0],
-            train_files[first][0],
+            evaluation.files[second][0],
+            train.files[first][0],
         )

@@ -1,10 +1,11 @@
 """Finds the images in a folder of class folders."""
 
 import collections
+import itertools
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 
 from keras_cct.data.pillow_images import has_image_suffix
@@ -14,6 +15,7 @@ log = logging.getLogger(__name__)
 
 MAX_CLASSES = 50_000
 MAX_LISTED_KINDS = 5
+_NUMBER = re.compile(r"(\d+)")
 EXPECTED = "files such as .jpg, .png, .webp or .tiff"
 
 LabeledFile = tuple[str, str]
@@ -39,27 +41,32 @@ def scan_images(folder: Path, label_depth: int = 0) -> list[LabeledFile]:
         InputError: There are no images, some are outside of a class folder, a class folder is empty, or there are more
             than 50,000 classes.
     """
-    found, skipped, repeated = _scan(folder)
-    if not found:
+    groups, skipped, repeated = _scan(folder)
+    if not groups:
         raise InputError(f"no images found in {str(folder)!r}. Expected one folder per class with {EXPECTED}.")
-    found.sort(key=natural_sort_key)
-    files = [(path, _class_of(path, folder, label_depth)) for path in found]
-    num_classes = len({name for _, name in files})
+    class_of: dict[str, str] = {}
+    files = []
+    for path in _in_natural_order(groups):
+        parent = path.rpartition(os.sep)[0]
+        if parent not in class_of:
+            class_of[parent] = _class_of(path, folder, label_depth)
+        files.append((path, class_of[parent]))
+    num_classes = len(set(class_of.values()))
     if num_classes > MAX_CLASSES:
         raise InputError(
             f"{str(folder)!r} has {num_classes:,} classes for {len(files):,} images, more than {MAX_CLASSES:,}. If the "
             f"classes are the outer folders, set label_depth to 1."
         )
-    _warn_about_skipped(skipped, len(found))
+    _warn_about_skipped(skipped, len(files))
     if repeated:
         log.warning("left out %d links to folders that are read already, the first is %r", len(repeated), repeated[0])
-    _warn_about_names(files, folder, label_depth)
+    _warn_about_names(class_of, folder, label_depth)
     return files
 
 
 def natural_sort_key(text: str) -> tuple:
     """Returns a sort key that ignores case and compares numbers by value: "img2" before "Img10"."""
-    parts = re.split(r"(\d+)", text.lower())
+    parts = _NUMBER.split(text.lower())
     # Every second part is a number. The text itself breaks ties.
     return [int(part) if index % 2 else part for index, part in enumerate(parts)], text
 
@@ -70,33 +77,44 @@ def contains_images(folder: Path) -> bool:
         return any(has_image_suffix(entry.name) and not entry.is_dir() for entry in entries)
 
 
-def _scan(top: Path) -> tuple[list[str], list[str], list[str]]:
+def _in_natural_order(groups: list[list[str]]) -> list[str]:
+    """Returns the paths of all groups, each of which is in natural order, in natural order.
+
+    The keys of all paths would take more memory than the paths, and those of the first and last path of each folder
+    are mostly enough.
+    """
+    ordered: list[list[str]] = []
+    for group in sorted(groups, key=lambda paths: natural_sort_key(paths[0])):
+        if ordered and natural_sort_key(group[0]) < natural_sort_key(ordered[-1][-1]):
+            ordered[-1] = sorted(ordered[-1] + group, key=natural_sort_key)
+        else:
+            ordered.append(group)
+    return list(itertools.chain.from_iterable(ordered))
+
+
+def _scan(top: Path) -> tuple[list[list[str]], list[str], list[str]]:
     """Returns the paths of the images, of other files, and of links to folders that other paths lead to, too.
 
-    Each folder is read once: a few dozen links can form billions of paths.
+    The images of each folder are a list in natural order. Each folder is read once: a few dozen links can form billions
+    of paths.
     """
     found, skipped, repeated = [], [], []
     seen, waiting = {_identity(top)}, [str(top)]
     while waiting:
         folder = waiting.pop()
         is_top = folder == str(top)
-        try:
-            entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
-        except OSError as error:
-            raise InputError(f"cannot read {folder!r}: {error.strerror}. Check its permissions.") from error
-        files = [entry for entry in entries if not entry.is_dir()]
-        images = [_image_path(entry) for entry in files if has_image_suffix(entry.name)]
-        folders = [entry.path for entry in entries if entry.is_dir()]
+        images, folders, others = _read_folder(folder)
+        skipped += others
         if is_top and images:
             raise InputError(
-                f"{min(images, key=natural_sort_key)!r} is not in a class folder. Move the images of each class into a "
-                "folder named after the class."
+                f"{images[0]!r} is not in a class folder. Move the images of each class into a folder named after the "
+                "class."
             )
         if not is_top and not images and not folders:
             raise InputError(f"class folder {folder!r} has no images ({EXPECTED}). Add some or remove the folder.")
-        found += images
-        skipped += [entry.path for entry in files if not has_image_suffix(entry.name)]
-        for path in sorted(folders, reverse=True):
+        if images:
+            found.append(images)
+        for path in reversed(folders):
             identity = _identity(path)
             if identity in seen:
                 repeated.append(path)
@@ -104,6 +122,27 @@ def _scan(top: Path) -> tuple[list[str], list[str], list[str]]:
                 seen.add(identity)
                 waiting.append(path)
     return found, skipped, repeated
+
+
+def _read_folder(folder: str) -> tuple[list[str], list[str], list[str]]:
+    """Returns the paths of the images in a folder in natural order, of the folders sorted, and of other files."""
+    images, folders, others = [], [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    folders.append(entry.path)
+                elif has_image_suffix(entry.name):
+                    images.append(_image_path(entry))
+                else:
+                    others.append(entry.path)
+    except OSError as error:
+        raise InputError(f"cannot read {folder!r}: {error.strerror}. Check its permissions.") from error
+    start = len(folder) + len(os.sep)  # the part of the paths that is equal does not change their order
+    images.sort(key=lambda path: natural_sort_key(path[start:]))
+    return images, sorted(folders), others
 
 
 def _identity(folder: str | Path) -> tuple[int, int]:
@@ -153,9 +192,15 @@ def _warn_about_skipped(skipped: Sequence[str], num_images: int) -> None:
         )
 
 
-def _warn_about_names(files: Sequence[LabeledFile], folder: Path, label_depth: int) -> None:
-    """Warns of classes that differ only in case, and of classes with the same name in several folders."""
-    names = sorted({name for _, name in files})
+def _warn_about_names(class_of: Mapping[str, str], folder: Path, label_depth: int) -> None:
+    """Warns of classes that differ only in case, and of classes with the same name in several folders.
+
+    Args:
+        class_of: Class of the images in each folder.
+        folder: The folder that contains all of them.
+        label_depth: As for `scan_images`.
+    """
+    names = sorted(set(class_of.values()))
     by_folded_name: dict[str, str] = {}
     for name in names:
         other = by_folded_name.setdefault(name.casefold(), name)
@@ -166,8 +211,7 @@ def _warn_about_names(files: Sequence[LabeledFile], folder: Path, label_depth: i
     if label_depth:
         return
     parents: dict[str, str] = {}
-    for path, name in files:
-        parent = str(PurePath(path).parent)
+    for parent, name in class_of.items():
         other = parents.setdefault(name, parent)
         if other != parent:
             log.warning(

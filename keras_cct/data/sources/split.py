@@ -7,9 +7,14 @@ import collections
 import csv
 import dataclasses
 import hashlib
+import itertools
+import operator
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePath
+
+import numpy as np
 
 from keras_cct.data.sources.scan import LabeledFile
 from keras_cct.errors import InputError
@@ -38,22 +43,19 @@ class Slice:
 
     def select(self, files: Sequence[LabeledFile], folder: Path, seed: int) -> list[LabeledFile]:
         """Returns the images of the slice, in their order in `files`."""
-        fractions = {path: path_fraction(path, folder, seed) for path, _ in files}
-        ranks = {path: rank for rank, path in enumerate(sorted(fractions, key=lambda path: fractions[path]))}
+        fractions = _path_fractions(files, folder, seed)
+        ranks = np.empty(len(files), "int64")
+        ranks[np.argsort(fractions, kind="stable")] = np.arange(len(files))
 
-        def is_before(path: str, bound: str | None, default: bool) -> bool:
+        def is_before(bound: str | None, default: bool) -> np.ndarray:
             if bound is None:
-                return default
+                return np.full(len(files), default)
             if bound.endswith("%"):
                 percent = int(bound[:-1])
-                return fractions[path] < (percent + 100 * (percent < 0)) / 100
-            return ranks[path] < int(bound) + len(files) * (int(bound) < 0)
+                return fractions < (percent + 100 * (percent < 0)) / 100
+            return ranks < int(bound) + len(files) * (int(bound) < 0)
 
-        return [
-            (path, name)
-            for path, name in files
-            if not is_before(path, self.start, False) and is_before(path, self.stop, True)
-        ]
+        return list(itertools.compress(files, ~is_before(self.start, False) & is_before(self.stop, True)))
 
 
 def parse_split(split: str) -> tuple[str, Slice | None]:
@@ -74,9 +76,21 @@ def parse_split(split: str) -> tuple[str, Slice | None]:
 
 def path_fraction(path: str, folder: Path, seed: int) -> float:
     """Returns a number in [0, 1), uniformly distributed over paths: a hash of the path in the folder and the seed."""
-    relative = PurePath(path).relative_to(folder).as_posix()
-    digest = hashlib.blake2b(f"{seed}/{relative}".encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(f"{seed}/{_path_inside(path, folder)}".encode(), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64
+
+
+def _path_fractions(files: Sequence[LabeledFile], folder: Path, seed: int) -> np.ndarray:
+    """Returns `path_fraction` of each file, float64 of shape (files,)."""
+    return np.fromiter((path_fraction(path, folder, seed) for path, _ in files), "float64", len(files))
+
+
+def _path_inside(path: str, folder: Path) -> str:
+    """Returns the path relative to a folder that contains it, without `PurePath`, which is slow for many files."""
+    prefix = os.path.join(folder, "")  # noqa: PTH118 # the folder with a separator behind it
+    if path.startswith(prefix):
+        return path[len(prefix) :]
+    return PurePath(path).relative_to(folder).as_posix()
 
 
 def hold_out(
@@ -92,16 +106,17 @@ def hold_out(
         fraction: Fraction for evaluation, above 0 and below 1.
         seed: Seed of the hash.
     """
-    classes: dict[str, list[tuple[float, str]]] = {}
-    for path, name in files:
-        classes.setdefault(name, []).append((path_fraction(path, folder, seed), path))
-    held_out = set()
+    fractions = _path_fractions(files, folder, seed)
+    classes: dict[str, list[int]] = {}
+    for index, (_, name) in enumerate(files):
+        classes.setdefault(name, []).append(index)
+    is_held_out = np.zeros(len(files), "bool")
     for members in classes.values():
-        members.sort()
-        count = sum(place < fraction for place, _ in members)
+        members.sort(key=lambda index: (fractions[index], files[index][0]))
+        count = int((fractions[members] < fraction).sum())
         count = min(max(count, 1), len(members) - 1)
-        held_out |= {path for _, path in members[:count]}
-    return [pair for pair in files if pair[0] not in held_out], [pair for pair in files if pair[0] in held_out]
+        is_held_out[members[:count]] = True
+    return list(itertools.compress(files, ~is_held_out)), list(itertools.compress(files, is_held_out))
 
 
 def divide_into_folds(
@@ -141,12 +156,7 @@ def write_split(path: Path, folder: Path, train: Sequence[LabeledFile], evaluati
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for split, files in ((TRAIN, train), (EVALUATION, evaluation)):
-            writer.writerows((split, name, PurePath(image).relative_to(folder).as_posix()) for image, name in files)
-
-
-def _is_inside(path: str) -> bool:
-    """Returns whether a path stays inside the folder that it is relative to."""
-    return not Path(path).is_absolute() and ".." not in Path(path).parts
+            writer.writerows((split, name, _path_inside(image, folder)) for image, name in files)
 
 
 def read_split(path: Path, folder: Path) -> tuple[list[LabeledFile], list[LabeledFile]]:
@@ -157,11 +167,25 @@ def read_split(path: Path, folder: Path) -> tuple[list[LabeledFile], list[Labele
     """
     check_is_file(path)
     files: dict[str, list[LabeledFile]] = {TRAIN: [], EVALUATION: []}
+    names: dict[str, str] = {}  # one string per class, not per image
+    prefix = str(folder / "name").removesuffix("name")
     with reading(path, "the split of a run"), path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if not _is_inside(row["path"]):
-                raise ValueError(f"{row['path']!r} is outside of the folder")
-            files[row["split"]].append((str(folder / row["path"]), row["class"]))
+        rows = csv.reader(file)
+        columns = operator.itemgetter(*map(next(rows).index, COLUMNS))
+        for split, name, image in map(columns, filter(None, rows)):
+            files[split].append((prefix + _checked_path(image), names.setdefault(name, name)))
         if not all(files.values()):
             raise ValueError("a split has no images")
     return files[TRAIN], files[EVALUATION]
+
+
+def _checked_path(path: str) -> str:
+    """Returns a relative path that stays inside the folder that it is relative to, normalized.
+
+    Raises:
+        ValueError: The path is absolute or leads out of the folder.
+    """
+    parts = path.split("/")
+    if ".." in parts or not parts[0]:
+        raise ValueError(f"{path!r} is outside of the folder")
+    return path if {"", "."}.isdisjoint(parts) else PurePath(path).as_posix()

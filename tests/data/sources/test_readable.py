@@ -9,6 +9,7 @@ from keras_cct.data.sources.open import open_source
 from keras_cct.data.sources.scan import scan_images
 from keras_cct.data.sources.source import Source
 from keras_cct.data.survey import survey_files
+from keras_cct.data.survey_index import SurveyIndex
 from keras_cct.errors import InputError
 
 
@@ -109,14 +110,14 @@ def test_surveys_are_cached_until_a_file_changes(tmp_path, monkeypatch):
     assert first.sizes.tolist() == [[20, 20], [20, 20], [0, 0]]
     pixels = np.stack([photo(20, 20, phase=phase) for phase in (0, 1)]) / 255
     np.testing.assert_allclose(first.mean_and_std(), [pixels.mean((0, 1, 2)), pixels.std((0, 1, 2))], atol=1e-12)
-    survey._survey.cache_clear()
+    monkeypatch.setattr(survey, "_recent", SurveyIndex())
     monkeypatch.setattr(survey, "_measure", lambda paths: pytest.fail("not cached"))
     np.testing.assert_array_equal(survey_files(paths).fingerprints, first.fingerprints)
     (cache,) = (tmp_path / "home").rglob("*.npz")
     monkeypatch.undo()
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(survey, "MIN_CACHED_BYTES", 1)
-    survey._survey.cache_clear()
+    monkeypatch.setattr(survey, "_recent", SurveyIndex())
     cache.write_bytes(b"damaged")
     assert survey_files(paths).readable.tolist() == [True, True, False]
     (tmp_path / "data/cat/x.png").write_bytes(encoded(photo(), "PNG"))
