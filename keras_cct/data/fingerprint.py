@@ -168,27 +168,25 @@ class DataFingerprint:
             return cls(tuple(_to_names(arrays["class_names"])), (splits[0], splits[1]))
 
 
-def shared_facts(train: ImageSet, evaluation: ImageSet) -> dict[str, str]:
+def shared_facts(fingerprint: DataFingerprint, train: ImageSet, evaluation: ImageSet) -> dict[str, str]:
     """Returns what must be equal on all hosts that train together, by name: classes, and a hash of each split.
 
     Of images that stay in their files, names and labels are hashed, but not sizes and times: hosts may have copies.
     """
-    facts = {"classes": _hashed([_to_bytes(train.class_names)], f"{len(train.class_names)} classes")}
-    for name, data in (("training images", train), ("evaluation images", evaluation)):
-        if isinstance(data, RecordImages):
-            facts[name] = f"{data.count} images of {data.name}"
-            continue
-        split = SplitFingerprint.of(data)
-        in_memory = isinstance(data, LabeledImages) or data.contents is not None
-        arrays = [_to_bytes(split.names), split.labels, *([split.digests] if in_memory else [])]
-        facts[name] = _hashed(arrays, f"{len(data)} images")
+    names = Names.of(fingerprint.class_names)
+    facts = {"classes": _hashed([names.joined], f"{len(names)} classes")}
+    for split, data, noun in zip(fingerprint.splits, (train, evaluation), ("training", "evaluation"), strict=True):
+        stays_in_files = not isinstance(data, LabeledImages | RecordImages) and data.contents is None
+        digests = b"" if stays_in_files else split.digests.tobytes()
+        contents = [split.source.encode(), split.names.joined, split.labels.tobytes(), digests]
+        facts[f"{noun} images"] = _hashed(contents, f"{len(data)} images")
     return facts
 
 
-def _hashed(arrays: Iterable[np.ndarray], count: str) -> str:
+def _hashed(contents: Iterable[bytes], count: str) -> str:
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for array in arrays:
-        digest.update(array.tobytes())
+    for content in contents:
+        digest.update(content + b"\0")
     return f"{count} (hash {digest.hexdigest()})"
 
 

@@ -115,6 +115,11 @@ class SurveyIndex:
                 log.warning("the index of images %r is ignored: %s", str(path), error)
         return index
 
+    @property
+    def has_surveys(self) -> bool:
+        """Whether surveys were added, by a folder of images that is not too large for one."""
+        return bool(self._used)
+
     def write(self, path: Path) -> None:
         """Writes the added surveys to an `.npz` file, atomically; not what was read and no longer exists.
 

@@ -103,6 +103,11 @@ class RunFolder:
         return self.path / "data.npz"
 
     @property
+    def index(self) -> Path:
+        """What a pass over the images of a folder has found, so that a resumed run reads only changed ones."""
+        return self.path / "index.npz"
+
+    @property
     def teacher(self) -> Path:
         """The SHA-256 of the teacher, if the run has one."""
         return self.path / "teacher.sha256"

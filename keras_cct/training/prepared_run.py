@@ -19,6 +19,7 @@ from keras_cct.data.pipeline import balanced_class_weights, evaluation_batches, 
 from keras_cct.data.sources.open import divides_one_folder, open_data, recipe_source
 from keras_cct.data.sources.scan import LabeledFile
 from keras_cct.data.sources.split import write_split
+from keras_cct.data.survey_index import SurveyIndex
 from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.errors import InputError
 from keras_cct.recipe.recipe import Recipe
@@ -55,6 +56,7 @@ class PreparedRun:
         model: The compiled model.
         plain_model: An uncompiled float32 model of the same architecture, through which weights are saved.
         fingerprint: Fingerprint of the images.
+        index: What a pass over the images of a folder has found.
         teacher: The model to imitate, if there is one.
         state: The state to resume from, if there is one.
     """
@@ -67,6 +69,7 @@ class PreparedRun:
     model: keras.Model
     plain_model: keras.Model
     fingerprint: DataFingerprint
+    index: SurveyIndex
     teacher: Teacher | None
     state: RunState | None
 
@@ -76,6 +79,7 @@ class PreparedRun:
         recipe: Recipe,
         state: RunState | None = None,
         split_file: Path | None = None,
+        index_file: Path | None = None,
         *,
         trust: bool = False,
         devices: str = "all",
@@ -86,6 +90,7 @@ class PreparedRun:
             recipe: The recipe.
             state: The state to resume from, if there is one.
             split_file: The split that the run has saved, if it has.
+            index_file: The index of images that the run has saved, if it has.
             trust: Whether `.keras` files of initial weights and of a teacher may contain layers of other packages.
             devices: "all", "cpu", or the number of devices of this process.
 
@@ -98,7 +103,8 @@ class PreparedRun:
         plan = plan_training(recipe, batch_size, loads_weights=state is None, trust=trust)
         mixes_images = plan.augmentation.mixing.is_active
         distribution.check_batch_size(batch_size, mixes_images)
-        train_data, eval_data = open_data(recipe, split_file)
+        index = SurveyIndex() if index_file is None else SurveyIndex.read(index_file)
+        train_data, eval_data = open_data(recipe, split_file, index)
         batch_size = limit_batch_size(batch_size, len(train_data), distribution.batch_multiple(mixes_images))
         augmentation = plan.augmentation.for_images(input_shape(recipe, train_data), batch_size)
         precision = choose_precision(recipe, distribution)
@@ -118,6 +124,7 @@ class PreparedRun:
             model,
             plain_model,
             fingerprint,
+            index,
             plan.teacher,
             state,
         )
@@ -155,12 +162,14 @@ class PreparedRun:
     def shared_facts(self) -> dict[str, str]:
         """Returns what must be equal in all processes that train together, by name."""
         epoch, step = self.start
-        facts = shared_facts(self.train_data, self.eval_data)
+        facts = shared_facts(self.fingerprint, self.train_data, self.eval_data)
         return facts | {"images per step": str(self.batch_size), "start": f"epoch {epoch + 1}, step {step + 1}"}
 
     def write_inputs(self, folder: RunFolder) -> None:
-        """Writes the fingerprints of data and teacher, the split, and the recipe, whose file makes the folder a run."""
+        """Writes what the run needs to resume; last the recipe, whose file makes the folder a run."""
         self.fingerprint.write(folder.data)
+        if self.index.has_surveys:
+            self.index.write(folder.index)
         if self.teacher is not None:
             self.teacher.write_fingerprint(folder.teacher)
         self._write_split(folder)

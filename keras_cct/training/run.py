@@ -155,7 +155,7 @@ def _resume(
     with joined_if_any(cluster, recipe, folder.path) as link:
         if is_first:
             folder.remove_partial_files()
-        run = PreparedRun.prepare(recipe, state, split_file, trust=trust, devices=devices)
+        run = PreparedRun.prepare(recipe, state, split_file, folder.index, trust=trust, devices=devices)
         run = run.with_known_data(folder, allow_changed_data)
         if link is not None:
             link.agree("data", run.shared_facts())

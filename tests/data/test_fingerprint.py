@@ -2,14 +2,15 @@ import dataclasses
 import hashlib
 import os
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from fixtures.images import image_folder
 
-from keras_cct.data.fingerprint import DataFingerprint, SplitFingerprint
-from keras_cct.data.images import EncodedImages, LabeledImages, RecordImages
+from keras_cct.data.fingerprint import DataFingerprint, SplitFingerprint, shared_facts
+from keras_cct.data.images import EncodedImages, ImageSet, LabeledImages, RecordImages
 from keras_cct.data.sources import cache
 from keras_cct.data.sources.open import open_source
 from keras_cct.data.sources.source import Source
@@ -183,3 +184,21 @@ def test_a_damaged_fingerprint_is_one_error(key, tmp_path):
         np.savez(path, **damaged)
         with pytest.raises(InputError, match=r"data.npz' is not a fingerprint of data.* Remove it"):
             DataFingerprint.read(path)
+
+
+def test_hosts_with_copies_share_names_labels_and_what_is_in_memory(tmp_path):
+    def facts(data: ImageSet) -> dict[str, str]:
+        return shared_facts(DataFingerprint.of(data, data), data, data)
+
+    names = [str(tmp_path / name) for name in ("a.png", "b.png")]
+    for name in names:
+        Path(name).touch()
+    files = EncodedImages(names, np.array([0, 1]), ("a", "b"))
+    before = facts(files)
+    os.utime(names[0], (1, 1))
+    assert facts(files) == before
+    assert facts(dataclasses.replace(files, labels=np.array([1, 0]))) != before
+    assert facts(dataclasses.replace(files, class_names=("a", "c"))) != before
+    assert facts(dataclasses.replace(files, names=[names[0], str(tmp_path / "c.png")])) != before
+    pixels = LabeledImages(np.zeros((2, 1, 1, 1), "uint8"), np.array([0, 1]), ("a", "b"))
+    assert facts(pixels) != facts(dataclasses.replace(pixels, images=pixels.images + np.uint8(1)))

@@ -9,10 +9,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from fixtures.images import image_folder
 from fixtures.small_run import assert_same_weights, replace_export, rows_of, small_archive, small_recipe
 
 import keras_cct
+from keras_cct.data import survey
 from keras_cct.data.fingerprint import DataFingerprint
+from keras_cct.data.survey_index import SurveyIndex
 from keras_cct.training import run as training_run
 from keras_cct.training.callbacks import Summary
 from keras_cct.training.folder import RunFolder
@@ -263,3 +266,16 @@ def test_a_run_from_initial_weights_resumes_without_them_from_any_folder(data, t
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert len(rows_of(keras_cct.resume(folder.path, epochs=2))) == 2
+
+
+@pytest.mark.one_backend
+def test_a_resumed_run_on_a_folder_reads_no_image_to_survey_it(tmp_path, monkeypatch):
+    folder = image_folder(tmp_path / "photos", {"cat": 4, "dog": 4})
+    recipe = small_recipe(dataset="photos", data_dir=str(folder), batch_size=2, mean=(0.5,), std=(0.2,))
+    run = RunFolder.create(tmp_path / "run")
+    PreparedRun.prepare(recipe).write_inputs(run)
+    # Only the index of the run is left.
+    monkeypatch.setattr(survey, "_recent", SurveyIndex())
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(survey, "_measure", lambda paths: pytest.fail(f"reads {paths}"))
+    PreparedRun.prepare(recipe, None, None, run.index)
