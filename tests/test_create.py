@@ -31,7 +31,11 @@ PUBLISHED = {
     "cct_14_7x2_384": (22_513_193, 576),
     "cct_14_7x2_384_fl": (22_167_463, 576),
 }
-PUBLISHED_NAMES = [name for name in keras_cct.list_models() if name.replace("_sine", "") in PUBLISHED]
+PUBLISHED_NAMES = [
+    pytest.param(name, marks=pytest.mark.slow if name.endswith("_sine") and "_2_" not in name else ())
+    for name in keras_cct.list_models()
+    if name.replace("_sine", "") in PUBLISHED
+]
 SMALL = {"input_shape": (8, 8, 3), "dim": 8, "num_heads": 2, "num_layers": 1}
 
 

@@ -17,7 +17,7 @@ import keras_cct
 from keras_cct import cli
 from keras_cct.cli import main
 from keras_cct.cli import train as train_command
-from keras_cct.report import run_metrics
+from keras_cct.report import comparison, run_metrics
 from keras_cct.training import prepared_run
 from keras_cct.training import run as training_run
 
@@ -67,6 +67,7 @@ def test_a_checkpoint_folder_is_named_by_a_flag(capsys, tmp_path, monkeypatch):
     assert f"{str(missing)!r} does not exist" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_train_evaluate_export_and_predict(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(prepared_run, "open_data", small_data)
@@ -111,6 +112,8 @@ def trained(monkeypatch):
 @pytest.fixture
 def no_reports(monkeypatch):
     monkeypatch.setattr(train_command, "_write_report", lambda _run: None)
+    monkeypatch.setattr(comparison, "write_comparison", lambda _runs, output, **_settings: output)
+    monkeypatch.setattr(comparison, "summarize_runs", lambda _runs: "")
 
 
 @pytest.mark.slow
@@ -133,14 +136,14 @@ def test_all_seeds_of_a_series_have_the_split_of_the_first(flags, split_seed, tr
 
 
 def test_folds_are_trained_into_one_folder_and_compared(trained, capsys, tmp_path):
-    image_folder(tmp_path / "pets", {"cat": 6, "dog": 6})
-    arguments = ["train", str(tmp_path / "pets"), "--folds", "3", "--output", str(tmp_path / "runs")]
+    image_folder(tmp_path / "pets", {"cat": 4, "dog": 4})
+    arguments = ["train", str(tmp_path / "pets"), "--folds", "2", "--output", str(tmp_path / "runs")]
     assert main(arguments) == 0
-    assert [(recipe.folds, recipe.fold, recipe.seed) for recipe in trained] == [(3, fold, 42) for fold in (1, 2, 3)]
+    assert [(recipe.folds, recipe.fold, recipe.seed) for recipe in trained] == [(2, fold, 42) for fold in (1, 2)]
     names = [path.name for path in sorted((tmp_path / "runs").iterdir())]
-    assert names == ["comparison.html", "fold-1", "fold-2", "fold-3"]
-    assert "of 3 runs" in capsys.readouterr().out.splitlines()[-2]
-    assert "folds 1, 2, 3" in (tmp_path / "runs" / "comparison.html").read_text()
+    assert names == ["comparison.html", "fold-1", "fold-2"]
+    assert "of 2 runs" in capsys.readouterr().out.splitlines()[-2]
+    assert "folds 1, 2" in (tmp_path / "runs" / "comparison.html").read_text()
 
 
 def test_one_fold_is_one_run(trained, no_reports, tmp_path):
@@ -149,6 +152,13 @@ def test_one_fold_is_one_run(trained, no_reports, tmp_path):
     assert main(["train", str(tmp_path / "pets"), *flags]) == 0
     assert [recipe.fold for recipe in trained] == [2]
     assert (tmp_path / "run" / "recipe.yml").is_file()
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory):
+    file = tmp_path_factory.mktemp("model") / "model.keras"
+    keras_cct.create_model("cct_2_3x2_32").save(file)
+    return file
 
 
 @pytest.mark.parametrize(
@@ -199,8 +209,8 @@ def test_one_fold_is_one_run(trained, no_reports, tmp_path):
         (["export", "{model}", "{folder}"], "exists already"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_path, monkeypatch):
-    keras_cct.create_model("cct_2_3x2_32").save(tmp_path / "model.keras")
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message, model_file, capsys, tmp_path, monkeypatch):
+    shutil.copy(model_file, tmp_path)
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").write_text("not a model")
     shutil.copytree("examples", tmp_path / "examples")
@@ -281,10 +291,9 @@ def run_cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
 
 
-def test_a_broken_jpeg_is_one_line_of_the_whole_process(tmp_path):
-    keras_cct.create_model("cct_2_3x2_32").save(tmp_path / "model.keras")
+def test_a_broken_jpeg_is_one_line_of_the_whole_process(model_file, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(100))
-    done = run_cli("predict", str(tmp_path / "model.keras"), str(tmp_path / "broken.jpg"))
+    done = run_cli("predict", str(model_file), str(tmp_path / "broken.jpg"))
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"keras_cct predict: .*broken.jpg.*\n", done.stderr)
 

@@ -36,7 +36,7 @@ def test_stats_of_a_written_folder_equal_those_of_its_source(npz, tmp_path, caps
     assert capsys.readouterr().out.endswith(wanted)
 
 
-@pytest.mark.parametrize("source", [[], ["{folder}"]])
+@pytest.mark.parametrize("source", [[], pytest.param(["{folder}"], marks=pytest.mark.slow)])
 def test_show_writes_a_contact_sheet_of_the_config_or_of_another_source(source, tmp_path, capsys):
     image_folder(tmp_path / "pets", {f"{split}/{number}": 1 for split in ("train", "val") for number in range(3)})
     config = ["-c", "cifar10" if source else "sample"]

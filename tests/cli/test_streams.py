@@ -150,8 +150,8 @@ def test_predictions_of_names_that_are_not_utf8(folder, capsys):
         ["train", "PATH"],
         ["train", "--output", "PATH", "--epochs", "1", "--batch-size", "5000", "--warmup-epochs", "0"],
         ["data", "stats", "PATH"],
-        ["data", "show", "--output", "PATH.png"],
-        ["data", "to-folder", "sample", "PATH"],
+        pytest.param(["data", "show", "--output", "PATH.png"], marks=pytest.mark.slow),
+        pytest.param(["data", "to-folder", "sample", "PATH"], marks=pytest.mark.slow),
         ["train", "--resume", "PATH"],
     ],
 )

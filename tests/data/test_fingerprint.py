@@ -102,7 +102,11 @@ CHANGES = [
 # Images in memory have the names of their files too, so that a change of pixels and one of names are enough for them.
 @pytest.mark.parametrize(
     ("folder", "change", "found"),
-    [("files", *change) for change in CHANGES] + [("cached", *change) for change in CHANGES[:2]],
+    [
+        *(("files", *change) for change in CHANGES),
+        ("cached", *CHANGES[0]),
+        pytest.param("cached", *CHANGES[1], marks=pytest.mark.slow),
+    ],
     indirect=["folder"],
 )
 def test_changes_of_folders_are_counted_and_named(change, found, folder):
@@ -163,6 +167,7 @@ def test_streams_are_identified_by_version_and_length():
     assert changes(before, arrays()).endswith("and are in memory")
 
 
+@pytest.mark.parametrize("folder", ["files"], indirect=True)
 def test_a_fingerprint_is_read_as_it_was_written(tmp_path, folder):
     written = fingerprint(folder)
     written.write(tmp_path / "data.npz")

@@ -47,7 +47,7 @@ def random_images(count: int = 5) -> np.ndarray:
 
 
 @pytest.fixture(
-    scope="module", params=["cct", "spd", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cvt", "vit"))]
+    scope="module", params=["cct", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cvt", "vit", "spd"))]
 )
 def exported(request, tmp_path_factory):
     """Returns a model, a folder of its artifacts in float32, and one in float16."""
@@ -262,7 +262,7 @@ def test_a_recipe_that_is_not_text_is_refused(content, message, tmp_path):
         keras_cct.export_model(tmp_path, tmp_path / "out")
 
 
-@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)])
 def test_models_in_mixed_precision_are_exported_in_float32(dtype, tmp_path):
     model = tiny_model(dtype=dtype)
     keras_cct.export_model(model, tmp_path / "model.tflite", "litert")
@@ -274,9 +274,11 @@ def test_models_in_mixed_precision_are_exported_in_float32(dtype, tmp_path):
     assert predictor.class_names == CLASS_NAMES
 
 
-@pytest.mark.parametrize("variant", ["manifold_cct_2_3x2_32", "grassmanian_vit_2_4_32"])
+@pytest.mark.parametrize(
+    "variant", ["manifold_cct_2_3x2_32", pytest.param("grassmanian_vit_2_4_32", marks=pytest.mark.slow)]
+)
 def test_factorizations_are_refused_by_all_formats_but_savedmodel(variant, tmp_path):
-    model = keras_cct.create_model(variant, input_shape=(16, 16, 3))
+    model = keras_cct.create_model(variant, input_shape=(8, 8, 3), num_layers=1)
     for name, file in (("onnx", "m.onnx"), ("openvino", "m"), ("litert", "m.tflite")):
         with pytest.raises(keras_cct.InputError, match="factorizes matrices .*savedmodel.*'spd'"):
             keras_cct.export_model(model, tmp_path / file, name)

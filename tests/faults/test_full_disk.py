@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 
 import pytest
 from fixtures.weight_files import ENDINGS, filled_model, skip_without_torch
 
 import keras_cct
+from keras_cct.cli import main
 
 NUM_BYTES = 400_000
 """Size of the file system; the weights below have 950 kB."""
@@ -36,15 +36,14 @@ def test_full_disk_is_one_line_and_leaves_nothing(ending, small_disk):
     assert list(small_disk.iterdir()) == []
 
 
-def test_command_ends_with_one_line(small_disk, tmp_path):
+def test_command_ends_with_one_line(small_disk, tmp_path, capfd):
     keras_cct.save_weights_file(filled_model("vit_2_4_32"), tmp_path / "source.safetensors")
     for ending in (".weights.h5", ".keras"):
         target = str(small_disk / f"target{ending}")
-        command = [sys.executable, "-m", "keras_cct", "convert", str(tmp_path / "source.safetensors"), target]
-        done = subprocess.run([*command, "--model", "vit_2_4_32"], check=False, capture_output=True, text=True)
-        assert done.returncode == 2
-        (line,) = [line for line in done.stderr.splitlines() if "keras_cct" in line]
+        assert main(["convert", str(tmp_path / "source.safetensors"), target, "--model", "vit_2_4_32"]) == 2
+        errors = capfd.readouterr().err
+        (line,) = [line for line in errors.splitlines() if "keras_cct" in line]
         assert "No space left on device" in line
         assert target in line
-        assert "Traceback" not in done.stderr
+        assert "Traceback" not in errors
     assert list(small_disk.iterdir()) == []

@@ -30,6 +30,7 @@ def test_every_layer_is_here():
     assert {type(layer).__name__ for layer, _ in LAYERS.values()} == set(layers.__all__)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", LAYERS)
 def test_layer_survives_saving(name, tmp_path):
     layer, shape = LAYERS[name]

@@ -21,7 +21,13 @@ def make_model(variant: str, **fields: object) -> keras.Model:
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(
     ("variant", "normalization"),
-    [("cct_2", (0.5, 0.5)), ("cct_2", None), ("cvt_2", (0.5, 0.5)), ("vit_2", None), ("manifold_cct_2", (0.5, 0.5))],
+    [
+        ("cct_2", None),
+        ("vit_2", (0.5, 0.5)),
+        pytest.param("cct_2", (0.5, 0.5), marks=pytest.mark.slow),
+        pytest.param("cvt_2", (0.5, 0.5), marks=pytest.mark.slow),
+        pytest.param("manifold_cct_2", (0.5, 0.5), marks=pytest.mark.slow),
+    ],
 )
 def test_a_saved_model_refuses_images_of_another_shape(variant, normalization, tmp_path):
     import tensorflow as tf
@@ -59,11 +65,11 @@ def export_onnx(model: keras.Model, path: Path) -> None:
     ("variant", "fields"),
     [
         ("cct_2", {}),
-        ("cct_2", {"position_embedding": "sine", "kernel_size": 7}),
-        ("cvt_2", {}),
+        pytest.param("cct_2", {"position_embedding": "sine", "kernel_size": 7}, marks=pytest.mark.slow),
+        pytest.param("cvt_2", {}, marks=pytest.mark.slow),
         ("vit_2", {"normalization": ((0.1, 0.2, 0.3), (0.3, 0.2, 0.1))}),
         ("cct_2", {"attention_type": "spd"}),
-        ("vit_2", {"attention_type": "spd", "map_normalization": True}),
+        pytest.param("vit_2", {"attention_type": "spd", "map_normalization": True}, marks=pytest.mark.slow),
     ],
 )
 def test_onnx_runtime_predicts_the_same_logits(variant, fields, tmp_path):
@@ -116,7 +122,14 @@ def test_openvino_predicts_the_same_logits(variant, tmp_path):
 # On PyTorch, Keras needs litert-torch; on JAX, jax2tf.
 @pytest.mark.tensorflow
 @pytest.mark.filterwarnings("default")  # of the converter
-@pytest.mark.parametrize(("variant", "fields"), [("cct_2", {}), ("cvt_2", {}), ("vit_2", {"attention_type": "spd"})])
+@pytest.mark.parametrize(
+    ("variant", "fields"),
+    [
+        pytest.param("cct_2", {}, marks=pytest.mark.slow),
+        pytest.param("cvt_2", {}, marks=pytest.mark.slow),
+        ("vit_2", {"attention_type": "spd"}),
+    ],
+)
 def test_litert_predicts_the_same_logits(variant, fields, tmp_path):
     pytest.importorskip("ai_edge_litert")
     model = make_model(variant, **fields)
@@ -131,7 +144,10 @@ def test_litert_predicts_the_same_logits(variant, fields, tmp_path):
 @pytest.mark.filterwarnings("default")  # of the converter
 @pytest.mark.parametrize(
     ("variant", "operation"),
-    [("manifold_cct_2", "Qr"), ("grassmanian_vit_2", "Qr|SelfAdjointEigV2")],
+    [
+        pytest.param("manifold_cct_2", "Qr", marks=pytest.mark.slow),
+        ("grassmanian_vit_2", "Qr|SelfAdjointEigV2"),
+    ],
 )
 def test_onnx_has_no_matrix_factorizations_and_the_runtime_names_them(variant, operation, tmp_path):
     path = tmp_path / "model.onnx"

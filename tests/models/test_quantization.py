@@ -32,8 +32,14 @@ def predictions(model: keras.Model) -> np.ndarray:
     return to_numpy(model(IMAGES, training=False))
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("is_loaded", [False, True])
+QUANTIZED = [(name, is_loaded) for is_loaded in (False, True) for name in MODELS]
+QUANTIZED_IN_EVERY_PUSH = [("cct", True), ("vit", False), ("all", False), ("grassmann", True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_loaded"),
+    [pytest.param(*case, marks=() if case in QUANTIZED_IN_EVERY_PUSH else pytest.mark.slow) for case in QUANTIZED],
+)
 def test_a_quantized_model_is_saved_and_loaded_with_equal_predictions(name, is_loaded, tmp_path):
     model = make_model(name)
     if is_loaded:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -14,12 +15,18 @@ from keras_cct.report.run_metrics import list_low_recalls, measure_run
 from keras_cct.report.run_record import RunRecord
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    folder = make_run(tmp_path / "run")
-    monkeypatch.setattr(run_metrics, "open_data", tiny_images)
-    keras_cct.write_report(folder)
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    folder = make_run(tmp_path_factory.mktemp("runs") / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_metrics, "open_data", tiny_images)
+        keras_cct.write_report(folder)
     return folder
+
+
+@pytest.fixture
+def run(reported, tmp_path):
+    return shutil.copytree(reported, tmp_path / "run")
 
 
 def write_counts(run, *counts: int) -> None:

@@ -75,7 +75,7 @@ def test_the_mixed_loss_teaches_the_student_only(teacher_file):
         np.testing.assert_array_equal(to_numpy(weight), value)
 
 
-@pytest.mark.one_backend
+@pytest.mark.slow
 def test_a_student_that_only_listens_learns_from_its_teacher():
     images, labels = first_images("train", 2).images.astype("float32"), np.eye(10, dtype="float32")[[0] * 20]
     model = student_of(teacher="fashion_mnist", distillation_alpha=1.0)

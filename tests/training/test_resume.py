@@ -74,7 +74,7 @@ def train_or_resume(recipe: keras_cct.Recipe, path: Path) -> RunFolder:
 
 
 def test_a_run_resumes_from_its_last_state_on_every_backend(data, tmp_path, monkeypatch, alone, no_export):
-    for moment in [(0, 3), (1, 0), (1, 4)]:
+    for moment in [(0, 3), (1, 0)]:  # in an epoch, and in the first step of one
         with monkeypatch.context() as patch:
             interrupt(patch, *moment)
             with pytest.raises(KeyboardInterrupt):

@@ -113,6 +113,7 @@ def test_unknown_dataset_is_refused(monkeypatch):
         keras_cct.train(small_recipe(dataset="frob"), "never")
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("variant", GOLDEN["weight_decay_groups"])
 def test_the_decayed_weights_are_those_of_timm(variant):
     golden = GOLDEN["weight_decay_groups"][variant]

@@ -15,7 +15,9 @@ ROWS = [{"epoch": 1, "train_loss": 1.5}]
 
 def trained_model(num_steps: int, **settings) -> keras.Model:
     keras.utils.set_random_seed(1)
-    model = keras_cct.create_model("cvt_2_4_32", **({"num_layers": 1, "dim": 16, "num_heads": 2} | settings))
+    model = keras_cct.create_model(
+        "cvt_2_4_32", **({"input_shape": (8, 8, 3), "num_layers": 1, "dim": 16, "num_heads": 2} | settings)
+    )
     model.compile(TorchAdamW(1e-2, ema_decay=0.9), "mse")
     model.optimizer.build(model.trainable_weights)
     for step in range(num_steps):
@@ -24,7 +26,7 @@ def trained_model(num_steps: int, **settings) -> keras.Model:
 
 
 def train_step(model, step: int) -> None:
-    images = np.random.default_rng(step).integers(0, 256, (4, 32, 32, 3))
+    images = np.random.default_rng(step).integers(0, 256, (4, 8, 8, 3))
     model.train_on_batch(images, np.zeros((4, model.output_shape[-1])))
 
 
@@ -44,7 +46,11 @@ def test_a_restored_model_takes_the_same_steps(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"), [({"dim": 32}, "the model has"), ({"num_layers": 2}, "the model has")]
+    ("settings", "message"),
+    [
+        ({"dim": 32}, "the model has"),
+        pytest.param({"num_layers": 2}, "the model has", marks=pytest.mark.one_backend),
+    ],
 )
 def test_the_state_of_another_model_is_refused(settings, message):
     state, other = RunState.of(trained_model(1), 1, 0, ROWS, IMAGES_PER_STEP), trained_model(0, **settings)

@@ -187,17 +187,17 @@ def fit_line(optimizer, num_steps: int = 6) -> np.ndarray:
 
 
 SETTINGS = [
-    {"use_ema": True},
-    {"use_ema": True, "ema_momentum": 0.5},
+    pytest.param({"use_ema": True}, marks=pytest.mark.slow),
+    pytest.param({"use_ema": True, "ema_momentum": 0.5}, marks=pytest.mark.slow),
     {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2},
-    {"gradient_accumulation_steps": 3},
+    pytest.param({"gradient_accumulation_steps": 3}, marks=pytest.mark.slow),
     {"gradient_accumulation_steps": 2, "use_ema": True, "ema_momentum": 0.5},
     {"clipnorm": 0.1},
     {"clipvalue": 0.1},
-    {"global_clipnorm": 0.1},
+    pytest.param({"global_clipnorm": 0.1}, marks=pytest.mark.slow),
     {"loss_scale_factor": 8.0},
     {"weight_decay": 0.3},
-    {"name": "other"},
+    pytest.param({"name": "other"}, marks=pytest.mark.slow),
 ]
 
 
@@ -315,10 +315,10 @@ def test_config_makes_the_same_optimizer(optimizer_class):
 
 
 def test_compiled_model_loads_again_with_its_optimizer_and_its_state(tmp_path):
-    model = keras_cct.create_model("cvt_2_4_32", num_layers=1, dim=16, num_heads=2)
+    model = keras_cct.create_model("cvt_2_4_32", input_shape=(8, 8, 3), num_layers=1, dim=16, num_heads=2)
     factors = [0.5] * len(model.trainable_weights)
     model.compile(TorchAdamW(3e-4, weight_decay=0.06, ema_decay=0.9, learning_rate_factors=factors), "mse")
-    model.train_on_batch(np.zeros((1, 32, 32, 3)), np.zeros((1, 10)))
+    model.train_on_batch(np.zeros((1, 8, 8, 3)), np.zeros((1, 10)))
     model.save(tmp_path / "model.keras")
     optimizer = keras.models.load_model(tmp_path / "model.keras").optimizer
     assert isinstance(optimizer, TorchAdamW)

@@ -27,7 +27,13 @@ def augmented(images, indices, plan: AugmentationPlan, mode="eagerly", epoch=0, 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    "keys", [{}, {"aa": ""}, {"reprob": 0.5, "remode": "pixel"}], ids=["policy", "jitter", "erase"]
+    "keys",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param({"aa": ""}),
+        pytest.param({"reprob": 0.5, "remode": "pixel"}),
+    ],
+    ids=["policy", "jitter", "policy and erase"],
 )
 def test_augmentation_does_not_depend_on_the_batch(keys, mode):
     images, plan = photos(12), plan_with(**keys)
@@ -66,13 +72,18 @@ def test_flip_rates_flip_images(rate):
     np.testing.assert_array_equal(found, image[:, ::-1, ::-1] if rate else image)
 
 
+OTHER_MODES = [(1, "eagerly"), (3, "in a dataset")]
+
+
 def test_images_are_uint8_without_erasing_and_float32_with_it():
     assert augmented(photos(2), range(2), plan_with())[0].dtype == "uint8"
     assert augmented(photos(2), range(2), plan_with(reprob=0.1))[0].dtype == "float32"
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("channels", "mode"),
+    [(1, "in a dataset"), (3, "eagerly"), *(pytest.param(*case, marks=pytest.mark.slow) for case in OTHER_MODES)],
+)
 def test_all_stages_accept_gray_and_color_images(channels, mode):
     statistics = {"mean": MEAN[:channels], "std": STD[:channels]}
     plan = plan_with((14, 12, channels), mixup=0.8, cutmix=1.0, reprob=0.25, remode="pixel", **statistics)

@@ -14,7 +14,7 @@ def test_sample_needs_no_folder():
 
 def test_data_dir_is_opened_for_any_dataset_name(tmp_path):
     image_folder(tmp_path, {"train/cat": 2, "train/dog": 1, "val/cat": 1})
-    for dataset in ("cifar10", "sample", "mine"):
+    for dataset in ("cifar10", "mine"):
         recipe = keras_cct.Recipe("cct_2_3x2_32", dataset, data_dir=str(tmp_path))
         assert open_data(recipe)[0].class_names == ("cat", "dog")
 

@@ -189,9 +189,9 @@ def test_folds_depend_on_the_seed_and_not_on_the_order_of_files(tmp_path):
 def test_a_folder_opens_as_a_fold(tmp_path):
     image_folder(tmp_path, {"cat": 4, "dog": 4})
     names = []
-    for fold in (1, 2, 3, 4):
-        train, evaluation = open_source(Source("pets", str(tmp_path), folds=4, fold=fold))
-        assert (len(train), len(evaluation)) == (6, 2)
+    for fold in (1, 2):
+        train, evaluation = open_source(Source("pets", str(tmp_path), folds=2, fold=fold))
+        assert (len(train), len(evaluation)) == (4, 4)
         assert set(evaluation.labels) == {0, 1}
         names += evaluation.names
     assert len(set(names)) == 8
