@@ -209,12 +209,15 @@ class RecordImages:
     def _shuffle_windows(self, items: tf.data.Dataset, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
         window = max(1, min(self.count, WINDOW_BYTES // max(1, self.mean_bytes)))
 
-        def shuffle_window(indices: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def shuffled_window(indices: tf.Tensor, *rest: tf.Tensor) -> tf.data.Dataset:
             bits = tf.random.stateless_uniform((2,), tf.stack([seed, epoch]), None, None, tf.int32)  # pyright: ignore[reportArgumentType] (full range)
             order = _stateless_shuffle(tf.range(tf.size(indices)), bits + indices[:1])
-            return tuple(tf.gather(values, order) for values in (indices, *rest))
+            # To gather the window, and to divide it, would each take the memory of another one.
+            return tf.data.Dataset.from_tensor_slices(order).map(
+                lambda row: tuple(values[row] for values in (indices, *rest))
+            )
 
-        return items.batch(window).map(shuffle_window).prefetch(1).unbatch()
+        return items.batch(window).prefetch(1).flat_map(shuffled_window)
 
     def read(self, index: tf.Tensor, encoded: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Decodes an image.

@@ -58,8 +58,11 @@ class Interrupt(keras.callbacks.Callback):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        if (self._epoch, batch) == self.moment:
-            os.kill(os.getpid(), self.number)
+        if (self._epoch, batch) != self.moment:
+            return
+        if self.number == signal.SIGINT:
+            raise KeyboardInterrupt  # Shells let processes in the background ignore the signal.
+        os.kill(os.getpid(), self.number)
 
 
 def interrupt(monkeypatch, *arguments) -> None:
