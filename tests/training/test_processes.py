@@ -28,7 +28,13 @@ only_jax = pytest.mark.skipif(keras.backend.backend() != "jax", reason="several 
 
 STEPS_PER_EPOCH = 10
 KEYS = {"dataset": "small", "recovery_interval": 2, "validation_batch_size_multiplier": 8, "mixup": 0.8, "aa": ""}
-ALL_KEYS = KEYS | {"cutmix": 1.0, "reprob": 0.5, "remode": "pixel", "aa": "rand-m9-mstd0.5", "model_ema": True}
+# AdamW divides gradients by their size, also those that are rounding error.
+KEYS |= {"opt": "sgd", "lr": 0.01}
+ALL_KEYS = (
+    KEYS
+    | {"opt": "adamw", "lr": 0.002}
+    | {"cutmix": 1.0, "reprob": 0.5, "remode": "pixel", "aa": "rand-m9-mstd0.5", "model_ema": True}
+)
 
 
 def free_port() -> int:
