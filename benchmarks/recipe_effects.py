@@ -79,11 +79,12 @@ def train(recipe: Recipe, seed: int, averages: bool = False, **keys: Any) -> tup
     from keras_cct.training.average import average_epochs, kept_epochs
     from keras_cct.training.folder import RunFolder
     from keras_cct.training.prepared_run import PreparedRun
+    from keras_cct.training.training_loop import fit
 
     run = PreparedRun.prepare(dataclasses.replace(recipe, seed=seed, **keys))
     with tempfile.TemporaryDirectory() as path:
         folder = RunFolder.create(Path(path, "run"))
-        best = max(row["eval_top1"] for row in run.fit(folder, log_wandb=False))
+        best = max(row["eval_top1"] for row in fit(run, folder, log_wandb=False))
         if not averages:
             return best, best
         average = average_epochs(folder, run.recipe, run.eval_data, kept_epochs(folder, run.recipe))

@@ -134,6 +134,7 @@ ROOMS = {
         "loggers",
         "defaults",
         "prepared_run",
+        "training_loop",
         "run",
     ],
     "report": [

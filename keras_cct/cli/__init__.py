@@ -55,7 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger("keras_cct").setLevel(logging.INFO)
         code = _run(options)
         if code and getattr(options, "cluster", None) is not None:
-            sys.stderr.flush()
             os._exit(code)  # At a normal end JAX would wait for processes that have ended, and then abort this one.
         return code
 

@@ -75,8 +75,3 @@ def cluster_of(options: argparse.Namespace) -> Cluster | None:
     if cluster.process_id:
         logging.getLogger("keras_cct").setLevel(logging.WARNING)
     return cluster
-
-
-def is_first_process(options: argparse.Namespace) -> bool:
-    """Returns whether this process writes the files of the run, and reports."""
-    return options.cluster is None or options.cluster.process_id == 0

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_cct.cli.cluster_flags import add_cluster_flags, choose_backend, cluster_of, is_first_process
+from keras_cct.cli.cluster_flags import add_cluster_flags, choose_backend, cluster_of
 from keras_cct.cli.convert import add_checkpoint_dir
 from keras_cct.cli.frameworks import load_frameworks
 from keras_cct.cli.inference import add_trust
 from keras_cct.cli.recipe_flags import add_recipe_flags, add_unsupported_flags, recipe_overrides
 from keras_cct.cli.report import DEFAULT_COMPARISON
 from keras_cct.cli.streams import image_progress
+from keras_cct.cluster.settings import is_first_process
 from keras_cct.data.sources.source import parse_source
 from keras_cct.errors import InputError, check_count
 from keras_cct.inference.artifacts import RECIPE
@@ -104,20 +105,19 @@ def _train(options: argparse.Namespace) -> None:
     if options.print_recipe:
         print("".join(f"# {line}\n" for line in lines) + recipe.to_yaml(), end="")
         return
-    if is_first_process(options):
+    if is_first_process(options.cluster):
         print("".join(f"{line}\n" for line in lines), end="", flush=True)
     output = given_folder or Path("runs", f"{time.strftime('%Y%m%d-%H%M%S')}-{recipe.model}")
     options.run_folder = output
     load_frameworks()
     if options.seeds > 1 or (recipe.folds and not recipe.fold):
-        if options.cluster is not None:
-            raise InputError("--distributed trains one run at a time. Choose one with --seed, or --folds and --fold.")
         _train_series(options, _series(options, recipe), output)
         return
     from keras_cct.training.run import train
 
     train(recipe, output, log_wandb=options.log_wandb, **_where(options))
-    _write_report(options, output)
+    if is_first_process(options.cluster):
+        _write_report(output)
 
 
 def _where(options: argparse.Namespace) -> dict[str, Any]:
@@ -127,6 +127,8 @@ def _where(options: argparse.Namespace) -> dict[str, Any]:
 
 def _series(options: argparse.Namespace, recipe: Recipe) -> dict[str, Recipe]:
     """Returns one recipe per fold, or per seed on the same split, by the name of its run folder."""
+    if options.cluster is not None:
+        raise InputError("--distributed trains one run at a time. Choose one with --seed, or --folds and --fold.")
     if options.seeds == 1:
         return {f"fold-{fold}": dataclasses.replace(recipe, fold=fold) for fold in range(1, recipe.folds + 1)}
     if recipe.folds:
@@ -144,16 +146,14 @@ def _train_series(options: argparse.Namespace, recipes: dict[str, Recipe], outpu
     for name, recipe in recipes.items():
         options.run_folder = output / name
         train(recipe, options.run_folder, log_wandb=options.log_wandb, **_where(options))
-        _write_report(options, options.run_folder)
+        _write_report(options.run_folder)
     runs = [output / name for name in recipes]
     page = write_comparison(runs, output / DEFAULT_COMPARISON, progress=image_progress)
     print(summarize_runs(runs))
     print(f"comparison in {page}")
 
 
-def _write_report(options: argparse.Namespace, run: Path) -> None:
-    if not is_first_process(options):
-        return
+def _write_report(run: Path) -> None:
     from keras_cct.report.run_metrics import list_low_recalls
     from keras_cct.report.run_record import RunRecord
     from keras_cct.report.run_report import write_report
@@ -186,7 +186,8 @@ def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
         **_where(options),
         **overrides,
     )
-    _write_report(options, options.run_folder)
+    if is_first_process(options.cluster):
+        _write_report(options.run_folder)
 
 
 def needs_choice(options: argparse.Namespace, keys: dict[str, Any]) -> bool:
@@ -242,6 +243,6 @@ def _given_folder(options: argparse.Namespace) -> Path | None:
         folder = Path("runs", options.experiment)
     else:
         return None
-    if not options.print_recipe and is_first_process(options):
+    if not options.print_recipe and is_first_process(options.cluster):
         RunFolder.check_is_free(folder)
     return folder

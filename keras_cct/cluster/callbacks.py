@@ -13,8 +13,8 @@ from keras_cct.cluster.link import Link
 class EpochBarrier(keras.callbacks.Callback):
     """Waits for all processes at the end of an epoch.
 
-    Process 0 may write files for minutes; a collective operation of the others would fail after half a minute. It must
-    come after the callbacks that write files.
+    Process 0 may write files for minutes, while a collective operation of the others could time out. It must come after
+    the callbacks that write files.
 
     Args:
         link: The other processes.
@@ -60,11 +60,8 @@ class Watchdog(keras.callbacks.Callback):
         self._ended.set()
 
     def note_progress(self) -> None:
-        """Starts the time anew."""
+        """Restarts the timer."""
         self._last = time.monotonic()
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.note_progress()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.note_progress()

@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_TIMEOUT, SHUTDOWN_TIMEOUT = 100, 60
 SECONDS_FOR_LOSS = 10.0
+UNEXPECTED = "an unexpected error, which its log shows."
 
 
 @contextlib.contextmanager
@@ -30,25 +31,24 @@ def joined(cluster: Cluster, facts: Mapping[str, str], hint: str = "") -> Iterat
         InputError: The processes cannot be connected, a value differs, or JAX has used its devices before.
     """
     link = connect(cluster, facts, hint)
+    problem, owns_runtime = UNEXPECTED, False
     try:
         owns_runtime = _start_runtime(cluster)
-        try:
-            yield link
-        except SystemExit:
+        yield link
+        problem = ""
+    except SystemExit:
+        problem = ""
+        raise
+    except (InputError, KeyboardInterrupt) as error:
+        problem = str(error) or "interrupted."
+        raise
+    finally:
+        if not problem:
             _end_together(link, owns_runtime)
-            raise
-    except InputError as error:
-        link.leave(str(error))
-        raise
-    except Exception as error:
-        # A lost process fails collective operations, too. The link then ends this process, with the better message.
-        time.sleep(SECONDS_FOR_LOSS)
-        link.leave(f"{type(error).__name__}: {error}")
-        raise
-    except KeyboardInterrupt:
-        link.leave("interrupted.")
-        raise
-    _end_together(link, owns_runtime)
+        elif problem == UNEXPECTED:
+            # A lost process fails collective operations, too. The link then ends this process, with a better message.
+            time.sleep(SECONDS_FOR_LOSS)
+        link.leave(problem)
 
 
 def _start_runtime(cluster: Cluster) -> bool:
@@ -88,4 +88,3 @@ def _end_together(link: Link, ends_runtime: bool) -> None:
     link.wait("end")
     if ends_runtime:
         jax.distributed.shutdown()
-    link.leave()

@@ -69,6 +69,11 @@ class Cluster:
         return int(self.coordinator.rpartition(":")[2])
 
 
+def is_first_process(cluster: Cluster | None) -> bool:
+    """Returns whether this process writes the files of a run: it is process 0, or the only one."""
+    return cluster is None or cluster.process_id == 0
+
+
 def find_cluster(
     coordinator: str | None = None,
     num_processes: int | None = None,
@@ -99,10 +104,12 @@ def find_cluster(
     process_id = _integer("process_id") if process_id is None else process_id
     device_ids = None
     if coordinator is None or num_processes is None or process_id is None:
-        coordinator, num_processes, process_id, device_ids = _detect(coordinator, num_processes, process_id)
-    values = {"coordinator": coordinator, "num_processes": num_processes, "process_id": process_id}
-    missing = [_FLAGS[name] for name, value in values.items() if value is None]
+        coordinator, num_processes, process_id, device_ids = _detect(
+            coordinator, num_processes, process_id, init_timeout
+        )
     if coordinator is None or num_processes is None or process_id is None:
+        values = (coordinator, num_processes, process_id)
+        missing = [flag for flag, value in zip(_FLAGS.values(), values, strict=True) if value is None]
         raise InputError(
             f"the cluster of this process is unknown: {', '.join(missing)} not set, and no SLURM, Open MPI, Cloud TPU "
             f"or Kubernetes found. Set them, or {', '.join(names[1] for names in _VARIABLES.values())}."
@@ -127,7 +134,7 @@ def _integer(name: str) -> int | None:
 
 
 def _detect(
-    coordinator: str | None, num_processes: int | None, process_id: int | None
+    coordinator: str | None, num_processes: int | None, process_id: int | None, timeout: float
 ) -> tuple[str | None, int | None, int | None, tuple[int, ...] | None]:
     """Returns the values with those that JAX detects, and the accelerators that the scheduler gave this process."""
     # JAX has no public function for this; `tests/cluster/test_settings.py` notices when it moves.
@@ -135,7 +142,7 @@ def _detect(
 
     try:
         found = ClusterEnv.auto_detect_unset_distributed_params(
-            coordinator, num_processes, process_id, None, None, round(INIT_TIMEOUT)
+            coordinator, num_processes, process_id, None, None, round(timeout)
         )
     except (RuntimeError, ValueError, KeyError, OSError) as error:
         raise InputError(

@@ -122,8 +122,13 @@ def _epoch_items(
     """Returns the indices of the images of an epoch, and tuples of index and, of records, what else `read` takes."""
     if isinstance(data, RecordImages):
         return data.shuffled_indices(seed, epoch, num_skipped), data.shuffled(seed, epoch, num_skipped)
-    indices = epoch_indices(data.labels, seed, epoch, is_balanced)[num_skipped:]
-    return tf.data.Dataset.from_tensor_slices(indices), tf.data.Dataset.from_tensor_slices((indices,))
+    if isinstance(data, EncodedImages):
+        items = data.shuffled(seed, epoch, num_skipped, is_balanced)
+    else:
+        items = tf.data.Dataset.from_tensor_slices(
+            (epoch_indices(data.labels, seed, epoch, is_balanced)[num_skipped:],)
+        )
+    return items.map(lambda index: index), items
 
 
 def _cropped_arrays(

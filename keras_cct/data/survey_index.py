@@ -92,7 +92,7 @@ class SurveyIndex:
     results. Each file takes 89 bytes.
 
     Example:
-        index = SurveyIndex.read(path)  # empty if there is no such file
+        index = SurveyIndex.read(path)  # empty if the file does not exist
         train, evaluation = open_data(recipe, split_file, index)
         index.write(path)
 
@@ -106,7 +106,7 @@ class SurveyIndex:
 
     @classmethod
     def read(cls, path: Path) -> "SurveyIndex":
-        """Returns the index in a file; an empty one if there is no such file, or a damaged one, with a warning."""
+        """Returns the index in a file; an empty one if it does not exist or, with a warning, if it is corrupted."""
         index = cls()
         if os.path.lexists(path):
             try:

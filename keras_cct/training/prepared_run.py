@@ -3,32 +3,24 @@
 import contextlib
 import dataclasses
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras_cct.cluster.callbacks import EpochBarrier, Watchdog
-from keras_cct.cluster.link import Link
 from keras_cct.data.augment.plan import AugmentationPlan
 from keras_cct.data.fingerprint import DataFingerprint, shared_facts
 from keras_cct.data.images import EncodedImages, ImageSet, LabeledImages, RecordImages
-from keras_cct.data.pipeline import balanced_class_weights, evaluation_batches, training_batches
+from keras_cct.data.pipeline import evaluation_batches, training_batches
 from keras_cct.data.sources.open import divides_one_folder, open_data, recipe_source
 from keras_cct.data.sources.scan import LabeledFile
 from keras_cct.data.sources.split import write_split
 from keras_cct.data.survey_index import SurveyIndex
-from keras_cct.data.unreadable import raising_input_errors
 from keras_cct.errors import InputError
 from keras_cct.recipe.recipe import Recipe
-from keras_cct.training.callbacks import AverageEvaluation, EpochMetrics, FiniteLossCheck, Summary, UnpaddedLoss
-from keras_cct.training.checkpoints import Checkpoints
 from keras_cct.training.devices import Distribution, choose_precision, local_distribution
-from keras_cct.training.early_stopping import EarlyStopping, is_exhausted
 from keras_cct.training.folder import RunFolder
-from keras_cct.training.loggers import Progress, event_writer, wandb_writer
 from keras_cct.training.setup import (
     create_recipe_model,
     create_training_model,
@@ -36,9 +28,8 @@ from keras_cct.training.setup import (
     limit_batch_size,
     plan_training,
 )
-from keras_cct.training.state import RunState, StateRestorer, StateSaver
+from keras_cct.training.state import RunState
 from keras_cct.training.teacher import Teacher
-from keras_cct.training.termination import SharedTerminationRequest, TerminationRequest, deferring_termination
 
 log = logging.getLogger(__name__)
 
@@ -211,122 +202,10 @@ class PreparedRun:
         image_shape = self.augmentation.image_shape
         return evaluation_batches(self.eval_data, self.recipe, image_shape, self.eval_batch_size, shard)
 
-    def fit(self, folder: RunFolder, log_wandb: bool, link: Link | None = None) -> list[EpochMetrics]:
-        """Trains and returns the rows of summary.csv.
-
-        Args:
-            folder: The run folder; only process 0 writes to it.
-            log_wandb: Whether to send the metrics to Weights & Biases.
-            link: The other processes, if there are any.
-        """
-        self._log_start(folder)
-        with _explained_os_errors(folder):
-            summary = self._summary(folder, log_wandb)
-        epoch, step = self.start
-        reading = raising_input_errors(self.train_data, self.eval_data)
-        with self.distribution.scope(), _explained_os_errors(folder), reading, _ending_together(link) as ending:
-            termination, watchdog = ending
-            callbacks = [*self._callbacks(folder, summary, termination), *watchdog]
-            if step > 0:
-                self._fit_epochs(epoch, epoch + 1, step, callbacks)
-                epoch += 1
-            if epoch < self.recipe.total_epochs and not is_exhausted(summary.rows, self.recipe):
-                self._fit_epochs(epoch, self.recipe.total_epochs, 0, callbacks)
-        return summary.rows
-
-    def _fit_epochs(self, epoch: int, end: int, step: int, callbacks: list[keras.callbacks.Callback]) -> None:
-        first_step = epoch * self.steps_per_epoch + step
-        self.model.fit(
-            self.training_batches(first_step),
-            initial_epoch=epoch,
-            epochs=end,
-            steps_per_epoch=self.steps_per_epoch - step,
-            validation_data=self.evaluation_batches(),
-            shuffle=False,
-            callbacks=callbacks,
-            verbose=0,
-        )
-
-    def _summary(self, folder: RunFolder, log_wandb: bool) -> Summary:
-        rows = [] if self.state is None else self.state.rows
-        if not self.distribution.is_first_process:
-            return Summary(None, self.batch_size, rows, [])
-        listeners = [event_writer(folder.events)]
-        if log_wandb:
-            listeners.append(wandb_writer(folder, dataclasses.asdict(self.recipe)))
-        return Summary(folder, self.batch_size, rows, listeners)
-
-    def _callbacks(
-        self, folder: RunFolder, summary: Summary, termination: TerminationRequest
-    ) -> list[keras.callbacks.Callback]:
-        """Returns the callbacks, in the order in which they run."""
-        recipe, num_steps = self.recipe, self.steps_per_epoch
-        learning_rates, (_, first_step) = recipe.learning_rates(), self.start
-        interval = recipe.recovery_interval or num_steps
-        saved_steps = range(interval, num_steps, interval)
-        writes, pads = self.distribution.is_first_process, self.distribution.pads_evaluation
-        checkpoints = Checkpoints(folder, summary, self.plain_model, recipe.eval_metric, recipe.checkpoint_hist)
-        progress = Progress(
-            recipe.total_epochs, num_steps, self.batch_size, first_step, len(self.train_data.class_names)
-        )
-        state_file = folder.state if writes else None
-        return [
-            *([] if self.state is None else [StateRestorer(self.state)]),
-            FiniteLossCheck(folder),
-            keras.callbacks.LearningRateScheduler(lambda epoch: learning_rates[epoch]),
-            *([AverageEvaluation(self.evaluation_batches())] if recipe.model_ema else []),
-            *([UnpaddedLoss(len(self.eval_data), self.eval_batch_size)] if pads else []),
-            summary,
-            *([checkpoints] if writes else []),
-            EarlyStopping(summary, recipe),
-            *([progress] if writes else []),
-            StateSaver(state_file, summary, saved_steps, num_steps, first_step, termination),
-        ]
-
-    def _log_start(self, folder: RunFolder) -> None:
-        recipe, model = self.recipe, self.model
-        log.info(
-            "training %s (%s parameters) on %s",
-            recipe.model,
-            f"{model.count_params():,}",
-            self.distribution.description,
-        )
-        log.info(
-            "%s%d training and %d evaluation images of %d classes",
-            f"fold {recipe.fold} of {recipe.folds}: " if recipe.folds else "",
-            len(self.train_data),
-            len(self.eval_data),
-            len(self.train_data.class_names),
-        )
-        if recipe.class_weights and not isinstance(self.train_data, RecordImages):
-            weights, names = balanced_class_weights(self.train_data), self.train_data.class_names
-            low, high = weights.argmin(), weights.argmax()
-            log.info("class weights from %.3g (%s) to %.3g (%s)", weights[low], names[low], weights[high], names[high])
-        log.info(
-            "%d images per step; learning rate up to %g; writing to %s",
-            self.batch_size,
-            max(recipe.learning_rates()),
-            folder.path,
-        )
-        if recipe.warmup_epochs >= recipe.epochs:
-            log.warning(
-                "warmup_epochs=%d is not below epochs=%d: the learning rate never reaches lr=%g",
-                recipe.warmup_epochs,
-                recipe.epochs,
-                recipe.lr,
-            )
-        log.info("pixels normalized with mean %s and std %s", _listed(recipe.mean), _listed(recipe.std))
-        if self.start != (0, 0):
-            log.info("resuming after %d epochs and %d steps", *self.start)
-
 
 def _labeled_files(data: LabeledImages | EncodedImages) -> list[LabeledFile]:
     """Returns path and class of every image."""
     return [(name, data.class_names[label]) for name, label in zip(data.names, data.labels, strict=True)]
-
-
-def _listed(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{value:g}" for value in values)
 
 
 @contextlib.contextmanager
@@ -337,33 +216,3 @@ def _dtype_policy(name: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-@contextlib.contextmanager
-def _ending_together(link: Link | None) -> Iterator[tuple[TerminationRequest, list[keras.callbacks.Callback]]]:
-    """Yields the request to end early, and the callbacks that keep processes together."""
-    if link is None:
-        with deferring_termination() as termination:
-            yield termination, []
-        return
-    with Watchdog.of(link) as watchdog:
-        yield SharedTerminationRequest(), [EpochBarrier(link), watchdog]
-
-
-@contextlib.contextmanager
-def _explained_os_errors(folder: RunFolder) -> Iterator[None]:
-    """Replaces errors of the file system by an InputError that says which file cannot be written or read."""
-    try:
-        yield
-    except OSError as error:
-        path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else None
-        if path is None:
-            problem = "training stopped"
-        elif Path(path).absolute().is_relative_to(folder.path.absolute()):
-            problem = f"cannot write {path!r}"
-        else:
-            problem = f"cannot read {path!r}"
-        raise InputError(
-            f"{problem}: {error.strerror or error}. Fix this, then continue with --resume {folder.path}; all files "
-            f"saved before are intact."
-        ) from error

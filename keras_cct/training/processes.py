@@ -36,7 +36,7 @@ def joined_if_any(cluster: Cluster | None, recipe: Recipe, path: Path) -> Iterat
         yield None
         return
     check_backend()
-    with joined(cluster, _facts(recipe), f"Then start all again with --resume {path}.") as link:
+    with joined(cluster, recipe_facts(recipe), f"Then start all again with --resume {path}.") as link:
         yield link
 
 
@@ -55,7 +55,8 @@ def check_backend() -> None:
         )
 
 
-def _facts(recipe: Recipe) -> dict[str, str]:
+def recipe_facts(recipe: Recipe) -> dict[str, str]:
+    """Returns what must be equal in all processes before images are read, by name: recipe keys and versions."""
     keys = {f"recipe key {key}": repr(value) for key, value in dataclasses.asdict(recipe).items()}
     for key in LOCAL_KEYS:
         del keys[f"recipe key {key}"]

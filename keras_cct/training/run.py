@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from keras_cct.cluster.settings import Cluster
+from keras_cct.cluster.settings import Cluster, is_first_process
 from keras_cct.data.images import ImageSet
 from keras_cct.data.sources.open import open_data
 from keras_cct.errors import InputError, check_instance, check_path
@@ -26,6 +26,7 @@ from keras_cct.training.prepared_run import PreparedRun
 from keras_cct.training.processes import joined_if_any
 from keras_cct.training.setup import with_absolute_paths
 from keras_cct.training.state import RunState
+from keras_cct.training.training_loop import fit
 from keras_cct.weights.formats import read_keras_file
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def train(
     """
     check_instance("recipe", recipe, Recipe, "a Recipe")
     check_path("output", output)
-    path, is_first = Path(output), cluster is None or cluster.process_id == 0
+    path, is_first = Path(output), is_first_process(cluster)
     if is_first:
         if log_wandb:
             check_wandb()
@@ -87,7 +88,7 @@ def train(
                 resources.enter_context(locked(folder.path))
                 run.write_inputs(folder)
                 write_environment(folder.environment, describe_environment(run.distribution.description))
-            rows = run.fit(folder, log_wandb, link)
+            rows = fit(run, folder, log_wandb, link)
         return _finish(recipe, rows, folder, run.eval_data) if is_first else folder
 
 
@@ -129,7 +130,7 @@ def resume(
     """
     check_path("path", path)
     folder = RunFolder.open(Path(path))
-    if cluster is None or cluster.process_id == 0:
+    if is_first_process(cluster):
         if log_wandb:
             check_wandb()
         with locked(folder.path):
@@ -147,7 +148,7 @@ def _resume(
     cluster: Cluster | None,
 ) -> RunFolder:
     recipe = _changed_recipe(folder, overrides)
-    is_first = cluster is None or cluster.process_id == 0
+    is_first = is_first_process(cluster)
     state = RunState.read(folder.state) if folder.state.exists() else None
     if state is not None and (state.epoch >= recipe.total_epochs or is_exhausted(state.rows, recipe)):
         return _finish_again(folder, recipe, state) if is_first else folder
@@ -162,7 +163,7 @@ def _resume(
         if is_first:
             folder.remove_results()
             run.write_inputs(folder)
-        rows = run.fit(folder, log_wandb, link)
+        rows = fit(run, folder, log_wandb, link)
     return _finish(recipe, rows, folder, run.eval_data) if is_first else folder
 
 

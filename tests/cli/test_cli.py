@@ -111,7 +111,7 @@ def trained(monkeypatch):
 
 @pytest.fixture
 def no_reports(monkeypatch):
-    monkeypatch.setattr(train_command, "_write_report", lambda _options, _run: None)
+    monkeypatch.setattr(train_command, "_write_report", lambda _run: None)
     monkeypatch.setattr(comparison, "write_comparison", lambda _runs, output, **_settings: output)
     monkeypatch.setattr(comparison, "summarize_runs", lambda _runs: "")
 

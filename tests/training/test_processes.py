@@ -20,7 +20,7 @@ import keras_cct
 from keras_cct.cluster.link import EXIT_LOST, connect
 from keras_cct.cluster.settings import Cluster
 from keras_cct.training.folder import RunFolder
-from keras_cct.training.processes import _facts, check_backend
+from keras_cct.training.processes import check_backend, recipe_facts
 from keras_cct.training.state import RunState
 
 TESTS = Path(__file__).parents[1]
@@ -155,7 +155,7 @@ def test_processes_with_another_recipe_or_other_images_are_refused(tmp_path):
     recipe = small_recipe()
     port = free_port()
     with ThreadPoolExecutor(1) as pool:
-        facts = _facts(small_recipe(epochs=3))
+        facts = recipe_facts(small_recipe(epochs=3))
         other = pool.submit(connect, Cluster(f"127.0.0.1:{port}", 2, 1), facts)
         with pytest.raises(keras_cct.InputError, match="has recipe key epochs=3, process 0 has 2"):
             keras_cct.train(recipe, tmp_path / "run", cluster=Cluster(f"127.0.0.1:{port}", 2, 0))

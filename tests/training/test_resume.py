@@ -17,6 +17,7 @@ from keras_cct.data import survey
 from keras_cct.data.fingerprint import DataFingerprint
 from keras_cct.data.survey_index import SurveyIndex
 from keras_cct.training import run as training_run
+from keras_cct.training import training_loop
 from keras_cct.training.callbacks import Summary
 from keras_cct.training.folder import RunFolder
 from keras_cct.training.lock import locked
@@ -67,9 +68,9 @@ class Interrupt(keras.callbacks.Callback):
 
 def interrupt(monkeypatch, *arguments) -> None:
     """Makes the next runs of this process interrupt themselves."""
-    callbacks_of_run = PreparedRun._callbacks
+    callbacks_of_run = training_loop.create_callbacks
     interrupted = lambda *settings: [Interrupt(*arguments), *callbacks_of_run(*settings)]  # noqa: E731
-    monkeypatch.setattr(PreparedRun, "_callbacks", interrupted)
+    monkeypatch.setattr(training_loop, "create_callbacks", interrupted)
 
 
 def train_or_resume(recipe: keras_cct.Recipe, path: Path) -> RunFolder:
@@ -196,7 +197,7 @@ def test_errors_outside_of_the_run_folder_are_no_write_errors(path, problem, dat
     def fail(*_arguments):
         raise error
 
-    monkeypatch.setattr(PreparedRun, "_fit_epochs", fail)
+    monkeypatch.setattr(training_loop, "_fit_epochs", fail)
     with pytest.raises(keras_cct.InputError, match=f"{problem}: Input/output error.*--resume"):
         keras_cct.train(recipe_of(data), tmp_path / "run")
 

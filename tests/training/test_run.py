@@ -13,10 +13,9 @@ from fixtures.small_run import assert_same_weights, first_images, replace_export
 import keras_cct
 from keras_cct.data.augment.mixing import soft_targets
 from keras_cct.evaluation.evaluate import evaluate
-from keras_cct.training import prepared_run
+from keras_cct.training import prepared_run, training_loop
 from keras_cct.training import run as training_run
 from keras_cct.training.optimizers import create_optimizer
-from keras_cct.training.prepared_run import PreparedRun
 from keras_cct.training.setup import create_training_model, plan_training
 
 GOLDEN = json.loads(Path(__file__).parents[1].joinpath("fixtures").joinpath("golden_recipe.json").read_text())
@@ -137,7 +136,7 @@ def test_loss_is_the_cross_entropy_on_soft_targets():
 
 def test_log_names_the_learning_rate_that_is_reached(tmp_path, caplog, monkeypatch):
     caplog.set_level(logging.INFO, "keras_cct")
-    monkeypatch.setattr(PreparedRun, "_fit_epochs", lambda *arguments: None)
+    monkeypatch.setattr(training_loop, "_fit_epochs", lambda *arguments: None)
     monkeypatch.setattr(training_run, "_finish", lambda *arguments: None)
     recipe = small_recipe(epochs=2, warmup_epochs=3, cooldown_epochs=0)
     keras_cct.train(recipe, tmp_path / "run")
