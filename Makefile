@@ -31,7 +31,7 @@ PORTABLE := --ignore tests/models/test_summary.py $(addprefix tests/,layers mode
 	weights/test_mapping.py weights/test_adapt.py weights/test_files.py test_create.py test_saved_models.py \
 	inference/test_predictors.py export/test_saved_model.py export/test_tensorflow_process.py \
 	$(addprefix training/test_,torch_optimizers.py optimizers.py losses.py distillation.py setup.py state.py \
-	checkpoints.py average.py devices.py run.py resume.py))
+	checkpoints.py average.py devices.py processes.py run.py resume.py))
 ONCE_PER_BACKEND := -m "not tensorflow and not slow and not one_backend" $(PORTABLE)
 
 test-backends: $(VENV)/ready-backends

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -43,7 +44,9 @@ def free_port() -> int:
 
 
 class Processes:
-    """Starts the processes of a run."""
+    """Starts the processes of a run, and keeps how many seconds lay between the ends of the last two that it ran."""
+
+    seconds_between_ends: float
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -65,21 +68,17 @@ class Processes:
             settings | {"index": index, "output": str(outputs.get(index, output))} | signals.get(index, {})
             for index in range(count)
         ]
-        command = [sys.executable, str(TESTS / "fixtures" / "cluster_process.py")]
         with ThreadPoolExecutor(count) as pool:
-            return list(
-                pool.map(
-                    lambda own: subprocess.run(
-                        [*command, json.dumps(own)],
-                        check=False,
-                        env=self.environment,
-                        capture_output=True,
-                        text=True,
-                        timeout=400,
-                    ),
-                    each,
-                )
-            )
+            finished, ends = zip(*pool.map(self._run, each), strict=True)
+        self.seconds_between_ends = max(ends) - min(ends)
+        return list(finished)
+
+    def _run(self, settings: dict) -> tuple[subprocess.CompletedProcess, float]:
+        command = [sys.executable, str(TESTS / "fixtures" / "cluster_process.py"), json.dumps(settings)]
+        finished = subprocess.run(
+            command, check=False, env=self.environment, capture_output=True, text=True, timeout=400
+        )
+        return finished, time.monotonic()
 
 
 def losses_of(process: subprocess.CompletedProcess) -> list[float]:
@@ -125,6 +124,7 @@ def test_a_killed_process_ends_the_other_and_the_run_resumes_with_any_number(pro
     output = processes.folder / "killed"
     first, second = processes.run(KEYS, 2, output, signals={1: {"step": 13, "signal": signal.SIGKILL}})
     assert (first.returncode, second.returncode) == (EXIT_LOST, -signal.SIGKILL)
+    assert processes.seconds_between_ends < 60
     assert "process 0 ends: process 1 on 127.0.0.1 was lost" in first.stderr
     assert f"start all again with --resume {output}" in first.stderr
     copy = Path(shutil.copytree(output, processes.folder / "copy"))
@@ -134,6 +134,7 @@ def test_a_killed_process_ends_the_other_and_the_run_resumes_with_any_number(pro
     )
     assert times_of(copy) == before
     assert first.returncode == -signal.SIGKILL
+    assert processes.seconds_between_ends < 60
     assert second.returncode not in (0, -signal.SIGKILL)
     assert "process 1 ends: process 0 on 127.0.0.1 was lost" in second.stderr
     keras_cct.resume(output)
