@@ -7,6 +7,7 @@ import keras
 
 from keras_cct.errors import InputError, check_count, check_rate
 from keras_cct.layers.composite import CompositeLayer, check_seed, sublayer_seed
+from keras_cct.layers.elementwise import Dropout
 from keras_cct.layers.shapes import Shape, Tensor, check_token_shape, check_weight_size, ops
 
 
@@ -59,12 +60,10 @@ class SelfAttention(CompositeLayer):
         check_weight_size("query, key and value kernel", (dim, 3 * dim))
         self.query_key_value = self.make_dense(3 * dim, "query_key_value", use_bias=self.has_query_key_value_bias)
         self.projection = self.make_dense(dim, "projection")
-        self.attention_dropout = keras.layers.Dropout(
+        self.attention_dropout = Dropout(
             self.attention_dropout_rate, seed=sublayer_seed(self.seed, 0), dtype=self.dtype_policy
         )
-        self.dropout = keras.layers.Dropout(
-            self.dropout_rate, seed=sublayer_seed(self.seed, 1), dtype=self.dtype_policy
-        )
+        self.dropout = Dropout(self.dropout_rate, seed=sublayer_seed(self.seed, 1), dtype=self.dtype_policy)
         self.query_key_value.build(input_shape)
         self.projection.build(input_shape)
 
@@ -76,18 +75,21 @@ class SelfAttention(CompositeLayer):
         if drops_attention or return_attention_weights:
             query, key, value = self.split_heads(tokens)
             keys_transposed = ops.transpose(key, (0, 1, 3, 2))  # (batch, heads, head_dim, tokens)
-            scores = ops.matmul(
-                query * (1 / math.sqrt(query.shape[-1])), keys_transposed
-            )  # (batch, heads, tokens, tokens)
-            weights = ops.softmax(scores)
-            x = self.merge_heads(ops.matmul(self.attention_dropout(weights, training=training), value))
+            # (batch, heads, tokens, tokens)
+            scores = ops.matmul(query * (1 / math.sqrt(query.shape[-1])), keys_transposed)
+            if return_attention_weights:
+                weights = ops.softmax(scores)
+                dropped = self.attention_dropout(weights, training=training)
+            else:
+                dropped = self.attention_dropout.of_softmax(scores)
+            x = self.merge_heads(ops.matmul(dropped, value))
         else:
             # 3 x (batch, tokens, heads, head_dim)
             query, key, value = ops.unstack(self._query_key_value(tokens), axis=2)
             x = ops.dot_product_attention(query, key, value)  # (batch, tokens, heads, head_dim)
             x = ops.reshape(x, ops.shape(tokens))  # (batch, tokens, dim)
         x = self.dropout(self.projection(x), training=training)
-        return x if weights is None or not return_attention_weights else (x, weights)
+        return x if weights is None else (x, weights)
 
     def split_heads(self, tokens: Tensor) -> list[Tensor]:
         """Returns queries, keys and values, each of shape (batch, heads, tokens, head_dim)."""

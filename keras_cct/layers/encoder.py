@@ -1,6 +1,5 @@
 """The transformer encoder block and stochastic depth."""
 
-import math
 from typing import Any
 
 import keras
@@ -9,6 +8,7 @@ from keras_cct.errors import InputError, check_choice, check_count, check_positi
 from keras_cct.facts.attention import ATTENTION_TYPES, MANIFOLDS_OF_TYPE, standard_attention_type
 from keras_cct.layers.attention import SelfAttention
 from keras_cct.layers.composite import CompositeLayer, check_seed, sublayer_seed
+from keras_cct.layers.elementwise import Dropout, LayerNormalization, gelu
 from keras_cct.layers.grassmann import GrassmannAttention
 from keras_cct.layers.manifold import ManifoldAttention
 from keras_cct.layers.shapes import Shape, Tensor, check_token_shape, check_weight_size, ops, random
@@ -43,8 +43,8 @@ class StochasticDepth(keras.layers.Layer):
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if not training or self.rate == 0:
             return inputs
-        noise_shape = (None,) + (1,) * (len(inputs.shape) - 1)
-        return random.dropout(inputs, self.rate, noise_shape=noise_shape, seed=self.seed_generator)
+        ones = ops.ones((ops.shape(inputs)[0],) + (1,) * (len(inputs.shape) - 1), dtype=inputs.dtype)
+        return inputs * random.dropout(ones, self.rate, seed=self.seed_generator)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
@@ -122,12 +122,12 @@ class EncoderBlock(CompositeLayer):
             )
         check_weight_size("MLP kernel", (dim, hidden_dim))
         dtype = self.dtype_policy
-        self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=dtype, name="attention_norm")
+        self.attention_norm = LayerNormalization(dtype=dtype, name="attention_norm")
         self.attention = self._make_attention()
-        self.mlp_norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=dtype, name="mlp_norm")
+        self.mlp_norm = LayerNormalization(dtype=dtype, name="mlp_norm")
         self.mlp_in = self.make_dense(hidden_dim, "mlp_in")
         self.mlp_out = self.make_dense(dim, "mlp_out")
-        self.dropout = keras.layers.Dropout(self.dropout_rate, seed=sublayer_seed(self.seed, 2), dtype=dtype)
+        self.dropout = Dropout(self.dropout_rate, seed=sublayer_seed(self.seed, 2), dtype=dtype)
         self.stochastic_depth = StochasticDepth(
             self.stochastic_depth_rate, seed=sublayer_seed(self.seed, 3), dtype=dtype
         )
@@ -157,14 +157,14 @@ class EncoderBlock(CompositeLayer):
     def call(
         self, tokens: Tensor, training: bool | None = None, return_attention_weights: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:
-        x, weights = self.attention_norm(tokens), None
+        x, weights = self.attention_norm(tokens, training=training), None
         if return_attention_weights:
             x, weights = self.attention(x, training=training, return_attention_weights=True)
         else:
             x = self.attention(x, training=training)
         x = tokens + self.stochastic_depth(x, training=training)
-        x = self.mlp_norm(x)
-        hidden = self.dropout(gelu(self.mlp_in(x)), training=training)  # (batch, tokens, hidden_dim)
+        x = self.mlp_norm(x, training=training)
+        hidden = self.dropout(gelu(self.mlp_in(x), training), training=training)  # (batch, tokens, hidden_dim)
         hidden = self.dropout(self.mlp_out(hidden), training=training)  # (batch, tokens, dim)
         x = x + self.stochastic_depth(hidden, training=training)
         return x if weights is None else (x, weights)
@@ -189,8 +189,3 @@ class EncoderBlock(CompositeLayer):
             "map_normalization": self.map_normalization,
             "seed": self.seed,
         }
-
-
-def gelu(x: Tensor) -> Tensor:
-    """Returns the exact GELU, computed with `erf`, which all exporters support; Keras's `gelu` uses `erfc`."""
-    return 0.5 * x * (1 + ops.erf(x * math.sqrt(0.5)))

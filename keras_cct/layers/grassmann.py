@@ -8,7 +8,8 @@ import keras
 from keras_cct.errors import InputError, check_count
 from keras_cct.layers.attention import SelfAttention
 from keras_cct.layers.composite import CompositeLayer
-from keras_cct.layers.linalg import SUPPORTS_JIT, eigenvectors, in_full_precision, pseudo_inverse, warn_of_deadlock
+from keras_cct.layers.elementwise import LayerNormalization
+from keras_cct.layers.linalg import SUPPORTS_JIT, eigenvectors, in_full_precision, pseudo_inverse
 from keras_cct.layers.manifold import build_map_normalization, check_tokens_of_maps, token_basis
 from keras_cct.layers.shapes import (
     Shape,
@@ -62,7 +63,6 @@ class GrassmannAttention(SelfAttention):
     ) -> None:
         super().__init__(num_heads, attention_dropout_rate, dropout_rate, seed, **kwargs)
         self.supports_jit = SUPPORTS_JIT
-        warn_of_deadlock()
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
@@ -121,7 +121,6 @@ class ObservabilityTokens(CompositeLayer):
         if self.num_blocks < 2:
             raise InputError(f"num_blocks must be at least 2, got {num_blocks}.")
         self.supports_jit = SUPPORTS_JIT
-        warn_of_deadlock()
 
     def build(self, input_shape: Shape) -> None:
         dim = check_token_shape(input_shape)
@@ -130,7 +129,7 @@ class ObservabilityTokens(CompositeLayer):
                 f"num_signals={self.num_signals} does not divide the token dimension {dim}. Use a divisor of it."
             )
         check_weight_size("projection", (self.num_blocks * self.num_signals**2, dim))
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=self.dtype_policy, name="norm")
+        self.norm = LayerNormalization(dtype=self.dtype_policy, name="norm")
         self.projection = self.make_dense(dim, "projection")
         self.norm.build(input_shape)
         self.projection.build((*input_shape[:-1], self.num_blocks * self.num_signals**2))

@@ -4,22 +4,18 @@ The gradients are exact for matrices of full rank with distinct eigenvalues. Ter
 difference of eigenvalues that is zero up to rounding are dropped, because no direction is defined there.
 """
 
-import warnings
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_cct.layers.factorizations import eigen_decomposition, inverse_triangle, orthonormal_factor
 from keras_cct.layers.shapes import Tensor, ops
 
 _HUGE = 1e30
-_PANEL_WIDTH = 16
 
 SUPPORTS_JIT = keras.backend.backend() != "tensorflow"
 """Whether to compile layers with factorizations: on TensorFlow, XLA would replace the kernels with slow loops."""
-
-_FACTORIZES_BY_PANELS = keras.backend.backend() == "tensorflow"
-"""Whether to use a blocked QR factorization: TensorFlow's QR kernel is slow, as it does not use matrix products."""
 
 
 @ops.custom_gradient
@@ -34,7 +30,7 @@ def orthonormal_basis(x: Tensor) -> Any:
     Returns:
         Float32 or float64 tensor of the same shape.
     """
-    basis = _basis_by_panels(x) if _FACTORIZES_BY_PANELS and x.shape[-1] > 2 * _PANEL_WIDTH else ops.qr(x)[0]
+    basis = orthonormal_factor(x)
 
     def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
         upstream = upstream_gradient(arguments, upstream)
@@ -62,7 +58,7 @@ def eigenvectors(x: Tensor) -> Any:
     Returns:
         Float32 or float64 tensor of shape (..., n, n), one eigenvector per column.
     """
-    values, vectors = ops.eigh(x)
+    values, vectors = eigen_decomposition(x)
     values, vectors = ops.flip(values, -1), ops.flip(vectors, -1)
     extremes = ops.max(vectors, axis=-2, keepdims=True) + ops.min(vectors, axis=-2, keepdims=True)
     vectors = ops.where(extremes < 0, -vectors, vectors)
@@ -89,7 +85,7 @@ def pseudo_inverse(x: Tensor) -> Any:
     Returns:
         Float32 or float64 tensor of shape (..., n, n), with the gradient of the inverse.
     """
-    values, vectors = ops.eigh(x)
+    values, vectors = eigen_decomposition(x)
     largest = ops.max(ops.abs(values), axis=-1, keepdims=True)
     reciprocals = _safe_reciprocal(values, _zero_limit(largest, x.shape[-1]))
     inverse = ops.matmul(vectors * reciprocals[..., None, :], _transpose(vectors))
@@ -98,22 +94,6 @@ def pseudo_inverse(x: Tensor) -> Any:
         return -ops.matmul(ops.matmul(inverse, _symmetric(upstream_gradient(arguments, upstream))), inverse)
 
     return inverse, gradient
-
-
-def warn_of_deadlock() -> None:
-    """Warns that batched factorizations may deadlock: with JAX 0.10 or later on CPUs with few cores.
-
-    The threads of such a factorization wait for tasks that need the same threads.
-    """
-    if keras.backend.backend() != "jax":
-        return
-    import jax  # pyright: ignore[reportMissingImports] - optional
-
-    if jax.__version_info__ >= (0, 10) and jax.default_backend() == "cpu":
-        warnings.warn(
-            f"JAX {jax.__version__} may hang in the matrix factorizations of this layer. Install 'jax<0.10'.",
-            stacklevel=3,
-        )
 
 
 def in_full_precision(x: Tensor) -> Tensor:
@@ -126,45 +106,13 @@ def upstream_gradient(arguments: tuple[Tensor, ...], upstream: Tensor | None) ->
     return arguments[0] if upstream is None else upstream
 
 
-def _basis_by_panels(x: Tensor) -> Tensor:
-    """Returns the orthonormal factor of `ops.qr` by blocked Householder QR: narrow panels and matrix products.
-
-    The reflections H of a panel follow from its basis Q alone: with W = Q - E, where E holds the first columns of the
-    identity, and W1, the square top of W, H = I + W W1^-T W^T. Householder's choice of signs makes every pivot of W1 at
-    least 1 in magnitude, unless a column has only zeros left to reflect. Such matrices, for example of constant tokens,
-    are factorized by `ops.qr` instead.
-
-    Reference: Ballard et al. 2014, "Reconstructing Householder vectors from tall-skinny QR", for the relation.
-    """
-    rest: Any = x
-    panels, can_invert = [], True
-    for _ in range(_PANEL_WIDTH, x.shape[-1], _PANEL_WIDTH):
-        panel, rest = rest[..., :_PANEL_WIDTH], rest[..., _PANEL_WIDTH:]
-        basis, _ = ops.qr(panel)  # (..., rows, width)
-        reflector = basis - ops.eye(*basis.shape[-2:], dtype=x.dtype)
-        top, bottom = reflector[..., :_PANEL_WIDTH, :], reflector[..., _PANEL_WIDTH:, :]
-        is_regular = ops.abs(ops.det(top)) > 0.5  # at least 1, or zero up to rounding
-        can_invert = ops.logical_and(can_invert, ops.all(is_regular))
-        # TensorFlow's inverse raises an error for a singular matrix.
-        inverse = ops.inv(ops.where(is_regular[..., None, None], top, ops.eye(_PANEL_WIDTH, dtype=x.dtype)))
-        weights = ops.matmul(inverse, ops.matmul(_transpose(reflector), rest))  # (..., width, columns left)
-        rest = rest[..., _PANEL_WIDTH:, :] + ops.matmul(bottom, weights)
-        panels.append((basis, top, bottom, inverse))
-    result, _ = ops.qr(rest)
-    for basis, top, bottom, inverse in reversed(panels):
-        weights = ops.matmul(_transpose(inverse), ops.matmul(_transpose(bottom), result))
-        result = ops.concatenate([ops.matmul(top, weights), result + ops.matmul(bottom, weights)], axis=-2)
-        result = ops.concatenate([basis, result], axis=-1)  # (..., rows, columns so far)
-    return ops.cond(can_invert, lambda: result, lambda: ops.qr(x)[0])
-
-
 def _inverse_triangle(x: Tensor, size: int) -> Tensor:
     """Returns the inverses of upper triangular matrices; rows and columns of zero pivots become zero up to rounding."""
     diagonal = ops.eye(x.shape[-1], dtype=x.dtype)
     pivots = ops.max(ops.abs(x * diagonal), axis=-1, keepdims=True)  # (..., columns, 1)
     is_zero = pivots <= _zero_limit(ops.max(pivots, axis=-2, keepdims=True), size)
     x = x + diagonal * (ops.cast(is_zero, x.dtype) * _HUGE)
-    return ops.solve_triangular(x, ops.broadcast_to(diagonal, ops.shape(x)))
+    return inverse_triangle(x)
 
 
 def _zero_limit(largest: Tensor, size: int) -> Tensor:

@@ -14,7 +14,6 @@ from keras_cct.layers.linalg import (
     in_full_precision,
     orthonormal_basis,
     upstream_gradient,
-    warn_of_deadlock,
 )
 from keras_cct.layers.shapes import Shape, Tensor, check_num_tokens, check_token_shape, check_weight_size, ops
 
@@ -171,8 +170,6 @@ class ManifoldAttention(SelfAttention):
         check_choice("map_normalization", map_normalization, (True, False))
         self.map_normalization = map_normalization
         self.supports_jit = SUPPORTS_JIT or "grassmann" not in self.manifolds
-        if "grassmann" in self.manifolds:
-            warn_of_deadlock()
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
@@ -204,8 +201,14 @@ class ManifoldAttention(SelfAttention):
         maps = self._similarity_maps(query, key)
         if len(maps) == len(self.MANIFOLDS):
             maps["spd"] = self.attention_dropout(maps["spd"], training=training)
-        weights = ops.cast(ops.softmax(self._combine_maps(list(maps.values()))), query.dtype)
-        x = self.merge_heads(ops.matmul(self.attention_dropout(weights, training=training), value))
+        scores = self._combine_maps(list(maps.values()))
+        weights: Any = None
+        if training and not return_attention_weights:
+            dropped = ops.cast(self.attention_dropout.of_softmax(scores), query.dtype)
+        else:
+            weights = ops.cast(ops.softmax(scores), query.dtype)
+            dropped = self.attention_dropout(weights, training=training)
+        x = self.merge_heads(ops.matmul(dropped, value))
         x = self.dropout(self.projection(x), training=training)
         return (x, weights) if return_attention_weights else x
 

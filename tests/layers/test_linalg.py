@@ -1,13 +1,10 @@
-import keras
 import numpy as np
 import pytest
 from fixtures.arrays import to_numpy
 from fixtures.gradients import gradient_of
 from keras import ops
 
-from keras_cct.layers.grassmann import GrassmannAttention, ObservabilityTokens
 from keras_cct.layers.linalg import eigenvectors, orthonormal_basis, pseudo_inverse
-from keras_cct.layers.manifold import ManifoldAttention
 
 
 def random(*shape: int) -> np.ndarray:
@@ -112,13 +109,3 @@ def test_the_gradient_of_a_float64_basis_is_float64():
     )
     assert gradient.dtype == "float64"
     assert np.isfinite(gradient).all()
-
-
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="only JAX can hang")
-@pytest.mark.parametrize("layer", [GrassmannAttention, ManifoldAttention, ObservabilityTokens])
-def test_a_version_of_jax_that_may_hang_gives_a_warning(monkeypatch, layer):
-    import jax
-
-    monkeypatch.setattr(jax, "__version_info__", (0, 10, 2))
-    with pytest.warns(UserWarning, match="may hang .* Install 'jax<0.10'"):
-        layer(2)
