@@ -23,6 +23,8 @@ ROOMS = {
         "masks",
         "compiled",
         "elementwise",
+        "jax_convolution",
+        "convolution",
         "factorizations",
         "linalg",
         "normalization",

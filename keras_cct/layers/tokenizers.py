@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_cct.errors import InputError, check_count
+from keras_cct.layers.convolution import Conv2D, max_pool
 from keras_cct.layers.initializers import kaiming_normal
 from keras_cct.layers.shapes import (
     Shape,
@@ -66,14 +67,12 @@ class ConvTokenizer(keras.layers.Layer):
             in_channels = self.image_shape[-1] if stage == 0 else self.hidden_dim
             out_channels = self.dim if stage == self.num_conv_layers - 1 else self.hidden_dim
             check_weight_size("convolution kernel", (self.kernel_size, self.kernel_size, in_channels, out_channels))
-            convolution = keras.layers.Conv2D(
+            convolution = Conv2D(
                 out_channels,
                 self.kernel_size,
                 strides=self.stride,
                 padding="same" if self._same_padding_is_exact else "valid",
-                use_bias=False,
-                kernel_initializer=kaiming_normal(),  # pyright: ignore[reportArgumentType] - see CompositeLayer
-                data_format="channels_last",
+                kernel_initializer=kaiming_normal(),
                 dtype=self.dtype_policy,
                 name=f"convolution_{stage}",
             )
@@ -85,13 +84,13 @@ class ConvTokenizer(keras.layers.Layer):
         """Whether "same" pads symmetrically, as it does at stride 1. It saves the copy that explicit padding makes."""
         return self.stride == 1 and self.kernel_size == 2 * self.padding + 1
 
-    def call(self, images: Tensor) -> Tensor:
+    def call(self, images: Tensor, training: bool | None = None) -> Tensor:
         x = ensure_image_shape(images, self.image_shape)
         for convolution in self.convolutions:
             if not self._same_padding_is_exact:
                 x = _zero_pad(x, self.padding)
-            x = convolution(x)
-            x = _max_pool(x)
+            x = convolution(x, training=training)
+            x = max_pool(x, training)
             # ReLU commutes with the maximum, and after the pool it has a quarter of the work. It also makes the zero
             # padding of the pool equivalent to PyTorch's padding with minus infinity.
             x = ops.relu(x)
@@ -203,13 +202,6 @@ class PatchTokenizer(keras.layers.Layer):
 
 def _pooled_size(size: int) -> int:
     return (size - 1) // 2 + 1
-
-
-def _max_pool(x: Tensor) -> Tensor:
-    """Max-pools 3x3 windows at stride 2 with padding 1, omitting the padding that no window reaches."""
-    height, width = x.shape[1:3]
-    x = ops.pad(x, ((0, 0), (1, height % 2), (1, width % 2), (0, 0)))
-    return ops.max_pool(x, 3, strides=2, padding="valid", data_format="channels_last")
 
 
 def _zero_pad(x: Tensor, size: int) -> Tensor:
