@@ -7,11 +7,14 @@ signs of singular vectors open. Both sides are timed in alternating rounds, firs
 them:
 
 * Keras: `model.predict_on_batch`, and `model.train_on_batch` of a compiled model, on the current Keras backend;
-* PyTorch: `model(images)` in `torch.inference_mode`, and forward, backward and optimizer step, without `torch.compile`.
+* PyTorch: `model(images)` in `torch.inference_mode`, and forward, backward and optimizer step; eager, and the vision
+  models also with `torch.compile`;
+* on CPUs with bfloat16 instructions, vision models of Keras with the policy `mixed_bfloat16`, and eager PyTorch with
+  autocast to bfloat16.
 
-Both train with AdamW and the dropout rates of the variant. Both run in the same process, which does not change the
-speed of either: the idle side uses no core. Each model gets a new process, because earlier models in a process change
-PyTorch's inference speed, by up to a factor of 2 for the largest manifold models.
+All train with AdamW and the dropout rates of the variant. All run in the same process, which does not change the speed
+of any: the idle sides use no core. Each model gets a new process, because earlier models in a process change PyTorch's
+inference speed, by up to a factor of 2 for the largest manifold models.
 
     python benchmarks/model_race.py --reference path/to/vit_pytorch/cct.py
     python benchmarks/model_race.py --reference path/to/Compact-Transformers
@@ -32,9 +35,10 @@ import types
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
+from machine import computes_in_bfloat16, cpu_name
 
 from keras_cct.errors import InputError, check_count, check_setting
 from keras_cct.models.config import ModelConfig
@@ -46,8 +50,17 @@ if TYPE_CHECKING:
 BATCH_SIZES = {"cct_2_3x2_32": 128, "cct_7_3x1_32": 64, "cct_14_7x2_224": 8}
 MANIFOLD_BATCH_SIZES = {"manifold_cct_7_3x2_32": 32, "manifold_cct_7_7x2_224": 32, "grassmanian_vit_6_4_32": 32}
 REFERENCE_ADVICE = "Use the path of vit_pytorch/cct.py or of the folder Compact-Transformers."
-LOGITS_TOLERANCE = 1e-5
+LOGITS_TOLERANCES = {"keras bfloat16": 0.2, "torch autocast": 0.2}
+"""Maximum difference in a logit from eager PyTorch; 1e-5 for the other sides."""
 WARMUP_STEPS = 2
+COMPARISONS = {
+    "eager": ("keras", "torch eager"),
+    "compiled": ("keras", "torch.compile"),
+    "bfloat16, autocast": ("keras bfloat16", "torch autocast"),
+}
+"""The two sides of each ratio, by what it compares with."""
+
+Steps = dict[str, Callable[[], Any]]
 LEARNING_RATE, WEIGHT_DECAY = 5e-4, 0.03
 
 
@@ -79,15 +92,26 @@ def main() -> None:
         load_reference(options.reference)
     except InputError as error:
         parser.error(str(error))
-    machine = machine_facts(options.threads)
+    machine = {"cpu": cpu_name(), **machine_facts(options.threads), "bfloat16": computes_in_bfloat16()}
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
-    print(f"{'model':24}{'batch':>6}  {'step':10}{'keras':>10}{'pytorch':>10}  ratio (min .. max of a round)")
     results = []
     for name in options.models:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
             results += process.submit(race, name, batch_sizes[name], options).result()
+    means = {}
+    for step in ("inference", "training"):
+        for title in COMPARISONS:
+            ratios = [
+                result["ratios"][title] for result in results if result["step"] == step and title in result["ratios"]
+            ]
+            if ratios:
+                means[f"{step}, {title}"] = statistics.geometric_mean(ratios)
+                print(
+                    f"{means[f'{step}, {title}']:.2f} times {title} in {step} (geometric mean of {len(ratios)} models)"
+                )
     if options.json:
-        Path(options.json).write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
+        report = {"machine": machine, "results": results, "geometric_means": means}
+        Path(options.json).write_text(json.dumps(report, indent=2) + "\n")
 
 
 def _check_options(options: argparse.Namespace, batch_sizes: dict[str, int]) -> None:
@@ -201,7 +225,7 @@ def race(name: str, batch_size: int, options: argparse.Namespace) -> list[dict]:
     """Times inference and training of one variant, and prints and returns the results.
 
     Raises:
-        SystemExit: The logits of the two models differ.
+        SystemExit: The logits of a side differ from those of eager PyTorch.
     """
     import torch
 
@@ -211,39 +235,81 @@ def race(name: str, batch_size: int, options: argparse.Namespace) -> list[dict]:
     random = np.random.default_rng(0)
     images = random.normal(size=(batch_size, *config.input_shape)).astype("float32")
     labels = random.integers(config.num_classes, size=batch_size)
-    weights, *keras_steps = create_keras_steps(name, images, labels)
-    torch_steps = create_torch_steps(create_reference(config), weights, images, labels)
-    difference = float(np.abs(keras_steps[0]() - torch_steps[0]()).max())
+    weights, inference, training = {}, {}, {}
+    weights, inference["keras"], training["keras"] = create_keras_steps(name, images, labels)
+    torch_sides = {"torch eager": {}}
+    if not Path(options.reference).is_dir():
+        torch_sides["torch.compile"] = {"compiles": True}
+        if computes_in_bfloat16():
+            arguments = {"policy": "mixed_bfloat16", "weights": weights}
+            _, inference["keras bfloat16"], training["keras bfloat16"] = create_keras_steps(
+                name, images, labels, **arguments
+            )
+            torch_sides["torch autocast"] = {"autocasts": True}
+    for side, arguments in torch_sides.items():
+        inference[side], training[side] = create_torch_steps(
+            create_reference(config), weights, images, labels, **arguments
+        )
     # The logits of Grassmannian models depend on the signs of singular vectors, which the paper's code leaves open.
-    tolerance = sys.float_info.max if config.attention_type == "grassmann" else LOGITS_TOLERANCE
-    if not difference <= tolerance:
-        raise SystemExit(f"{name}: the logits of the two models differ by {difference:.1e}; not timed.")
+    differences = {} if config.attention_type == "grassmann" else check_logits(name, inference)
     results = []
-    for step, keras_step, torch_step in zip(("inference", "training"), keras_steps, torch_steps, strict=True):
-        for _ in range(WARMUP_STEPS):
-            keras_step(), torch_step()
-        rounds = [
-            tuple(images_per_second(run, batch_size, options.seconds) for run in (keras_step, torch_step))
-            for _ in range(options.rounds)
-        ]
-        keras_speed, torch_speed = (statistics.median(speeds) for speeds in zip(*rounds, strict=True))
-        ratios = [keras_round / torch_round for keras_round, torch_round in rounds]
-        spread = f"{keras_speed / torch_speed:.2f} ({min(ratios):.2f} .. {max(ratios):.2f})"
-        print(f"{name:24}{batch_size:6}  {step:10}{keras_speed:10.1f}{torch_speed:10.1f}  {spread}", flush=True)
-        result = {"model": name, "batch_size": batch_size, "step": step, "logits_difference": difference}
-        result |= {"keras": keras_speed, "pytorch": torch_speed, "ratio": keras_speed / torch_speed, "rounds": rounds}
-        results.append(result)
+    for step, sides in (("inference", inference), ("training", training)):
+        result = {"model": name, "batch_size": batch_size, "step": step, "logits_differences": differences}
+        results.append(result | time_sides(sides, batch_size, options))
+        speeds = ", ".join(f"{side} {speed:.1f}" for side, speed in results[-1]["speeds"].items())
+        ratios = ", ".join(f"{title} {ratio:.2f}" for title, ratio in results[-1]["ratios"].items())
+        print(f"{name}, {batch_size}, {step}: {speeds} images/s; ratios: {ratios}", flush=True)
     return results
 
 
-def create_keras_steps(name: str, images: np.ndarray, labels: np.ndarray) -> tuple[dict, Callable, Callable]:
-    """Returns the weights under their PyTorch names, an inference step and a training step."""
+def check_logits(name: str, inference: Steps) -> dict[str, float]:
+    """Returns the largest difference of each side's logits from those of eager PyTorch.
+
+    Raises:
+        SystemExit: A side differs too much.
+    """
+    logits = {side: np.asarray(step(), "float32") for side, step in inference.items()}
+    differences = {side: float(np.abs(values - logits["torch eager"]).max()) for side, values in logits.items()}
+    for side, difference in differences.items():
+        if not difference <= LOGITS_TOLERANCES.get(side, 1e-5):
+            raise SystemExit(f"{name}: the logits of {side} differ by {difference:.1e}; not timed.")
+    return differences
+
+
+def time_sides(sides: Steps, batch_size: int, options: argparse.Namespace) -> dict:
+    """Times steps in alternating rounds; returns the speeds of all rounds, their medians, and the ratios of those."""
+    for step in sides.values():
+        for _ in range(WARMUP_STEPS):
+            step()
+    rounds = {side: [] for side in sides}
+    for _ in range(options.rounds):
+        for side, step in sides.items():
+            rounds[side].append(images_per_second(step, batch_size, options.seconds))
+    speeds = {side: statistics.median(values) for side, values in rounds.items()}
+    ratios = {title: speeds[ours] / speeds[theirs] for title, (ours, theirs) in COMPARISONS.items() if theirs in speeds}
+    return {"speeds": speeds, "ratios": ratios, "rounds": rounds}
+
+
+def create_keras_steps(
+    name: str, images: np.ndarray, labels: np.ndarray, policy: str = "float32", weights: dict | None = None
+) -> tuple[dict, Callable, Callable]:
+    """Returns the weights under their PyTorch names, an inference step and a training step.
+
+    Args:
+        name: Variant.
+        images: Float array of shape (batch, height, width, channels).
+        labels: Integer array of shape (batch,).
+        policy: Dtype policy of Keras.
+        weights: State dict to load; random weights by default.
+    """
     import keras
 
     import keras_cct
 
     keras.utils.set_random_seed(0)
-    model = keras_cct.create_model(name, normalization=None)
+    model = keras_cct.create_model(name, normalization=None, dtype=policy)
+    if weights is not None:
+        keras_cct.load_torch_weights(model, weights)
     model.compile(
         optimizer=keras_cct.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -253,7 +319,12 @@ def create_keras_steps(name: str, images: np.ndarray, labels: np.ndarray) -> tup
 
 
 def create_torch_steps(
-    model: "torch.nn.Module", weights: dict, images: np.ndarray, labels: np.ndarray
+    model: "torch.nn.Module",
+    weights: dict,
+    images: np.ndarray,
+    labels: np.ndarray,
+    compiles: bool = False,
+    autocasts: bool = False,
 ) -> tuple[Callable, Callable]:
     """Loads the weights and returns an inference step and a training step."""
     import torch
@@ -262,15 +333,17 @@ def create_torch_steps(
     images = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))  # (batch, channels, height, width)
     labels = torch.from_numpy(labels)
     optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    network = torch.compile(model) if compiles else model
 
     def infer() -> np.ndarray:
         model.eval()
-        with torch.inference_mode():
-            return model(images).numpy()
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=autocasts):
+            return network(images).float().numpy()
 
     def train() -> float:
         model.train()
-        loss = torch.nn.functional.cross_entropy(model(images), labels)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocasts):
+            loss = torch.nn.functional.cross_entropy(network(images), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -60,6 +60,7 @@ def list_commands(options: argparse.Namespace) -> dict[str, list[str]]:
     if options.vit_pytorch is not None:
         commands["inference_race"] = ["inference_race.py", "--reference", options.vit_pytorch]
         commands["model_race"] = ["model_race.py", "--reference", options.vit_pytorch]
+        commands["recipe_race"] = ["recipe_race.py", "--reference", options.vit_pytorch]
     if options.compact_transformers is not None:
         commands["manifold_race"] = ["model_race.py", "--reference", options.compact_transformers]
     for path in (options.vit_pytorch, options.compact_transformers):

@@ -7,6 +7,7 @@ import argparse
 import collections
 import contextlib
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def main() -> None:
     print(f"{'all':40}{total:12.1f}")
 
 
-def profile(step: collections.abc.Callable) -> collections.Counter[str]:
+def profile(step: Callable) -> collections.Counter[str]:
     """Returns the milliseconds of each kind of operation in one step, summed over threads."""
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
