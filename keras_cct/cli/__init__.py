@@ -101,7 +101,11 @@ def _is_own(record: logging.LogRecord) -> bool:
 
 def _resume_hint(options: argparse.Namespace) -> str:
     folder = getattr(options, "run_folder", None)
-    return "" if folder is None or not folder.exists() else f" Resume with `keras_cct train --resume {folder}`."
+    if folder is None or not folder.exists():
+        return ""
+    if options.distributed:
+        return f" Start all processes again, with --resume {folder}."
+    return f" Resume with `keras_cct train --resume {folder}`."
 
 
 def _print_warning(message: Warning | str, *_details: object, **_options: object) -> None:

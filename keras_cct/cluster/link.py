@@ -19,6 +19,8 @@ from keras_cct.errors import InputError, one_line
 
 EXIT_LOST = 75
 """Exit code of a process that ends because another one did: EX_TEMPFAIL, "try again later"."""
+EXIT_REFUSED = 2
+"""Exit code of wrong input: trying again will not help."""
 
 MAX_LINE, MAX_LISTED = 2**20, 8
 SECONDS_BETWEEN_TRIES, SECONDS_FOR_HELLO = 0.2, 5.0
@@ -77,7 +79,8 @@ class Link:
     """This process's connections: of process 0 to all others, of any other to process 0.
 
     If another process ends without `leave`, or leaves with an error, this process prints why and ends with exit code
-    75, whatever it does at that moment: the main thread may wait in a collective operation that never ends.
+    75, whatever it does at that moment: the main thread may wait in a collective operation that never ends. Before all
+    have connected, it ends with exit code 2 and without the hint.
 
     Args:
         cluster: The cluster.
@@ -174,10 +177,11 @@ class Link:
         self._end(problem)
 
     def _end(self, problem: str) -> None:
-        line = one_line(f"process {self.cluster.process_id} ends: {problem} {self.hint}".rstrip())
+        hint = self.hint if self._has_started else ""
+        line = one_line(f"process {self.cluster.process_id} ends: {problem} {hint}".rstrip())
         with contextlib.suppress(OSError):
             os.write(2, f"{line}\n".encode())
-        os._exit(EXIT_LOST)
+        os._exit(EXIT_LOST if self._has_started else EXIT_REFUSED)
 
 
 def connect(cluster: Cluster, facts: Mapping[str, str], hint: str = "") -> Link:
@@ -208,7 +212,8 @@ def _listen_for_all(cluster: Cluster, hint: str) -> Link:
     except OSError as error:
         raise InputError(
             f"process 0 cannot listen on port {cluster.port} of coordinator={cluster.coordinator!r}: "
-            f"{os.strerror(error.errno or 0)}. Choose another port, in all processes."
+            f"{os.strerror(error.errno or 0)}. Choose another port in all processes, and start only "
+            f"one with process_id=0."
         ) from error
     peers: dict[int, Connection] = {}
     names: dict[int, str] = {}

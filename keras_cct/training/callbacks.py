@@ -42,6 +42,11 @@ class StepTimer:
         return self._times[1] - self._times[0] - self.seconds_per_step if self._num_left_out else 0.0
 
     @property
+    def has_only_compiled(self) -> bool:
+        """Whether the only step so far was compiled while it ran, so that its duration says little about others."""
+        return self._num_passes == 1 and len(self._times) == 2
+
+    @property
     def _num_left_out(self) -> int:
         return int(self._num_passes == 1 and len(self._times) > 2)
 

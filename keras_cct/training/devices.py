@@ -129,8 +129,9 @@ def _on_jax(devices: str) -> Distribution:
         )
     parallel = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
     listed = ", ".join(names) if len(names) <= MAX_LISTED_DEVICES else f"{len(names)} {device_type}s"
-    hosts = f", {len(by_process)} processes" if len(by_process) > 1 else ""
-    return Distribution(parallel.scope, len(chosen), device_type, f"DataParallel on {listed}{hosts}", shard)
+    if len(by_process) > 1:  # JAX numbers the devices of other processes from 2048, 4096, ...
+        listed = f"{len(names)} {device_type}s of {len(by_process)} processes"
+    return Distribution(parallel.scope, len(chosen), device_type, f"DataParallel on {listed}", shard)
 
 
 def _first(present: Sequence[Any], devices: str) -> Sequence[Any]:

@@ -67,7 +67,8 @@ class Progress(keras.callbacks.Callback):
         now = self._training_end = time.perf_counter()
         self._bar.set_postfix(loss=f"{logs['loss']:.4f}", refresh=False)
         self._bar.update(self.batch_size)
-        if self._bar.disable and now - self._last_line >= SECONDS_BETWEEN_LINES:
+        is_due = now - self._last_line >= SECONDS_BETWEEN_LINES and not self._training.has_only_compiled
+        if self._bar.disable and is_due:
             self._last_line = now
             step = self._first_step + batch + 1
             self._log(f", step {step} of {self.num_steps}: training loss {logs['loss']:.4f}", self.num_steps - step)

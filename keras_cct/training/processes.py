@@ -36,7 +36,9 @@ def joined_if_any(cluster: Cluster | None, recipe: Recipe, path: Path) -> Iterat
         yield None
         return
     check_backend()
-    with joined(cluster, recipe_facts(recipe), f"Then start all again with --resume {path}.") as link:
+    with joined(
+        cluster, recipe_facts(recipe), f"Start all processes again, with --resume {path} if that folder exists."
+    ) as link:
         yield link
 
 

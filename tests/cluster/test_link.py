@@ -2,6 +2,8 @@
 
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -112,6 +114,20 @@ def test_connections_that_say_nothing_sensible_are_ignored(port, monkeypatch):
     (second,) = connecting(port, 2, indices=[1], facts=[{}])
     assert first.result(30).is_first
     assert not second.result(30).is_first
+
+
+def test_another_program_at_the_address_is_wrong_input_and_not_a_lost_process():
+    with socket.create_server(("127.0.0.1", 0)) as other_program:
+        program = (
+            "from keras_cct.cluster.link import connect; from keras_cct.cluster.settings import Cluster; "
+            f"connect(Cluster('127.0.0.1:{other_program.getsockname()[1]}', 2, 1), {{}}, 'Resume it.')"
+        )
+        process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+        connected, _ = other_program.accept()
+        connected.close()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert errors == ("process 1 ends: process 0 on 127.0.0.1 has ended, or is another program. Check the address.\n")
 
 
 def _can_connect(port: int, content: bytes) -> bool:

@@ -13,8 +13,9 @@ def random(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(shape).astype("float32")
 
 
-@pytest.mark.parametrize(("kernel_size", "num_conv_layers"), [(3, 1), (3, 2), (7, 2), (2, 1), (5, 1)])
-@pytest.mark.parametrize("size", [(13, 17), (16, 12)])
+@pytest.mark.parametrize(
+    ("kernel_size", "num_conv_layers", "size"), [(3, 2, (13, 17)), (7, 1, (13, 17)), (7, 1, (16, 12)), (2, 1, (16, 12))]
+)
 def test_training_computes_what_inference_does(kernel_size, num_conv_layers, size):
     tokenizer = ConvTokenizer(6, kernel_size, num_conv_layers, hidden_dim=5)
     images = random(2, *size, 3)

@@ -126,7 +126,7 @@ def test_a_killed_process_ends_the_other_and_the_run_resumes_with_any_number(pro
     assert (first.returncode, second.returncode) == (EXIT_LOST, -signal.SIGKILL)
     assert processes.seconds_between_ends < 60
     assert "process 0 ends: process 1 on 127.0.0.1 was lost" in first.stderr
-    assert f"start all again with --resume {output}" in first.stderr
+    assert f"Start all processes again, with --resume {output}" in first.stderr
     copy = Path(shutil.copytree(output, processes.folder / "copy"))
     before = times_of(copy)
     first, second = processes.run(
