@@ -1,5 +1,8 @@
 import gc
 
+# Before Keras, as in the commands, so that TensorFlow uses oneDNN in every process of a test.
+import keras_cct  # noqa: F401 # isort: skip
+
 import keras
 import pytest
 
