@@ -14,7 +14,6 @@ batch size, gets a new process.
 
 import argparse
 import json
-import math
 import multiprocessing
 import statistics
 import tempfile
@@ -25,7 +24,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from machine import computes_in_bfloat16, cpu_name
-from model_race import BATCH_SIZES, Parser, images_per_second, load_reference, machine_facts
+from model_race import Parser, images_per_second, machine_facts
+from pytorch_reference import BATCH_SIZES, load_reference
 
 from keras_cct.errors import InputError, check_count, check_setting
 from keras_cct.inference.artifacts import ARTIFACT_NAMES
@@ -73,7 +73,10 @@ def main() -> None:
         for batch_size in (BATCH_SIZES[name], 1):
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
                 results.append(process.submit(race, name, batch_size, options).result())
-    means = {title: geometric_mean([result["ratios"][title] for result in results]) for title in results[0]["ratios"]}
+    means = {
+        title: statistics.geometric_mean([result["ratios"][title] for result in results])
+        for title in results[0]["ratios"]
+    }
     for title, mean in means.items():
         print(f"{mean:.2f} times {title} (geometric mean of {len(results)} columns)")
     if options.json:
@@ -90,11 +93,6 @@ def _check_options(options: argparse.Namespace) -> None:
     check_setting("--seconds", options.seconds, 0 <= options.seconds <= 3600, "in [0, 3600]")
     if options.json and not Path(options.json).absolute().parent.is_dir():
         raise InputError(f"--json {options.json} cannot be written. Use a file in an existing folder.")
-
-
-def geometric_mean(ratios: list[float]) -> float:
-    """Returns the geometric mean of positive numbers."""
-    return math.exp(statistics.fmean(math.log(ratio) for ratio in ratios))
 
 
 def race(name: str, batch_size: int, options: argparse.Namespace) -> dict:

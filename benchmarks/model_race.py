@@ -21,17 +21,14 @@ inference speed, by up to a factor of 2 for the largest manifold models.
 """
 
 import argparse
-import contextlib
 import importlib.util
-import io
+import itertools
 import json
 import multiprocessing
 import os
 import platform
 import statistics
-import sys
 import time
-import types
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -39,17 +36,22 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from machine import computes_in_bfloat16, cpu_name
+from pytorch_reference import (
+    BATCH_SIZES,
+    LEARNING_RATE,
+    MANIFOLD_BATCH_SIZES,
+    REFERENCE_ADVICE,
+    WEIGHT_DECAY,
+    create_torch_steps,
+    load_reference,
+)
 
 from keras_cct.errors import InputError, check_count, check_setting
-from keras_cct.models.config import ModelConfig
 from keras_cct.models.variants import variant_config
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
-BATCH_SIZES = {"cct_2_3x2_32": 128, "cct_7_3x1_32": 64, "cct_14_7x2_224": 8}
-MANIFOLD_BATCH_SIZES = {"manifold_cct_7_3x2_32": 32, "manifold_cct_7_7x2_224": 32, "grassmanian_vit_6_4_32": 32}
-REFERENCE_ADVICE = "Use the path of vit_pytorch/cct.py or of the folder Compact-Transformers."
 LOGITS_TOLERANCES = {"keras bfloat16": 0.2, "torch autocast": 0.2}
 """Maximum difference in a logit from eager PyTorch; 1e-5 for the other sides."""
 WARMUP_STEPS = 2
@@ -61,7 +63,6 @@ COMPARISONS = {
 """The two sides of each ratio, by what it compares with."""
 
 Steps = dict[str, Callable[[], Any]]
-LEARNING_RATE, WEIGHT_DECAY = 5e-4, 0.03
 
 
 class Parser(argparse.ArgumentParser):
@@ -99,16 +100,11 @@ def main() -> None:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
             results += process.submit(race, name, batch_sizes[name], options).result()
     means = {}
-    for step in ("inference", "training"):
-        for title in COMPARISONS:
-            ratios = [
-                result["ratios"][title] for result in results if result["step"] == step and title in result["ratios"]
-            ]
-            if ratios:
-                means[f"{step}, {title}"] = statistics.geometric_mean(ratios)
-                print(
-                    f"{means[f'{step}, {title}']:.2f} times {title} in {step} (geometric mean of {len(ratios)} models)"
-                )
+    for step, title in itertools.product(("inference", "training"), COMPARISONS):
+        if any(title in result["ratios"] for result in results):
+            ratios = [result["ratios"][title] for result in results if result["step"] == step]
+            means[f"{step}, {title}"] = mean = statistics.geometric_mean(ratios)
+            print(f"{mean:.2f} times {title} in {step} (geometric mean of {len(ratios)} models)")
     if options.json:
         report = {"machine": machine, "results": results, "geometric_means": means}
         Path(options.json).write_text(json.dumps(report, indent=2) + "\n")
@@ -142,68 +138,6 @@ def _use_cores(num_cores: int) -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:num_cores])
 
 
-def load_reference(path: str) -> Callable[[ModelConfig], "torch.nn.Module"]:
-    """Returns a function that creates the PyTorch model for a model config.
-
-    Args:
-        path: The file `cct.py` of vit_pytorch, or the folder Compact-Transformers.
-
-    Raises:
-        InputError: The path is not one of these, or a required package is not installed.
-    """
-    if Path(path).is_dir():
-        return load_manifold_reference(Path(path))
-    if not path.endswith(".py"):
-        raise InputError(f"{path!r} is not a Python file. {REFERENCE_ADVICE}")
-    spec = importlib.util.spec_from_file_location("vit_pytorch_cct", path)
-    reference = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(reference)
-    except ImportError as error:
-        raise InputError(f"{path!r} cannot be imported: {error}. Run `pip install torch einops`.") from error
-    except (SyntaxError, UnicodeDecodeError) as error:
-        raise InputError(f"{path!r} is not valid Python: {error}. {REFERENCE_ADVICE}") from error
-    if not all(hasattr(reference, _reference_function(name)) for name in BATCH_SIZES):
-        raise InputError(f"{path!r} has no functions cct_2, cct_7 and cct_14. {REFERENCE_ADVICE}")
-    return lambda config: getattr(reference, _reference_function(config.name))(
-        img_size=config.input_shape[:2],
-        kernel_size=config.kernel_size,
-        n_conv_layers=config.num_conv_layers,
-        num_classes=config.num_classes,
-        positional_embedding=config.position_embedding,
-    )
-
-
-def load_manifold_reference(folder: Path) -> Callable[[ModelConfig], "torch.nn.Module"]:
-    """Returns a function that creates the Compact-Transformers model for the config of a manifold model.
-
-    Raises:
-        InputError: The folder is a different one, or a required package is not installed.
-    """
-    # Empty packages replace the real ones, whose `__init__` imports all models and their many requirements.
-    for name in ("src", "src.utils"):
-        sys.modules[name] = types.ModuleType(name)
-        sys.modules[name].__path__ = [str(folder / name.replace(".", "/"))]
-    try:
-        modules = {name: importlib.import_module(f"src.{_reference_function(name)}") for name in MANIFOLD_BATCH_SIZES}
-    except ImportError as error:
-        raise InputError(
-            f"{str(folder)!r} cannot be imported: {error}. Use the folder Compact-Transformers, and "
-            "run `pip install torch einops`."
-        ) from error
-
-    def create_reference(config: ModelConfig) -> "torch.nn.Module":
-        with contextlib.redirect_stdout(io.StringIO()):  # the models print a banner
-            function = getattr(modules[config.name], config.name)
-            return function() if config.attention_type == "grassmann" else function(attention_type="all")
-
-    return create_reference
-
-
-def _reference_function(name: str) -> str:
-    return "_".join(name.split("_")[:2])  # cct_7_3x1_32 -> cct_7, manifold_cct_7_3x2_32 -> manifold_cct
-
-
 def machine_facts(num_threads: int) -> dict[str, str | int]:
     """Returns the hardware and software versions that the speeds depend on."""
     import keras
@@ -235,15 +169,14 @@ def race(name: str, batch_size: int, options: argparse.Namespace) -> list[dict]:
     random = np.random.default_rng(0)
     images = random.normal(size=(batch_size, *config.input_shape)).astype("float32")
     labels = random.integers(config.num_classes, size=batch_size)
-    weights, inference, training = {}, {}, {}
+    inference, training = {}, {}
     weights, inference["keras"], training["keras"] = create_keras_steps(name, images, labels)
     torch_sides = {"torch eager": {}}
     if not Path(options.reference).is_dir():
         torch_sides["torch.compile"] = {"compiles": True}
         if computes_in_bfloat16():
-            arguments = {"policy": "mixed_bfloat16", "weights": weights}
             _, inference["keras bfloat16"], training["keras bfloat16"] = create_keras_steps(
-                name, images, labels, **arguments
+                name, images, labels, "mixed_bfloat16", weights
             )
             torch_sides["torch autocast"] = {"autocasts": True}
     for side, arguments in torch_sides.items():
@@ -316,40 +249,6 @@ def create_keras_steps(
     )
     weights = keras_cct.export_torch_weights(model)
     return weights, lambda: model.predict_on_batch(images), lambda: model.train_on_batch(images, labels)
-
-
-def create_torch_steps(
-    model: "torch.nn.Module",
-    weights: dict,
-    images: np.ndarray,
-    labels: np.ndarray,
-    compiles: bool = False,
-    autocasts: bool = False,
-) -> tuple[Callable, Callable]:
-    """Loads the weights and returns an inference step and a training step."""
-    import torch
-
-    model.load_state_dict({key: torch.from_numpy(array) for key, array in weights.items()}, strict=True)
-    images = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))  # (batch, channels, height, width)
-    labels = torch.from_numpy(labels)
-    optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    network = torch.compile(model) if compiles else model
-
-    def infer() -> np.ndarray:
-        model.eval()
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=autocasts):
-            return network(images).float().numpy()
-
-    def train() -> float:
-        model.train()
-        with torch.autocast("cpu", torch.bfloat16, enabled=autocasts):
-            loss = torch.nn.functional.cross_entropy(network(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    return infer, train
 
 
 def images_per_second(step: Callable, batch_size: int, min_seconds: float) -> float:

@@ -23,15 +23,16 @@ from pathlib import Path
 
 import numpy as np
 from machine import cpu_name
-from model_race import Parser, load_reference, machine_facts
+from model_race import Parser, machine_facts
 from pillow_pipeline import PillowRecipe, make_batch, source_images
+from pytorch_reference import load_reference
 
-from keras_cct.errors import InputError, check_count
+from keras_cct.errors import InputError, check_count, check_setting
 from keras_cct.models.variants import variant_config
 
 RECIPE = PillowRecipe(32, 32, (0.8, 1.0), (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616), batch_size=128)
 NUM_EPOCHS, NUM_CLASSES, NUM_WORKERS = 2, 10, 2
-SIDES = ("keras_cct", "pytorch")
+SIDES, MODELS = ("keras_cct", "pytorch"), ("cct_2_3x2_32", "cct_7_3x1_32")
 PROGRAM = Path(__file__).parents[1] / "train_keras.py"
 
 
@@ -48,7 +49,11 @@ def main() -> None:
     try:
         load_reference(options.reference)
         check_count("--rounds", options.rounds)
-        check_count("--images", options.images // RECIPE.batch_size)
+        check_setting("--images", options.images, options.images >= RECIPE.batch_size, f"at least {RECIPE.batch_size}")
+        check_setting("--model", options.model, options.model in MODELS, f"one of {', '.join(MODELS)}")
+        if options.json:
+            has_folder = Path(options.json).absolute().parent.is_dir()
+            check_setting("--json", options.json, has_folder, "a file in an existing folder")
     except InputError as error:
         parser.error(str(error))
     if options.side == "pytorch":

@@ -56,7 +56,7 @@ def list_commands(options: argparse.Namespace) -> dict[str, list[str]]:
     Raises:
         InputError: A path does not exist.
     """
-    commands = {"input_pipeline": ["input_pipeline.py"]}
+    commands = {"input_pipeline": ["input_pipeline.py"], "step_parts": ["step_parts.py"]}
     if options.vit_pytorch is not None:
         commands["inference_race"] = ["inference_race.py", "--reference", options.vit_pytorch]
         commands["model_race"] = ["model_race.py", "--reference", options.vit_pytorch]

@@ -1,9 +1,8 @@
-"""Shows where the time of a training step on TensorFlow goes: milliseconds of each kind of operation, over all threads.
+"""Profiles a training step on TensorFlow: milliseconds of each type of operation, summed over threads.
 
-python benchmarks/step_profile.py cct_7_3x1_32 --batch-size 64
+python benchmarks/step_profile.py cct_7_3x1_32
 """
 
-import argparse
 import collections
 import contextlib
 import tempfile
@@ -11,36 +10,40 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from model_race import BATCH_SIZES, create_keras_steps
+from model_race import Parser, create_keras_steps
+from pytorch_reference import BATCH_SIZES
 
+from keras_cct.errors import InputError
 from keras_cct.models.variants import variant_config
 
-NUM_STEPS = 3
+NUM_STEPS, NUM_LISTED = 3, 25
 
 
 def main() -> None:
     """Profiles the steps and prints a table."""
-    parser = argparse.ArgumentParser(description="Show where the time of a training step goes on TensorFlow.")
-    parser.add_argument("model")
-    parser.add_argument("--batch-size", type=int, help="images per step (default: that of the model race, or 32)")
+    parser = Parser(description="Profile a training step on TensorFlow: milliseconds of each type of operation.")
+    parser.add_argument("model", help="variant; the batch size is that of the races, or 32")
     options = parser.parse_args()
-    batch_size = options.batch_size or BATCH_SIZES.get(options.model, 32)
-    config = variant_config(options.model)
+    try:
+        config = variant_config(options.model)
+    except InputError as error:
+        parser.error(str(error))
+    batch_size = BATCH_SIZES.get(options.model, 32)
     random = np.random.default_rng(0)
     images = random.normal(size=(batch_size, *config.input_shape)).astype("float32")
     _, _, train = create_keras_steps(options.model, images, random.integers(config.num_classes, size=batch_size))
     for _ in range(2):
         train()
     milliseconds = profile(train)
-    print(f"{'operation':40}{'ms per step':>12}{'share':>8}")
     total = sum(milliseconds.values())
-    for operation, value in milliseconds.most_common(25):
-        print(f"{operation:40}{value:12.1f}{value / total:8.1%}")
-    print(f"{'all':40}{total:12.1f}")
+    print(f"{options.model}, batches of {batch_size}\n{'operation':36}{'ms per step':>12}{'share':>8}")
+    for operation, value in milliseconds.most_common(NUM_LISTED):
+        print(f"{operation:36}{value:12.1f}{value / total:8.1%}")
+    print(f"{'all':36}{total:12.1f}")
 
 
 def profile(step: Callable) -> collections.Counter[str]:
-    """Returns the milliseconds of each kind of operation in one step, summed over threads."""
+    """Returns the milliseconds of each type of operation in one step, summed over threads."""
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
@@ -56,10 +59,18 @@ def profile(step: Callable) -> collections.Counter[str]:
     for plane in space.planes:
         for line in plane.lines:
             for event in line.events:
-                name = plane.event_metadata[event.metadata_id].name
-                if ":" in name:  # "name of the operation:kind of operation"
-                    milliseconds[name.rpartition(":")[2]] += event.duration_ps / 1e9 / NUM_STEPS
+                operation = _operation(plane.event_metadata[event.metadata_id].name)
+                if operation:
+                    milliseconds[operation] += event.duration_ps / 1e9 / NUM_STEPS
     return milliseconds
+
+
+def _operation(event: str) -> str:
+    """Returns the type of operation of an event; empty for events that are not operations."""
+    if event == "CpuExecutable::ExecuteAsyncOnStream":
+        return "functions compiled by XLA"
+    name, _, operation = event.rpartition(":")  # "name of the operation:type of operation"
+    return operation if name and not name.endswith(":") and operation.isidentifier() else ""
 
 
 if __name__ == "__main__":

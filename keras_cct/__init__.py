@@ -9,15 +9,17 @@ Imported before TensorFlow, it switches on TensorFlow's oneDNN kernels, unless t
 
 import importlib
 import os
+import platform
 
 import lazy_loader
 import wrapt
 
 from keras_cct.models.variants import FAMILY_SIZES, list_models
 
-# TensorFlow reads this when it is imported, and switches oneDNN on by itself only on CPUs with AVX-512 VNNI or AMX; on
-# others, batched matrix products take up to five times as long without it.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# TensorFlow reads this when it is imported, and by default uses oneDNN only on CPUs with AVX-512 VNNI or AMX. On other
+# x86 CPUs, batched matrix products take several times as long without it (benchmarks/step_parts.py).
+if platform.machine() in ("x86_64", "AMD64"):
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _get_imported_name, _, _imported_names = lazy_loader.attach_stub(__name__, __file__)
 _MODEL_FUNCTIONS = (*FAMILY_SIZES, *list_models())

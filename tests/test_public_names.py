@@ -2,6 +2,7 @@ import ast
 import inspect
 import json
 import os
+import platform
 import subprocess
 import sys
 from importlib.metadata import version
@@ -36,6 +37,15 @@ def test_listing_models_loads_no_framework():
 
 def test_import_and_version_load_no_framework():
     assert not FRAMEWORKS & loaded_packages("import keras_cct; keras_cct.__version__; keras_cct.list_models()")
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="only x86 CPUs")
+def test_import_switches_on_onednn_unless_the_environment_says_otherwise():
+    program = "import os, keras_cct; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+    without = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, env=without)
+    assert done.stdout == "1\n"
+    assert run_python(program, TF_ENABLE_ONEDNN_OPTS="0") == "0\n"
 
 
 def test_version_is_that_of_the_installed_package():

@@ -77,12 +77,7 @@ class SelfAttention(CompositeLayer):
             keys_transposed = ops.transpose(key, (0, 1, 3, 2))  # (batch, heads, head_dim, tokens)
             # (batch, heads, tokens, tokens)
             scores = ops.matmul(query * (1 / math.sqrt(query.shape[-1])), keys_transposed)
-            if return_attention_weights:
-                weights = ops.softmax(scores)
-                dropped = self.attention_dropout(weights, training=training)
-            else:
-                dropped = self.attention_dropout.of_softmax(scores)
-            x = self.merge_heads(ops.matmul(dropped, value))
+            x, weights = self.attend(scores, value, training, return_attention_weights)
         else:
             # 3 x (batch, tokens, heads, head_dim)
             query, key, value = ops.unstack(self._query_key_value(tokens), axis=2)
@@ -90,6 +85,28 @@ class SelfAttention(CompositeLayer):
             x = ops.reshape(x, ops.shape(tokens))  # (batch, tokens, dim)
         x = self.dropout(self.projection(x), training=training)
         return x if weights is None else (x, weights)
+
+    def attend(
+        self, scores: Tensor, value: Tensor, training: bool | None, return_attention_weights: bool
+    ) -> tuple[Tensor, Any]:
+        """Returns the values weighted by the softmax of the scores, with dropout, and on request the weights.
+
+        Args:
+            scores: Float tensor of shape (batch, heads, tokens, tokens).
+            value: Float tensor of shape (batch, heads, tokens, head_dim).
+            training: Whether to apply dropout.
+            return_attention_weights: Whether to return the weights before dropout, instead of None.
+
+        Returns:
+            Float tensor of shape (batch, tokens, dim), and the weights.
+        """
+        weights = None
+        if training and not return_attention_weights:
+            dropped = ops.cast(self.attention_dropout.of_softmax(scores), value.dtype)
+        else:
+            weights = ops.cast(ops.softmax(scores), value.dtype)
+            dropped = self.attention_dropout(weights, training=training)
+        return self.merge_heads(ops.matmul(dropped, value)), weights
 
     def split_heads(self, tokens: Tensor) -> list[Tensor]:
         """Returns queries, keys and values, each of shape (batch, heads, tokens, head_dim)."""

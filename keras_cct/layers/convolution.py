@@ -1,6 +1,6 @@
 """Convolutions and max-pools whose gradients are fast on JAX and a CPU.
 
-XLA's own gradients there are loops over windows: that of a max-pool takes up to 25 times as long as the max-pool.
+XLA's own gradients there are loops over windows, which take several times as long (benchmarks/step_parts.py).
 """
 
 from typing import Any

@@ -24,7 +24,8 @@ class Dropout(keras.layers.Dropout):
     def call(self, inputs: Tensor, training: bool | None = None) -> Any:
         if not training or self.rate == 0:
             return inputs
-        if compiled := _compiled_functions():
+        compiled = _compiled_functions()
+        if compiled is not None:
             return compiled.dropout(inputs, self.rate, dropout_key(self.seed_generator))
         if keras.backend.backend() != "jax":
             return super().call(inputs, training=training)
@@ -54,15 +55,16 @@ class LayerNormalization(keras.layers.LayerNormalization):
 
 def gelu(x: Tensor, training: bool | None = None) -> Tensor:
     """Returns the exact GELU, computed with `erf`, which all exporters support; Keras's `gelu` uses `erfc`."""
-    if training and (compiled := _compiled_functions()):
+    compiled = _compiled_functions() if training else None
+    if compiled is not None:
         return compiled.gelu(x)
     return 0.5 * x * (1 + ops.erf(x * math.sqrt(0.5)))
 
 
 def _compiled_functions() -> Any:
-    """Returns the module `compiled`, or None where its functions cannot be used."""
+    """Returns the module `tensorflow_elementwise`, or None where its functions cannot be used."""
     if keras.backend.backend() != "tensorflow":
         return None
-    from keras_cct.layers import compiled
+    from keras_cct.layers import tensorflow_elementwise
 
-    return compiled if compiled.can_compile() else None
+    return tensorflow_elementwise if tensorflow_elementwise.can_compile() else None

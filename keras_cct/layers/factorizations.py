@@ -11,26 +11,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_cct.layers.shapes import Tensor, ops
+from keras_cct.layers.shapes import Tensor, ops, transposed
 
 _PANEL_WIDTH = 16
-_NUM_SWEEPS = 12
-"""Rotations converge quadratically: matrices of up to 32 rows need at most 8 sweeps in float32 and 10 in float64."""
+_NUM_SWEEPS = 16
+"""Random, low-rank and graded matrices of 4 rows converge in 4 sweeps; of 32 rows in 12 in float32, 16 in float64."""
 
 _Panel = tuple[Tensor, Tensor, Tensor, Any]
 
 
 def orthonormal_factor(x: Tensor) -> Tensor:
-    """Returns the orthonormal factor of the reduced QR decomposition.
-
-    The signs are those of LAPACK's `geqrf`: the diagonal of R is not made positive.
-
-    Args:
-        x: Float32 or float64 tensor of shape (..., rows, columns) with at least as many rows as columns.
-
-    Returns:
-        Float32 or float64 tensor of the same shape.
-    """
+    """Returns the orthonormal factor of `ops.qr`, of the shape of x."""
     backend = keras.backend.backend()
     if backend == "jax":
         basis, _ = _factor_by_panels(x, _panel_by_reflections)
@@ -92,12 +83,12 @@ def _factor_by_panels(x: Tensor, factorize: Callable[[Tensor], _Panel]) -> tuple
         basis, reflectors, middle, is_panel_regular = factorize(panel)
         is_regular = ops.logical_and(is_regular, is_panel_regular)
         top, bottom = reflectors[..., :_PANEL_WIDTH, :], reflectors[..., _PANEL_WIDTH:, :]
-        weights = ops.matmul(_transpose(middle), ops.matmul(_transpose(reflectors), rest))  # (..., width, columns left)
+        weights = ops.matmul(transposed(middle), ops.matmul(transposed(reflectors), rest))  # (..., width, columns left)
         rest = rest[..., _PANEL_WIDTH:, :] + ops.matmul(bottom, weights)
         panels.append((basis, top, bottom, middle))
     result, *_ = factorize(rest)
     for basis, top, bottom, middle in reversed(panels):
-        weights = ops.matmul(middle, ops.matmul(_transpose(bottom), result))
+        weights = ops.matmul(middle, ops.matmul(transposed(bottom), result))
         result = ops.concatenate([ops.matmul(top, weights), result + ops.matmul(bottom, weights)], axis=-2)
         result = ops.concatenate([basis, result], axis=-1)  # (..., rows, columns so far)
     return result, is_regular
@@ -119,7 +110,7 @@ def _panel_by_lapack(panel: Tensor) -> _Panel:
     is_regular = ops.abs(ops.det(top)) > 0.5  # at least 1, or zero up to rounding
     # TensorFlow's inverse raises an error for a singular matrix.
     inverse = ops.inv(ops.where(is_regular[..., None, None], top, ops.eye(width, dtype=panel.dtype)))
-    return basis, reflectors, _transpose(inverse), ops.all(is_regular)
+    return basis, reflectors, transposed(inverse), ops.all(is_regular)
 
 
 def _panel_by_reflections(panel: Tensor) -> _Panel:
@@ -156,7 +147,7 @@ def _panel_by_reflections(panel: Tensor) -> _Panel:
     zeros = ops.zeros_like(panel)
     initial = (panel, zeros, zeros[..., :width, :])
     _, reflectors, middle = ops.fori_loop(0, width, reflect, initial)
-    weights = ops.matmul(middle, _transpose(reflectors[..., :width, :]))  # (..., width, width)
+    weights = ops.matmul(middle, transposed(reflectors[..., :width, :]))  # (..., width, width)
     basis = ops.eye(num_rows, width, dtype=panel.dtype) + ops.matmul(reflectors, weights)
     return basis, reflectors, middle, True
 
@@ -173,7 +164,7 @@ def _eigen_decomposition_by_rotations(x: Tensor) -> tuple[Tensor, Tensor]:
     half = (num_rows + 1) // 2
     largest = ops.max(ops.abs(x), axis=(-1, -2), keepdims=True)
     largest = ops.where(largest > 0, largest, 1)
-    matrix = (x + _transpose(x)) / (2 * largest)
+    matrix = (x + transposed(x)) / (2 * largest)
     # An odd matrix gets another row and column of zeros, which no rotation changes.
     padding = [(0, 0)] * (len(x.shape) - 2) + [(0, num_rows % 2)] * 2
     matrix = ops.moveaxis(ops.pad(matrix, padding), (-2, -1), (0, 1))  # (2 * half, 2 * half, ...)
@@ -214,7 +205,3 @@ def _rotation(first: Tensor, corner: Tensor, second: Tensor) -> tuple[Tensor, Te
     tangent = 2 * ops.where(difference < 0, -corner, corner) / ops.where(scale > 0, scale, 1)
     cosine = ops.rsqrt(1 + ops.square(tangent))
     return cosine[:, None], (cosine * tangent)[:, None]
-
-
-def _transpose(x: Tensor) -> Tensor:
-    return ops.swapaxes(x, -1, -2)

@@ -19,6 +19,7 @@ from keras_cct.layers.shapes import (
     check_weight_size,
     ops,
     reshape_samples,
+    transposed,
 )
 
 
@@ -82,7 +83,7 @@ class GrassmannAttention(SelfAttention):
         check_tokens_of_maps(self.map_norm, tokens.shape[1])
         query, key, value = self.split_heads(tokens)  # 3 x (batch, heads, tokens, head_dim)
         query, key = ops.square(token_basis(query)), ops.square(token_basis(key))
-        scores = ops.matmul(query, ops.swapaxes(key, -1, -2))  # (batch, heads, tokens, tokens)
+        scores = ops.matmul(query, transposed(key))  # (batch, heads, tokens, tokens)
         weights = self.map_norm(self.attention_dropout(scores, training=training))
         x = self.merge_heads(ops.matmul(weights, value))
         x = self.dropout(self.projection(x), training=training)
@@ -138,7 +139,7 @@ class ObservabilityTokens(CompositeLayer):
         num_tokens, dim = tokens.shape[1:]
         x = in_full_precision(self.norm(tokens))
         x = reshape_samples(x, (num_tokens, dim // self.num_signals, self.num_signals))
-        signals = ops.flip(ops.swapaxes(x, -1, -2), -1)  # (batch, tokens, signals, time steps)
+        signals = ops.flip(transposed(x), -1)  # (batch, tokens, signals, time steps)
         x = observability_matrix(signals, self.num_blocks)  # (batch, tokens, signals, blocks * signals)
         x = reshape_samples(x, (num_tokens, self.num_blocks * self.num_signals**2))
         return self.projection(ops.cast(x, self.compute_dtype))
@@ -169,12 +170,8 @@ def observability_matrix(signals: Tensor, num_blocks: int) -> Tensor:
     largest = ops.stop_gradient(ops.max(ops.abs(centered), axis=(-1, -2), keepdims=True))
     centered = centered / ops.maximum(largest, 1e-6)
     before, after = centered[..., :-1], centered[..., 1:]
-    directions = eigenvectors(ops.matmul(centered, _transpose(centered)))  # (..., signals, signals)
-    step = ops.matmul(ops.matmul(after, _transpose(before)), pseudo_inverse(ops.matmul(before, _transpose(before))))
+    directions = eigenvectors(ops.matmul(centered, transposed(centered)))  # (..., signals, signals)
+    step = ops.matmul(ops.matmul(after, transposed(before)), pseudo_inverse(ops.matmul(before, transposed(before))))
     observed = ops.matmul(step, directions)  # (..., signals, signals)
     powers = [observed**power for power in range(1, num_blocks - 1)]
     return ops.concatenate([directions, observed, *powers], axis=-1)
-
-
-def _transpose(x: Tensor) -> Tensor:
-    return ops.swapaxes(x, -1, -2)

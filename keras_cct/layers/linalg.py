@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_cct.layers.factorizations import eigen_decomposition, inverse_triangle, orthonormal_factor
-from keras_cct.layers.shapes import Tensor, ops
+from keras_cct.layers.shapes import Tensor, ops, transposed
 
 _HUGE = 1e30
 
@@ -34,14 +34,14 @@ def orthonormal_basis(x: Tensor) -> Any:
 
     def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
         upstream = upstream_gradient(arguments, upstream)
-        product = ops.matmul(_transpose(upstream), basis)  # (..., columns, columns)
+        product = ops.matmul(transposed(upstream), basis)  # (..., columns, columns)
         # On TensorFlow, multiplication by a mask is several times faster than `tril`.
         lower = ops.convert_to_tensor(np.tri(x.shape[-1]), dtype=x.dtype)
-        symmetric = product * lower + _transpose(product) * (1 - lower)
+        symmetric = product * lower + transposed(product) * (1 - lower)
         projected = upstream - ops.matmul(basis, symmetric)  # (..., rows, columns)
-        triangle = ops.matmul(_transpose(basis), x)  # (..., columns, columns)
+        triangle = ops.matmul(transposed(basis), x)  # (..., columns, columns)
         inverse = _inverse_triangle(triangle, max(x.shape[-2:]))
-        return ops.matmul(projected, _transpose(inverse))
+        return ops.matmul(projected, transposed(inverse))
 
     return basis, gradient
 
@@ -66,9 +66,9 @@ def eigenvectors(x: Tensor) -> Any:
     def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
         gaps = values[..., None, :] - values[..., :, None]  # (..., n, n)
         largest = ops.max(ops.abs(values), axis=-1)[..., None, None]
-        rotation = ops.matmul(_transpose(vectors), upstream_gradient(arguments, upstream))
+        rotation = ops.matmul(transposed(vectors), upstream_gradient(arguments, upstream))
         rotation = rotation * _safe_reciprocal(gaps, _zero_limit(largest, x.shape[-1]))
-        return _symmetric(ops.matmul(ops.matmul(vectors, rotation), _transpose(vectors)))
+        return _symmetric(ops.matmul(ops.matmul(vectors, rotation), transposed(vectors)))
 
     return vectors, gradient
 
@@ -88,7 +88,7 @@ def pseudo_inverse(x: Tensor) -> Any:
     values, vectors = eigen_decomposition(x)
     largest = ops.max(ops.abs(values), axis=-1, keepdims=True)
     reciprocals = _safe_reciprocal(values, _zero_limit(largest, x.shape[-1]))
-    inverse = ops.matmul(vectors * reciprocals[..., None, :], _transpose(vectors))
+    inverse = ops.matmul(vectors * reciprocals[..., None, :], transposed(vectors))
 
     def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
         return -ops.matmul(ops.matmul(inverse, _symmetric(upstream_gradient(arguments, upstream))), inverse)
@@ -126,8 +126,4 @@ def _safe_reciprocal(x: Tensor, limit: Tensor) -> Tensor:
 
 
 def _symmetric(x: Tensor) -> Tensor:
-    return ops.add(x, _transpose(x)) / 2
-
-
-def _transpose(x: Tensor) -> Tensor:
-    return ops.swapaxes(x, -1, -2)
+    return ops.add(x, transposed(x)) / 2

@@ -15,7 +15,15 @@ from keras_cct.layers.linalg import (
     orthonormal_basis,
     upstream_gradient,
 )
-from keras_cct.layers.shapes import Shape, Tensor, check_num_tokens, check_token_shape, check_weight_size, ops
+from keras_cct.layers.shapes import (
+    Shape,
+    Tensor,
+    check_num_tokens,
+    check_token_shape,
+    check_weight_size,
+    ops,
+    transposed,
+)
 
 
 def euclidean_scores(query: Tensor, key: Tensor) -> Tensor:
@@ -28,7 +36,7 @@ def euclidean_scores(query: Tensor, key: Tensor) -> Tensor:
     Returns:
         Float tensor of shape (..., tokens, tokens), one row per query.
     """
-    return ops.matmul(query, _transpose(key))  # (..., tokens, tokens)
+    return ops.matmul(query, transposed(key))  # (..., tokens, tokens)
 
 
 def spd_scores(query: Tensor, key: Tensor) -> Tensor:
@@ -47,8 +55,8 @@ def spd_scores(query: Tensor, key: Tensor) -> Tensor:
     """
     query = query - ops.mean(query, axis=-1, keepdims=True)
     key = key - ops.mean(key, axis=-1, keepdims=True)
-    middle = ops.matmul(_transpose(query), key) * (query.shape[-1] - 1) ** -2  # (..., head_dim, head_dim)
-    return ops.abs(ops.matmul(ops.matmul(query, middle), _transpose(key)))  # (..., tokens, tokens)
+    middle = ops.matmul(transposed(query), key) * (query.shape[-1] - 1) ** -2  # (..., head_dim, head_dim)
+    return ops.abs(ops.matmul(ops.matmul(query, middle), transposed(key)))  # (..., tokens, tokens)
 
 
 def grassmann_scores(query: Tensor, key: Tensor) -> Tensor:
@@ -61,7 +69,7 @@ def grassmann_scores(query: Tensor, key: Tensor) -> Tensor:
     Returns:
         Float tensor of shape (..., tokens, tokens), one row per query.
     """
-    return ops.square(ops.matmul(token_basis(query), _transpose(token_basis(key))))  # (..., tokens, tokens)
+    return ops.square(ops.matmul(token_basis(query), transposed(token_basis(key))))  # (..., tokens, tokens)
 
 
 def token_basis(x: Tensor) -> Tensor:
@@ -76,10 +84,6 @@ def token_basis(x: Tensor) -> Tensor:
     rank = min(x.shape[-2:])
     columns: Any = x[..., :rank]
     return ops.cast(orthonormal_basis(in_full_precision(columns)), x.dtype)
-
-
-def _transpose(x: Tensor) -> Tensor:
-    return ops.swapaxes(x, -1, -2)
 
 
 def build_map_normalization(
@@ -202,13 +206,7 @@ class ManifoldAttention(SelfAttention):
         if len(maps) == len(self.MANIFOLDS):
             maps["spd"] = self.attention_dropout(maps["spd"], training=training)
         scores = self._combine_maps(list(maps.values()))
-        weights: Any = None
-        if training and not return_attention_weights:
-            dropped = ops.cast(self.attention_dropout.of_softmax(scores), query.dtype)
-        else:
-            weights = ops.cast(ops.softmax(scores), query.dtype)
-            dropped = self.attention_dropout(weights, training=training)
-        x = self.merge_heads(ops.matmul(dropped, value))
+        x, weights = self.attend(scores, value, training, return_attention_weights)
         x = self.dropout(self.projection(x), training=training)
         return (x, weights) if return_attention_weights else x
 

@@ -18,8 +18,7 @@ def keep_mask(shape: tuple[Any, ...], rate: float, key: Tensor) -> Any:
     """Returns a mask that is false with probability `rate`, exact to 2**-32.
 
     The decision for a value is a hash of its index and the key, so that compilers make the mask where it is used: it is
-    never stored, and the backward pass makes it again. Rounds of a random generator such as Threefry cost several times
-    as much.
+    never stored, and the backward pass makes it again.
 
     Args:
         shape: Shape of the mask.

@@ -34,6 +34,11 @@ def reshape_samples(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     return ops.reshape(x, (ops.shape(x)[0], *shape))
 
 
+def transposed(x: Tensor) -> Tensor:
+    """Returns the transposes of matrices of shape (..., rows, columns)."""
+    return ops.swapaxes(x, -1, -2)
+
+
 def check_token_shape(shape: Shape) -> int:
     """Returns `dim` of a shape (batch, tokens, dim).
 

@@ -128,9 +128,10 @@ def _on_jax(devices: str) -> Distribution:
             f"the processes have different numbers of devices: {sorted(numbers)}. Set --devices to the lowest."
         )
     parallel = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
-    listed = ", ".join(names) if len(names) <= MAX_LISTED_DEVICES else f"{len(names)} {device_type}s"
     if len(by_process) > 1:  # JAX numbers the devices of other processes from 2048, 4096, ...
         listed = f"{len(names)} {device_type}s of {len(by_process)} processes"
+    else:
+        listed = ", ".join(names) if len(names) <= MAX_LISTED_DEVICES else f"{len(names)} {device_type}s"
     return Distribution(parallel.scope, len(chosen), device_type, f"DataParallel on {listed}", shard)
 
 

@@ -106,10 +106,10 @@ def test_a_function_of_any_batch_size_compiles_for_each():
 
 @pytest.mark.tensorflow
 def test_training_on_a_gpu_does_not_compile_the_functions(monkeypatch):
-    from keras_cct.layers import compiled
+    from keras_cct.layers import tensorflow_elementwise
 
-    monkeypatch.setattr(compiled, "can_compile", lambda: False)
-    monkeypatch.setattr(compiled, "gelu", None)
+    monkeypatch.setattr(tensorflow_elementwise, "can_compile", lambda: False)
+    monkeypatch.setattr(tensorflow_elementwise, "gelu", None)
     x = random(2, 3)
     assert_equal(lambda v: gelu(v, training=True), gelu, x)
     assert np.isin(to_numpy(Dropout(0.5)(np.ones((4, 4), "float32"), training=True)), [0, 2]).all()

@@ -18,13 +18,20 @@ def test_the_orthonormal_factor_does_not_depend_on_the_scale(columns, scale):
     np.testing.assert_allclose(factor, np.linalg.qr(x)[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("num_rows", [1, 2, 7, 32])
-def test_eigen_decomposition_of_symmetric_matrices(num_rows):
+@pytest.mark.parametrize("kind", ["random", "low rank", "graded"])
+@pytest.mark.parametrize("num_rows", [1, 4, 7, 32])
+def test_eigen_decomposition_of_symmetric_matrices(num_rows, kind):
     x = random(2, 3, num_rows, num_rows)
     x += x.swapaxes(-1, -2)
+    if kind == "low rank":
+        x = x[..., :2] @ x[..., :2].swapaxes(-1, -2)
+    elif kind == "graded":
+        scales = np.logspace(0, -6, num_rows, dtype="float32")
+        x = x * scales * scales[:, None]
     values, vectors = (to_numpy(result) for result in eigen_decomposition(ops.convert_to_tensor(x)))
-    np.testing.assert_allclose(values, np.linalg.eigvalsh(x), atol=1e-4)
-    np.testing.assert_allclose(x @ vectors, vectors * values[..., None, :], atol=1e-4)
+    tolerance = 1e-5 * np.abs(values).max()
+    np.testing.assert_allclose(values, np.linalg.eigvalsh(x), atol=tolerance)
+    np.testing.assert_allclose(x @ vectors, vectors * values[..., None, :], atol=tolerance)
     identity = np.broadcast_to(np.eye(num_rows), x.shape)
     np.testing.assert_allclose(vectors.swapaxes(-1, -2) @ vectors, identity, atol=1e-5)
 

@@ -61,6 +61,18 @@ def test_log_lines_have_labeled_metrics_throughput_and_remaining_time(num_classe
     assert epoch == f"epoch 1 of 3: {metrics}, 8 images/s, 2 min 48 s left"
 
 
+def test_a_step_that_was_compiled_for_minutes_gives_no_estimate(monkeypatch, caplog):
+    clock = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    caplog.set_level(logging.INFO, "keras_cct")
+    callback = Progress(num_epochs=1, num_steps=10, batch_size=64, first_step=0, num_classes=5)
+    callback.on_epoch_begin(0)
+    for batch, seconds in enumerate((300.0, 8.0)):
+        clock[0] += seconds
+        callback.on_train_batch_end(batch, {"loss": 2.0})
+    assert caplog.messages == ["epoch 1 of 1, step 2 of 10: training loss 2.0000, 8 images/s, 1 min 4 s left"]
+
+
 class Runs(types.ModuleType):
     """Stands in for wandb and records its calls."""
 
