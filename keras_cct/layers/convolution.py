@@ -59,6 +59,6 @@ def max_pool(x: Tensor, training: bool | None = None) -> Tensor:
 def _runs_on_jax_and_cpu() -> bool:
     if keras.backend.backend() != "jax":
         return False
-    import jax
+    import jax  # pyright: ignore[reportMissingImports] - optional
 
     return jax.default_backend() == "cpu"

@@ -2,8 +2,8 @@
 
 import functools
 
-import jax
-import jax.numpy as jnp
+import jax  # pyright: ignore[reportMissingImports] - optional
+import jax.numpy as jnp  # pyright: ignore[reportMissingImports] - optional
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -61,4 +61,4 @@ def _windows(
     return jnp.concatenate(parts, axis=-1)
 
 
-convolve.defvjp(_forward, _backward)
+convolve.defvjp(_forward, _backward)  # pyright: ignore[reportFunctionMemberAccess] - without JAX
