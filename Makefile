@@ -34,8 +34,9 @@ PORTABLE := --ignore tests/models/test_summary.py $(addprefix tests/,layers mode
 	checkpoints.py average.py devices.py processes.py run.py resume.py))
 ONCE_PER_BACKEND := -m "not tensorflow and not slow and not one_backend" $(PORTABLE)
 
+# The tests call each program a few times only: without LLVM's optimizations XLA compiles it in half the time.
 test-backends: $(VENV)/ready-backends
-	KERAS_BACKEND=jax $(PYTEST) $(ONCE_PER_BACKEND)
+	KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=0 $(PYTEST) $(ONCE_PER_BACKEND)
 	KERAS_BACKEND=torch $(PYTEST) $(ONCE_PER_BACKEND)
 
 # The KServe environment and onnxruntime-web; without them the tests of these examples are skipped.

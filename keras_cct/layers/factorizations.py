@@ -5,6 +5,7 @@ whole batch at once, because the threads of LAPACK calls in JAX 0.10 on a CPU wa
 and may never return.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -24,8 +25,7 @@ def orthonormal_factor(x: Tensor) -> Tensor:
     """Returns the orthonormal factor of `ops.qr`, of the shape of x."""
     backend = keras.backend.backend()
     if backend == "jax":
-        basis, _ = _factor_by_panels(x, _panel_by_reflections)
-        return basis
+        return _compiled_by_jax(_orthonormal_factor_by_reflections)(x)
     if backend == "torch" or x.shape[-1] <= 2 * _PANEL_WIDTH:
         return ops.qr(x)[0]
     # TensorFlow's QR kernel is slow for many columns, as it does not use matrix products.
@@ -42,7 +42,9 @@ def eigen_decomposition(x: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Eigenvalues of shape (..., n), and eigenvectors of shape (..., n, n), one per column.
     """
-    return _eigen_decomposition_by_rotations(x) if keras.backend.backend() == "jax" else ops.eigh(x)
+    if keras.backend.backend() == "jax":
+        return _compiled_by_jax(_eigen_decomposition_by_rotations)(x)
+    return ops.eigh(x)
 
 
 def inverse_triangle(x: Tensor) -> Tensor:
@@ -68,6 +70,18 @@ def inverse_triangle(x: Tensor) -> Tensor:
         inverse = inverse - ops.matmul(ops.matmul(inverse, corners), inverse)
         size *= 2
     return inverse
+
+
+@functools.cache
+def _compiled_by_jax(function: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+    """Returns a function that is compiled once per shape, not in every call of a model outside of `jax.jit`."""
+    import jax  # pyright: ignore[reportMissingImports] - optional
+
+    return jax.jit(function)
+
+
+def _orthonormal_factor_by_reflections(x: Tensor) -> Tensor:
+    return _factor_by_panels(x, _panel_by_reflections)[0]
 
 
 def _factor_by_panels(x: Tensor, factorize: Callable[[Tensor], _Panel]) -> tuple[Tensor, Any]:
@@ -175,8 +189,8 @@ def _eigen_decomposition_by_rotations(x: Tensor) -> tuple[Tensor, Tensor]:
 
     def rotate_pairs(_: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         matrix, vectors = state
-        diagonal = ops.stack([matrix[index, index] for index in range(2 * half)])  # (2 * half, ...)
-        corner = ops.stack([matrix[index, half + index] for index in range(half)])  # (half, ...)
+        diagonal = ops.moveaxis(ops.diagonal(matrix, axis1=0, axis2=1), -1, 0)  # (2 * half, ...)
+        corner = ops.moveaxis(ops.diagonal(matrix, half, axis1=0, axis2=1), -1, 0)  # (half, ...)
         cosine, sine = _rotation(diagonal[:half], corner, diagonal[half:])
 
         def rotate(rows: Any) -> Tensor:
@@ -188,7 +202,7 @@ def _eigen_decomposition_by_rotations(x: Tensor) -> tuple[Tensor, Tensor]:
 
     num_steps = _NUM_SWEEPS * (2 * half - 1)
     matrix, vectors = ops.fori_loop(0, num_steps, rotate_pairs, (matrix, vectors))
-    values = ops.stack([matrix[index, index] for index in range(num_rows)], axis=-1) * largest[..., 0]  # (..., n)
+    values = ops.diagonal(matrix, axis1=0, axis2=1)[..., :num_rows] * largest[..., 0]  # (..., n)
     vectors = ops.moveaxis(vectors[:num_rows, :num_rows], (0, 1), (-1, -2))  # (..., n, n), one per column
     ascending = ops.argsort(values, axis=-1)
     values = ops.take_along_axis(values, ascending, axis=-1)
