@@ -32,7 +32,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from machine import computes_in_bfloat16, cpu_name
@@ -48,9 +48,6 @@ from pytorch_reference import (
 
 from keras_cct.errors import InputError, check_count, check_setting
 from keras_cct.models.variants import variant_config
-
-if TYPE_CHECKING:
-    pass
 
 LOGITS_TOLERANCES = {"keras bfloat16": 0.2, "torch autocast": 0.2}
 """Maximum difference in a logit from eager PyTorch; 1e-5 for the other sides."""

@@ -8,6 +8,7 @@ Without a path, the comparisons that need it are left out. Nothing else should r
 import argparse
 import datetime
 import json
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from keras_cct.errors import InputError
 from keras_cct.files import replacing
 
 FOLDER = Path(__file__).parent
+ENVIRONMENTS = {"jax_race": {"KERAS_BACKEND": "jax"}}
+"""Environment variables of comparisons, by name."""
 
 
 def main() -> None:
@@ -40,7 +43,7 @@ def main() -> None:
             print(f"== {name}", flush=True)
             report = Path(folder, f"{name}.json")
             program = [sys.executable, str(FOLDER / command[0]), *command[1:], "--json", str(report)]
-            subprocess.run(program, check=True)
+            subprocess.run(program, check=True, env=os.environ | ENVIRONMENTS.get(name, {}))
             results[name] = json.loads(report.read_text())
     today = datetime.datetime.now(datetime.UTC).date()
     path = options.output / f"{re.sub('[^a-z0-9]+', '-', cpu_name().lower()).strip('-')}-{today}.json"
@@ -56,10 +59,11 @@ def list_commands(options: argparse.Namespace) -> dict[str, list[str]]:
     Raises:
         InputError: A path does not exist.
     """
-    commands = {"input_pipeline": ["input_pipeline.py"], "step_parts": ["step_parts.py"]}
+    commands = {name: [f"{name}.py"] for name in ("start_up", "input_pipeline", "step_parts")}
     if options.vit_pytorch is not None:
         commands["inference_race"] = ["inference_race.py", "--reference", options.vit_pytorch]
         commands["model_race"] = ["model_race.py", "--reference", options.vit_pytorch]
+        commands["jax_race"] = commands["model_race"]
         commands["recipe_race"] = ["recipe_race.py", "--reference", options.vit_pytorch]
     if options.compact_transformers is not None:
         commands["manifold_race"] = ["model_race.py", "--reference", options.compact_transformers]
