@@ -111,6 +111,7 @@ def finish_one_of_two(run: RunFolder) -> None:
     assert "Traceback" not in refused + accepted
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_and_terminated_ends_like_an_uninterrupted_one(data, tmp_path, alone, monkeypatch):
     run, moments = RunFolder(tmp_path / "killed"), random.Random(SEED)
     process = start(*FLAGS, "--output", run.path, data)
