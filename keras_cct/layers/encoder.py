@@ -11,6 +11,7 @@ from keras_cct.layers.composite import CompositeLayer, check_seed, sublayer_seed
 from keras_cct.layers.elementwise import Dropout, LayerNormalization, gelu
 from keras_cct.layers.grassmann import GrassmannAttention
 from keras_cct.layers.manifold import ManifoldAttention
+from keras_cct.layers.recomputation import with_recomputation
 from keras_cct.layers.shapes import Shape, Tensor, check_token_shape, check_weight_size, ops, random
 
 
@@ -75,6 +76,11 @@ class EncoderBlock(CompositeLayer):
         map_normalization: Whether `ManifoldAttention` normalizes its similarity maps; no effect with other types.
         seed: Seed of dropout and stochastic depth; None selects a random seed.
 
+    Attributes:
+        checkpoints_activations: Whether training keeps only the input of the block and computes its activations again
+            in the backward pass: less memory, more time, the same gradients. False by default, not saved with the
+            model, and to be set before the model is compiled.
+
     Call arguments:
         tokens: Float tensor of shape (batch, tokens, dim).
         return_attention_weights: Whether to return the attention weights too.
@@ -112,6 +118,7 @@ class EncoderBlock(CompositeLayer):
         check_choice("map_normalization", map_normalization, (True, False))
         self.map_normalization = map_normalization
         self.seed = check_seed(seed)
+        self.checkpoints_activations = False
 
     def build(self, input_shape: Shape) -> None:
         dim = check_token_shape(input_shape)
@@ -157,6 +164,11 @@ class EncoderBlock(CompositeLayer):
     def call(
         self, tokens: Tensor, training: bool | None = None, return_attention_weights: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:
+        if training and self.checkpoints_activations and not return_attention_weights:
+            return with_recomputation(self, lambda inputs: self._transform(inputs, True, False), tokens)
+        return self._transform(tokens, training, return_attention_weights)
+
+    def _transform(self, tokens: Tensor, training: bool | None, return_attention_weights: bool) -> Any:
         x, weights = self.attention_norm(tokens, training=training), None
         if return_attention_weights:
             x, weights = self.attention(x, training=training, return_attention_weights=True)

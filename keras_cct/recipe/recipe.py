@@ -180,6 +180,9 @@ class Recipe:
     grad_accum_steps: int = recipe_key(
         1, "Number of steps whose gradients are averaged into one update.", at_least=1, at_most=1_000_000
     )
+    checkpoint_activations: bool = recipe_key(
+        False, "Compute the activations of encoder blocks again in the backward pass: less memory, more time."
+    )
     model_ema: bool = recipe_key(False, "Maintain and evaluate an exponential moving average of the weights.")
     model_ema_decay: float = recipe_key(0.9998, "Decay of the moving average.", **DECAY)
     model_ema_warmup: bool = recipe_key(

@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import logging
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,8 @@ from keras_cct.recipe.recipe import Recipe
 if TYPE_CHECKING:
     from keras_cct.data.shard import Shard  # imports TensorFlow
 
+
+log = logging.getLogger(__name__)
 
 MAX_LISTED_DEVICES = 8
 
@@ -178,6 +182,20 @@ def sum_over_replicas(gradients: Sequence[Any]) -> tuple[Sequence[Any], int]:
         return gradients, 1
     sums = iter(replica.all_reduce(tf.distribute.ReduceOp.SUM, [each for each in gradients if each is not None]))
     return [None if each is None else next(sums) for each in gradients], replica.num_replicas_in_sync
+
+
+MEMORY_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
+"""Makes XLA compute activations again only when the backward pass needs them, instead of as early as it can."""
+
+
+def warn_of_useless_checkpointing(recipe: Recipe, distribution: Distribution) -> None:
+    """Warns if `checkpoint_activations` would save no memory, with JAX on a CPU."""
+    if not recipe.checkpoint_activations or keras.backend.backend() != "jax" or distribution.device_type != "CPU":
+        return
+    if MEMORY_FLAG not in os.environ.get("XLA_FLAGS", ""):
+        log.warning(
+            "checkpoint_activations saves no memory with JAX on a CPU unless XLA_FLAGS contains %s", MEMORY_FLAG
+        )
 
 
 CPU_INFO = Path("/proc/cpuinfo")

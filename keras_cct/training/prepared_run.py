@@ -19,7 +19,12 @@ from keras_cct.data.sources.split import write_split
 from keras_cct.data.survey_index import SurveyIndex
 from keras_cct.errors import InputError
 from keras_cct.recipe.recipe import Recipe
-from keras_cct.training.devices import Distribution, choose_precision, local_distribution
+from keras_cct.training.devices import (
+    Distribution,
+    choose_precision,
+    local_distribution,
+    warn_of_useless_checkpointing,
+)
 from keras_cct.training.folder import RunFolder
 from keras_cct.training.setup import (
     create_recipe_model,
@@ -91,6 +96,7 @@ class PreparedRun:
         """
         distribution = local_distribution(devices)
         batch_size = recipe.batch_size * distribution.num_devices if state is None else state.images_per_step
+        warn_of_useless_checkpointing(recipe, distribution)
         plan = plan_training(recipe, batch_size, loads_weights=state is None, trust=trust)
         mixes_images = plan.augmentation.mixing.is_active
         distribution.check_batch_size(batch_size, mixes_images)

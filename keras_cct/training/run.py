@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 CHANGEABLE_KEYS = (
     *("epochs", "cooldown_epochs", "early_stopping"),
     *("data_dir", "workers", "checkpoint_hist", "average_best", "recovery_interval"),
+    "checkpoint_activations",
 )
 """Recipe keys whose values may change when a run is resumed."""
 
@@ -118,7 +119,7 @@ def resume(
         cluster: The processes that train together, with JAX; None for this one. If another process ends, this one ends
             with exit code 75.
         **overrides: Recipe keys to change: epochs, cooldown_epochs, early_stopping, data_dir, workers,
-            checkpoint_hist, average_best, recovery_interval.
+            checkpoint_hist, average_best, recovery_interval, checkpoint_activations.
 
     Returns:
         The run folder.

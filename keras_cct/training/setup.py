@@ -11,6 +11,7 @@ from keras_cct.data.augment.plan import Augmentation
 from keras_cct.data.images import ImageSet
 from keras_cct.data.pipeline import model_image_shape
 from keras_cct.errors import InputError
+from keras_cct.layers import EncoderBlock
 from keras_cct.models import names
 from keras_cct.models.variants import variant_config
 from keras_cct.recipe.recipe import Recipe
@@ -21,6 +22,8 @@ from keras_cct.weights.pretrained import is_tag, published_tag
 from keras_cct.weights.resolve import resolve_weights
 
 log = logging.getLogger(__name__)
+
+LAYERS_AFTER_BLOCKS = (names.NORM, names.SEQUENCE_POOL, names.CLASS_TOKEN_POOL, names.HEAD)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +66,12 @@ def plan_training(recipe: Recipe, batch_size: int, loads_weights: bool = True, *
         raise InputError(
             f"recipe key average_best={recipe.average_best} must be 0, or between 2 and checkpoint_hist="
             f"{recipe.checkpoint_hist}. Change one of them."
+        )
+    if recipe.checkpoint_activations and first_trained_layer(recipe) in LAYERS_AFTER_BLOCKS:
+        key = "freeze" if recipe.freeze else "freeze_until"
+        raise InputError(
+            f"recipe key checkpoint_activations=True has no effect with {key}={getattr(recipe, key)!r}, which freezes "
+            f"all encoder blocks. Set one of them."
         )
     optimizer = OptimizerPlan.from_recipe(recipe)
     augmentation = Augmentation.from_recipe(recipe)
@@ -112,13 +121,18 @@ def limit_batch_size(batch_size: int, num_images: int, multiple: int) -> int:
     return limited
 
 
+def first_trained_layer(recipe: Recipe) -> str:
+    """Returns the name of the first layer to train; empty for all layers."""
+    return names.HEAD if recipe.freeze else recipe.freeze_until
+
+
 def freeze_layers(recipe: Recipe, model: keras.Model) -> None:
     """Freezes all layers before `freeze_until`; with `freeze`, all layers before the head.
 
     Raises:
         InputError: The model has no such layer, or no weights would be trained.
     """
-    first = names.HEAD if recipe.freeze else recipe.freeze_until
+    first = first_trained_layer(recipe)
     if not first:
         return
     layers = [layer.name for layer in model.layers]
@@ -153,6 +167,10 @@ def create_training_model(plan: TrainingPlan, data: ImageSet) -> keras.Model:
     """
     model = create_recipe_model(plan.recipe, data, plan.weights, trust=plan.trust)
     freeze_layers(plan.recipe, model)
+    if plan.recipe.checkpoint_activations:
+        for layer in model.layers:
+            if isinstance(layer, EncoderBlock):
+                layer.checkpoints_activations = True
     cross_entropy = keras.losses.CategoricalCrossentropy(from_logits=True)
     if plan.recipe.bce_loss or plan.teacher is not None:
         loss = BinaryCrossEntropy(plan.recipe.bce_target_thresh) if plan.recipe.bce_loss else cross_entropy

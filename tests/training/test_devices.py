@@ -97,6 +97,23 @@ def one(device_type: str) -> Distribution:
 
 
 @pytest.mark.parametrize(
+    ("checkpoints", "device_type", "flags", "warns"),
+    [
+        (True, "CPU", "", True),
+        (True, "CPU", f"--xla_dump_to=a {devices.MEMORY_FLAG}", False),
+        (True, "GPU", "", False),
+        (False, "CPU", "", False),
+    ],
+)
+def test_checkpointing_that_saves_no_memory_warns_with_the_flag(
+    checkpoints, device_type, flags, warns, caplog, monkeypatch
+):
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    devices.warn_of_useless_checkpointing(small_recipe(checkpoint_activations=checkpoints), one(device_type))
+    assert (devices.MEMORY_FLAG in caplog.text) == (warns and keras.backend.backend() == "jax")
+
+
+@pytest.mark.parametrize(
     ("keys", "device_type", "policy"),
     [
         ({"amp": False}, "GPU", "float32"),

@@ -93,6 +93,35 @@ def test_a_run_resumes_from_its_last_state_on_every_backend(data, tmp_path, monk
         assert_same_weights(alone.last_model, resumed.last_model)
 
 
+@pytest.mark.one_backend
+def test_a_run_that_checkpoints_activations_resumes_and_learns_what_one_without_does(
+    data, tmp_path, monkeypatch, alone, no_export
+):
+    recipe = recipe_of(data, checkpoint_activations=True)
+    whole = keras_cct.train(recipe, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        interrupt(patch, 0, 3)
+        with pytest.raises(KeyboardInterrupt):
+            keras_cct.train(recipe, tmp_path / "run")
+    resumed = keras_cct.resume(tmp_path / "run")
+    if keras.backend.backend() != "torch":
+        assert rows_of(resumed) == rows_of(whole)
+        assert_same_weights(whole.last_model, resumed.last_model)
+    # Compilers fuse the two steps in another way, so that values differ in rounding.
+    losses = [[float(row["train_loss"]) for row in rows_of(run)] for run in (resumed, alone)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    paths = [[weight.path for weight in keras.models.load_model(run.last_model).weights] for run in (resumed, alone)]
+    assert paths[0] == paths[1]
+
+
+@pytest.mark.tensorflow
+def test_a_run_resumes_with_checkpointed_activations(tmp_path, monkeypatch, alone):
+    shutil.copytree(alone.path, tmp_path / "run")
+    monkeypatch.setattr(training_run, "_finish", lambda *arguments: None)
+    keras_cct.resume(tmp_path / "run", epochs=3, checkpoint_activations=True)
+    assert len(rows_of(RunFolder.open(tmp_path / "run"))) == 3
+
+
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_sigterm_saves_the_current_step_or_epoch(data, tmp_path, monkeypatch, alone, no_export):

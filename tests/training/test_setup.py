@@ -1,8 +1,9 @@
 import pytest
-from fixtures.small_run import small_recipe
+from fixtures.small_run import first_images, small_recipe
 
 import keras_cct
 from keras_cct.training.setup import (
+    create_training_model,
     freeze_layers,
     initial_weights,
     limit_batch_size,
@@ -47,6 +48,26 @@ def test_freeze_until_trains_that_layer_and_all_after_it():
 def test_impossible_freezing_is_refused(keys, message):
     with pytest.raises(keras_cct.InputError, match=message):
         freeze_layers(small_recipe(**keys), small_model())
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"freeze": True}, "checkpoint_activations=True has no effect with freeze=True"),
+        ({"freeze_until": "norm"}, "checkpoint_activations=True has no effect with freeze_until='norm'"),
+        ({"freeze_until": "head"}, "checkpoint_activations=True has no effect with freeze_until='head'"),
+    ],
+)
+def test_checkpointing_frozen_blocks_is_refused_before_images_are_read(keys, message):
+    with pytest.raises(keras_cct.InputError, match=message):
+        plan_training(small_recipe(checkpoint_activations=True, **keys), 16)
+
+
+@pytest.mark.parametrize(("keys", "expected"), [({}, False), ({"checkpoint_activations": True}, True)])
+def test_the_recipe_decides_whether_blocks_checkpoint_their_activations(keys, expected):
+    plan = plan_training(small_recipe(freeze_until="block_1", **keys), 16)
+    model = create_training_model(plan, first_images("train", 1))
+    assert [model.get_layer(f"block_{index}").checkpoints_activations for index in range(2)] == [expected] * 2
 
 
 def test_weights_are_the_checkpoint_named_or_the_published_ones():
