@@ -11,12 +11,10 @@ up to the first training batch, in new processes:
 """
 
 import argparse
-import datetime
 import functools
 import json
 import os
 import platform
-import re
 import struct
 import subprocess
 import sys
@@ -28,12 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import cpu_name
+from machine import RESULTS, memory_bytes, write_results
 from model_race import Parser
 
-from keras_cct.files import replacing
-
-FOLDER = Path(__file__).parent
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 IMAGES_PER_CLASS, MIN_CLASSES, MAX_CLASSES = 100, 100, 1_000
 HEIGHT, WIDTHS = 28, (28, 29)
@@ -64,7 +59,7 @@ def main() -> None:
     parser = Parser(description="Measure start-up time and memory of image folders by their number of files.")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="numbers of files")
     parser.add_argument("--folder", metavar="DIR", help="where to write the files (default: the temporary folder)")
-    parser.add_argument("--output", default=FOLDER / "results", type=Path, metavar="DIR", help="folder of the results")
+    parser.add_argument("--output", default=RESULTS, type=Path, metavar="DIR", help="folder of the results")
     parser.add_argument("--measure", nargs=2, metavar="DIR", help=argparse.SUPPRESS)
     parser.add_argument("--as-large", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -83,7 +78,14 @@ def main() -> None:
                 results.append({"files": size, "process": name, **found})
                 add_bytes_per_file(results)
                 print_row(results[-1])
-    write_results(results, options)
+    write_results(options.output, "large_folders", facts() | {"results": results})
+
+
+def facts() -> dict[str, Any]:
+    """Returns what the results depend on."""
+    import tensorflow as tf
+
+    return {"cores": os.cpu_count(), "python": platform.python_version(), "tensorflow": tf.__version__}
 
 
 def write_images(folder: Path, count: int) -> None:
@@ -149,7 +151,7 @@ def measure(images: Path, run: Path, as_large: bool) -> dict[str, Any]:
     for name, phase in PHASES.items():
         setattr(folder, name, timed(getattr(folder, name), phase, seconds))
     recipe = Recipe("cct_2_3x2_32", "tiny", data_dir=str(images), img_size=32, batch_size=128)
-    is_resumed, before = run.exists(), memory("VmRSS")
+    is_resumed, before = run.exists(), memory_bytes("VmRSS")
     start = time.perf_counter()
     split_file, index = run / "split.csv" if is_resumed else None, SurveyIndex.read(run / "index.npz")
     train, evaluation = timed(open_data, "open", seconds)(recipe, split_file, index)
@@ -175,8 +177,8 @@ def measure(images: Path, run: Path, as_large: bool) -> dict[str, Any]:
     plan = Augmentation.from_recipe(recipe).for_images((32, 32, 3), recipe.batch_size)
     timed(lambda: next(iter(training_batches(train, recipe, plan))), "first batch", seconds)()
     seconds["total"] = time.perf_counter() - start
-    state = memory("VmRSS")
-    return {"seconds": seconds, "bytes_before": before, "bytes_after": state, "peak_bytes": memory("VmHWM")}
+    state = memory_bytes("VmRSS")
+    return {"seconds": seconds, "bytes_before": before, "bytes_after": state, "peak_bytes": memory_bytes("VmHWM")}
 
 
 def timed(function: Callable, phase: str, seconds: dict[str, float]) -> Callable:
@@ -193,14 +195,6 @@ def timed(function: Callable, phase: str, seconds: dict[str, float]) -> Callable
     return call
 
 
-def memory(field: str) -> int:
-    """Returns a field of the memory use of this process in bytes: "VmRSS" for now, "VmHWM" for the most so far."""
-    match = re.search(rf"^{field}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    if match is None:
-        raise SystemExit("this benchmark reads /proc/self/status, which only Linux has.")
-    return 1024 * int(match[1])
-
-
 def add_bytes_per_file(results: list[dict[str, Any]]) -> None:
     """Adds to the last result how its peak memory grows per file, compared with the smallest set."""
     last = results[-1]
@@ -215,21 +209,6 @@ def print_row(result: dict[str, Any]) -> None:
     per_file = result["bytes_per_file"]
     cells += [f"{result['peak_bytes'] / 1e6:.0f}", "" if per_file is None else f"{per_file:.0f}"]
     print("".join(f"{cell:>13}" for cell in cells), flush=True)
-
-
-def write_results(results: list[dict[str, Any]], options: argparse.Namespace) -> None:
-    """Writes all results to a file named after the CPU and the date."""
-    import tensorflow as tf
-
-    today = datetime.datetime.now(datetime.UTC).date()
-    slug = re.sub("[^a-z0-9]+", "-", cpu_name().lower()).strip("-")
-    path = options.output / f"large_folders-{slug}-{today}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"cpu": cpu_name(), "cores": os.cpu_count(), "date": str(today)}
-    versions = {"python": platform.python_version(), "tensorflow": tf.__version__}
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps({**facts, **versions, "results": results}, indent=2) + "\n")
-    print(f"wrote {path}")
 
 
 if __name__ == "__main__":

@@ -2,24 +2,22 @@
 
     python benchmarks/run_all.py --vit-pytorch path/to/vit_pytorch/cct.py --compact-transformers path/to/the/clone
 
-Without a path, the comparisons that need it are left out. Nothing else should run on the machine.
+Without a path, the comparisons that need it are left out, and without a GPU those on GPUs. Nothing else should run on
+the machine.
 """
 
 import argparse
-import datetime
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from machine import cpu_name
+from machine import RESULTS, gpu_name, write_results
 from model_race import Parser
 
 from keras_cct.errors import InputError
-from keras_cct.files import replacing
 
 FOLDER = Path(__file__).parent
 ENVIRONMENTS = {"jax_race": {"KERAS_BACKEND": "jax"}}
@@ -31,7 +29,7 @@ def main() -> None:
     parser = Parser(description="Run every comparison of speed and write the results to one file.")
     parser.add_argument("--vit-pytorch", metavar="FILE", help="vit_pytorch/cct.py")
     parser.add_argument("--compact-transformers", metavar="DIR", help="clone of Compact-Transformers")
-    parser.add_argument("--output", default=FOLDER / "results", type=Path, metavar="DIR", help="folder of the results")
+    parser.add_argument("--output", default=RESULTS, type=Path, metavar="DIR", help="folder of the results")
     options = parser.parse_args()
     try:
         commands = list_commands(options)
@@ -45,12 +43,7 @@ def main() -> None:
             program = [sys.executable, str(FOLDER / command[0]), *command[1:], "--json", str(report)]
             subprocess.run(program, check=True, env=os.environ | ENVIRONMENTS.get(name, {}))
             results[name] = json.loads(report.read_text())
-    today = datetime.datetime.now(datetime.UTC).date()
-    path = options.output / f"{re.sub('[^a-z0-9]+', '-', cpu_name().lower()).strip('-')}-{today}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps({"cpu": cpu_name(), "date": str(today), **results}, indent=2) + "\n")
-    print(f"wrote {path}")
+    write_results(options.output, "", results)
 
 
 def list_commands(options: argparse.Namespace) -> dict[str, list[str]]:
@@ -67,6 +60,11 @@ def list_commands(options: argparse.Namespace) -> dict[str, list[str]]:
         commands["recipe_race"] = ["recipe_race.py", "--reference", options.vit_pytorch]
     if options.compact_transformers is not None:
         commands["manifold_race"] = ["model_race.py", "--reference", options.compact_transformers]
+    if gpu_name() is not None:
+        if options.vit_pytorch is not None:
+            commands["gpu_race"] = ["gpu_race.py", "--reference", options.vit_pytorch, "--epoch"]
+        if options.compact_transformers is not None:
+            commands["manifold_gpu_race"] = ["gpu_race.py", "--reference", options.compact_transformers]
     for path in (options.vit_pytorch, options.compact_transformers):
         if path is not None and not Path(path).exists():
             raise InputError(f"{path!r} does not exist. Pass the path of the PyTorch code to compare with.")
