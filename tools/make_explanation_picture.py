@@ -1,4 +1,4 @@
-"""Writes docs/explanations.png: pooling maps, rollout and heads of the bundled CCT-2/3x2 on images of the sample.
+"""Writes docs/images/explanations.png: pooling maps, rollout and heads of the bundled CCT-2/3x2 on images of the sample.
 
 python tools/make_explanation_picture.py
 """
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 import keras_cct
 
-TARGET = Path(__file__).parents[1] / "docs" / "explanations.png"
+TARGET = Path(__file__).parents[1] / "docs" / "images" / "explanations.png"
 CLASSES = ("sneaker", "trouser", "bag", "pullover")
 SCALE = 8
 """Factor by which the images of 28x28 pixels are enlarged."""

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors, 130 after Ctrl-C, 143 after SIGTERM. A process of a cluster ends with 75 if another one has ended.
     """
     with lasting_streams():
-        parser = _create_parser()
+        parser = create_parser()
         options = parser.parse_args(arguments)
         if options.command is None:
             parser.print_help()
@@ -139,7 +139,8 @@ class _PrintVersion(argparse.Action):
         parser.exit()
 
 
-def _create_parser() -> argparse.ArgumentParser:
+def create_parser() -> argparse.ArgumentParser:
+    """Returns the parser of all commands."""
     parser = _Parser(prog="keras_cct", description="Compact transformers for Keras 3.")
     parser.add_argument("--version", nargs=0, action=_PrintVersion, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")

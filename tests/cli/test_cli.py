@@ -255,7 +255,7 @@ def flags_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Ac
 
 
 def test_every_flag_shows_its_type_and_its_default():
-    flags = list(flags_of(cli._create_parser()))
+    flags = list(flags_of(cli.create_parser()))
     assert len(flags) > 100
     for command, action in flags:
         assert re.search(r"default: |required", action.help), (command, action.option_strings)

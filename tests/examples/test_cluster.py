@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from keras_cct.cli import _create_parser
+from keras_cct.cli import create_parser
 
 CLUSTER = Path(__file__).parents[2] / "examples" / "cluster"
 
 
 def assert_is_accepted(command: list[str]) -> None:
     assert command[0] == "keras_cct"
-    options = _create_parser().parse_args(command[1:])
+    options = create_parser().parse_args(command[1:])
     assert options.distributed
     assert options.backend == "jax"
 
