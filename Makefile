@@ -2,6 +2,7 @@
 # make test: create the environment and run the tests; make test-all: also the slow ones, and more on each backend.
 # make fuzz: corrupt files and absurd arguments, for about an hour; SEED repeats a run.
 # make faults: full and read-only disks, killed downloads and runs; SEED chooses when they are killed.
+# make docs: the documentation as a site, in site/.
 # make examples: what the tests of the examples need. make bench: compare the speed with PyTorch and Pillow.
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 RUN := runs/$(shell date +%Y%m%d-%H%M%S)-sample
 
-.PHONY: train test test-all test-backends examples bench lint format fuzz faults
+.PHONY: train test test-all test-backends examples bench lint format fuzz faults docs
 
 train: $(VENV)/ready
 	$(BIN)/python train_keras.py --output $(RUN)
@@ -54,6 +55,11 @@ bench: $(VENV)/ready-backends
 	KERAS_BACKEND=tensorflow $(BIN)/python benchmarks/run_all.py $(if $(VIT_PYTORCH),--vit-pytorch $(VIT_PYTORCH)) \
 		$(if $(COMPACT_TRANSFORMERS),--compact-transformers $(COMPACT_TRANSFORMERS))
 
+# Warnings are errors: links to pages, files and headings that do not exist, and names without a docstring.
+docs: $(VENV)/ready-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "site: site/index.html; search needs a server: $(BIN)/python -m http.server --directory site"
+
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -76,6 +82,10 @@ $(VENV)-serving/ready: examples/serving/requirements.txt
 
 examples/browser/node_modules: examples/browser/package.json
 	if command -v npm >/dev/null; then npm install --prefix examples/browser --no-package-lock --no-audit --ignore-scripts --silent; fi
+
+$(VENV)/ready-docs: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	touch $@
 
 $(VENV)/ready-backends: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx,openvino,litert,hub,jax,torch]"

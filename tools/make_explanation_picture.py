@@ -1,4 +1,4 @@
-"""Writes docs/images/explanations.png: pooling maps, rollout and heads of the bundled CCT-2/3x2 on images of the sample.
+"""Writes docs/images/explanations.png: maps of the bundled CCT-2/3x2 on images of the bundled sample.
 
 python tools/make_explanation_picture.py
 """

@@ -27,8 +27,8 @@ learned one, `_c100` for the classes of CIFAR-100 and `_fl` for those of Flowers
 | `cvt` | patches | sequence pooling |
 | `cct` | convolutions | sequence pooling |
 
-`manifold_*` and `grassmanian_*` are the variants with [manifold attention](guides/manifold_attention.md). The tables list
-published architectures; [Models in Python](guides/models_in_python.md) changes any part of them.
+`manifold_*` and `grassmanian_*` are the variants with [manifold attention](guides/manifold_attention.md). The tables
+list published architectures; [Models in Python](guides/models_in_python.md) changes any part of them.
 
 `keras_cct models --table` prints these numbers, with the memory of the activations, and `keras_cct summary MODEL` those
 of each layer. MACs are multiply-accumulate operations with weights for one image, as the paper counts them, and *with
@@ -47,7 +47,7 @@ is the published one, except for `fashion_mnist`, which this project has trained
 def weights_table() -> list[str]:
     """Returns the table of the pretrained checkpoints."""
     rows = [_weights_row(checkpoint) for checkpoint in CHECKPOINTS]
-    head = "| variant | `weights=` | image | classes | parameters | MACs | epochs | top-1 |"
+    head = "| variant | `weights=` | image | classes | parameters (M) | MACs (G) | epochs | top-1 in % |"
     return [head, "|---|---|---|---|---|---|---|---|", *rows]
 
 
@@ -56,15 +56,16 @@ def _weights_row(checkpoint: Checkpoint) -> str:
     height, width, _ = config.input_shape
     return (
         f"| `{checkpoint.variant}` | `{checkpoint.tag}` | {height}x{width} | {config.num_classes} | "
-        f"{checkpoint.num_params / 1e6:.2f} M | {summarize_config(config).total.macs / 1e9:.3f} G | "
-        f"{checkpoint.epochs} | {checkpoint.top1:.2f} % |"
+        f"{checkpoint.num_params / 1e6:.2f} | {summarize_config(config).total.macs / 1e9:.3f} | "
+        f"{checkpoint.epochs} | {checkpoint.top1:.2f} |"
     )
 
 
 def variants_table(names: Iterable[str]) -> list[str]:
     """Returns the table of variants."""
     rows = [_variant_row(name, _total(name)) for name in names]
-    return ["| variant | image | classes | parameters | MACs | with attention |", "|---|---|---|---|---|---|", *rows]
+    head = "| variant | image | classes | parameters (M) | MACs (G) | with attention |"
+    return [head, "|---|---|---|---|---|---|", *rows]
 
 
 def _total(name: str) -> LayerSummary:
@@ -76,8 +77,8 @@ def _variant_row(name: str, total: LayerSummary) -> str:
     config = variant_config(name)
     height, width, _ = config.input_shape
     return (
-        f"| `{name}` | {height}x{width} | {config.num_classes} | {total.parameters / 1e6:.3f} M | "
-        f"{total.macs / 1e9:.3f} G | {total.macs_with_attention / 1e9:.3f} G |"
+        f"| `{name}` | {height}x{width} | {config.num_classes} | {total.parameters / 1e6:.3f} | "
+        f"{total.macs / 1e9:.3f} | {total.macs_with_attention / 1e9:.3f} |"
     )
 
 

@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from keras_cct.cli import create_parser
-from keras_cct.cli.recipe_flags import SHORT_FLAGS
 from keras_cct.models.config import ModelConfig
 from keras_cct.models.variants import FAMILY_SIZES, list_models, variant_config
 
@@ -101,8 +100,8 @@ def commands_page(parser: argparse.ArgumentParser) -> str:
     lines = [
         "# Commands",
         "",
-        "Every command prints its flags with `--help`. `keras_cct --version` prints the version. `python -m keras_cct` is "
-        "the same command, and `python train_keras.py` is `keras_cct train`.",
+        "Every command prints its flags with `--help`, and `keras_cct --version` prints the version. "
+        "`python -m keras_cct` is the same command, and `python train_keras.py` is `keras_cct train`.",
         "",
         "| exit code | meaning |",
         "|---|---|",
@@ -212,9 +211,9 @@ def model_functions_page() -> str:
         "# Model functions",
         "",
         "`keras_cct` has one function per published variant and one per size. Each takes the arguments of "
-        "[`create_model`](api_models.md#keras_cct.create_model) except the name: `keras_cct.cct_7_3x1_32(num_classes=5)` "
-        'is `keras_cct.create_model("cct_7_3x1_32", num_classes=5)`. [Models](../models.md) has the parameters, '
-        "operations and weights of the variants.",
+        "[`create_model`](api_models.md#keras_cct.create_model) except the name: "
+        '`keras_cct.cct_7_3x1_32(num_classes=5)` is `keras_cct.create_model("cct_7_3x1_32", num_classes=5)`. '
+        "[Models](../models.md) has the parameters, operations and weights of the variants.",
         "",
         "## Variants",
         "",
@@ -228,8 +227,8 @@ def model_functions_page() -> str:
         "",
         "## Sizes",
         "",
-        "A size sets the encoder only. Tokenizer, image shape and number of classes are arguments, with the defaults of "
-        "the table: images of 32x32x3 and 10 classes.",
+        "A size sets the encoder only. Tokenizer, image shape and number of classes are arguments, by default the "
+        "tokenizer of the table, 32x32x3 and 10.",
         "",
         "| function | tokenizer | blocks | dim | heads | MLP ratio | attention |",
         "|---|---|---|---|---|---|---|",
