@@ -185,7 +185,7 @@ def _flag_table(actions: list[argparse.Action], command: argparse.ArgumentParser
 
 def _flags(action: argparse.Action) -> str:
     value = "" if action.nargs == 0 else f" {_metavar(action)}"
-    return "<br>".join(f"`{flag}{value}`".replace("|", "\\|") for flag in action.option_strings)
+    return "<br>".join(f"`{flag}{value}`" for flag in action.option_strings)
 
 
 def _metavar(action: argparse.Action) -> str:

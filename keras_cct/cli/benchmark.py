@@ -12,7 +12,7 @@ from keras_cct.cli.frameworks import load_frameworks, silent_stderr
 from keras_cct.cli.inference import add_trust
 from keras_cct.errors import InputError, check_count, check_setting
 from keras_cct.export.runtime import RUNTIMES
-from keras_cct.inference.artifacts import ARTIFACT_NAMES, KERAS, artifact_format, find_artifact
+from keras_cct.inference.artifacts import ARTIFACT_NAMES, KERAS, artifact_format, find_artifact, find_keras_file
 from keras_cct.inference.predictors import COMPUTE_DTYPES
 from keras_cct.models.variants import list_models
 
@@ -94,7 +94,8 @@ def _list_artifacts(options: argparse.Namespace, folder: Path) -> Iterator[tuple
             path = folder / f"{index}.keras"
             _save_variant(name, path)
         else:
-            path = find_artifact(name)
+            # As in `load_predictor`, chosen runtimes are those of a run's best model instead of its SavedModel.
+            path = find_artifact(find_keras_file(name) if options.runtime else name)
         runtime = artifact_format(path)
         if runtime != KERAS:
             if options.runtime and runtime not in options.runtime:

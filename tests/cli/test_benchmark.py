@@ -1,9 +1,12 @@
+import argparse
 import json
 
 import pytest
+from fixtures.run_folders import make_run
 
 import keras_cct
 from keras_cct.cli import main
+from keras_cct.cli.benchmark import _list_artifacts
 
 
 @pytest.mark.slow
@@ -28,6 +31,15 @@ def test_a_variant_and_an_artifact_are_measured_as_a_table_and_json(tmp_path, ca
         assert set(result["throughput"]) == {"1", "4"}
         assert 0 < result["latency_ms"] <= result["latency_p95_ms"]
         assert 10 < result["memory_mb"] < 2000
+
+
+@pytest.mark.parametrize(("runtime", "file"), [(None, "saved_model"), (["keras"], "best.keras")])
+def test_a_chosen_runtime_is_that_of_the_best_model_of_a_run(runtime, file, tmp_path):
+    run = make_run(tmp_path / "run")
+    (run / "saved_model").mkdir()
+    (run / "saved_model" / "saved_model.pb").touch()
+    options = argparse.Namespace(models=[str(run)], runtime=runtime, trust=False)
+    assert [path for _, _, path in _list_artifacts(options, tmp_path)] == [run / file]
 
 
 @pytest.mark.parametrize(

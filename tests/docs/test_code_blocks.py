@@ -21,9 +21,12 @@ from fixtures.code_blocks import (
 )
 from fixtures.small_run import first_images
 
+import keras_cct
 from keras_cct.cli import create_parser, main
 from keras_cct.cli.recipe_flags import recipe_overrides
 from keras_cct.data.sources import open as sources
+from keras_cct.export import model as export
+from keras_cct.export import temperature
 from keras_cct.recipe.loading import CONFIGS, load_recipe
 
 pytestmark = [
@@ -53,8 +56,10 @@ def reader_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def in_reader_folder(reader_folder, tmp_path, monkeypatch):
-    """Makes a copy of the folder the current one."""
+    """Makes a copy of the folder the current one, and the first images of the bundled sample all of it."""
     monkeypatch.chdir(shutil.copytree(reader_folder, tmp_path / "copy", symlinks=True))
+    for module in (keras_cct, sources, export, temperature):
+        monkeypatch.setattr(module, "load_sample", lambda split: first_images(split, 8))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
@@ -96,8 +101,7 @@ def test_blocks_that_do_not_run_are_valid(page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES_WITH_CODE if training_commands(page)], ids=page_name)
-def test_training_commands_train(page, in_reader_folder, monkeypatch):
-    monkeypatch.setattr(sources, "load_sample", lambda split: first_images(split, 8))
+def test_training_commands_train(page, in_reader_folder):
     for command in training_commands(page):
         if "--resume" in command or "--print-recipe" in command:
             continue
