@@ -36,7 +36,8 @@ def test_source_archive_contains_what_its_tests_need(archives):
     (source,) = archives.glob("*.tar.gz")
     with tarfile.open(source) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    needed = ["README.md", "CHANGELOG.md", "Makefile", "constraints.txt", "pyproject.toml", "train_keras.py", "LICENSE"]
+    needed = ["README.md", "CHANGELOG.md", "LICENSE", "Makefile", "constraints.txt", "mkdocs.yml", "pyproject.toml"]
+    needed += ["train_keras.py"]
     folders = ("keras_cct", "tests", "examples", "benchmarks", "tools", "docs", ".ci")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
     fetched = {"__pycache__", "node_modules"}
