@@ -126,3 +126,10 @@ def test_links_that_leave_the_pages_point_to_the_repository():
     )
     with pytest.raises(FileNotFoundError, match="GONE"):
         site_pages.link_to_repository("[x](../GONE)", site_pages.PurePosixPath("docs/index.md"))
+
+
+@pytest.mark.parametrize("page", load_tool("make_benchmark_tables").PAGES, ids=page_name)
+def test_tables_of_speeds_are_those_of_the_committed_results(page):
+    text = page.read_text()
+    assert "<!-- table: " in text
+    assert load_tool("make_benchmark_tables").with_tables(text) == text
