@@ -25,8 +25,9 @@ def loss_and_gradients(block: EncoderBlock, compiles: bool) -> list[np.ndarray]:
     def loss(tokens):
         return keras.ops.sum(keras.ops.square(keras.ops.cast(block(tokens, training=True), "float32")))
 
-    gradients = {"tensorflow": of_tensorflow, "jax": of_jax, "torch": of_torch}[keras.backend.backend()]
-    return gradients(block, loss, compiles)
+    if keras.backend.backend() == "tensorflow":
+        return of_tensorflow(block, loss, compiles)
+    return (of_jax if keras.backend.backend() == "jax" else of_torch)(block, loss)
 
 
 def of_tensorflow(block, loss, compiles):
@@ -43,7 +44,7 @@ def of_tensorflow(block, loss, compiles):
     return [to_numpy(result) for result in [*results, *block.non_trainable_variables]]
 
 
-def of_jax(block, loss, compiles):
+def of_jax(block, loss):
     import jax
 
     variables = (block.trainable_variables, block.non_trainable_variables)
@@ -56,11 +57,11 @@ def of_jax(block, loss, compiles):
 
     step = jax.value_and_grad(compute, argnums=(0, 1), has_aux=True)
     values = [[variable.value for variable in group] for group in variables]
-    (value, states), (of_tokens, of_weights) = (jax.jit(step) if compiles else step)(TOKENS, *values)
+    (value, states), (of_tokens, of_weights) = jax.jit(step)(TOKENS, *values)
     return [np.asarray(result) for result in [value, of_tokens, *of_weights, *states]]
 
 
-def of_torch(block, loss, compiles):
+def of_torch(block, loss):
     import torch
 
     tokens = torch.tensor(TOKENS, requires_grad=True)

@@ -93,7 +93,7 @@ def test_a_run_resumes_from_its_last_state_on_every_backend(data, tmp_path, monk
         assert_same_weights(alone.last_model, resumed.last_model)
 
 
-@pytest.mark.one_backend
+@pytest.mark.slow
 def test_a_run_that_checkpoints_activations_resumes_and_learns_what_one_without_does(
     data, tmp_path, monkeypatch, alone, no_export
 ):
@@ -114,6 +114,7 @@ def test_a_run_that_checkpoints_activations_resumes_and_learns_what_one_without_
     assert paths[0] == paths[1]
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_run_resumes_with_checkpointed_activations(tmp_path, monkeypatch, alone):
     shutil.copytree(alone.path, tmp_path / "run")
