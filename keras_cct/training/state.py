@@ -133,6 +133,10 @@ class RunState:
         """Assigns all variables of a model that `check` accepts, and the state of PyTorch's global random generator."""
         for (_, variable), array in zip(_named_variables(model), self.arrays, strict=True):
             variable.assign(array)
+        self.restore_generator()
+
+    def restore_generator(self) -> None:
+        """Restores the state of PyTorch's global random generator."""
         if keras.backend.backend() == "torch":
             import torch  # pyright: ignore[reportMissingImports] - optional
 
@@ -144,7 +148,7 @@ class StateRestorer(keras.callbacks.Callback):
     """Restores a state in the first epoch of a resumed run.
 
     `fit` resets the running loss when an epoch begins, and draws random numbers before its first step, so a state that
-    is restored earlier would be partly overwritten. This must be the first callback.
+    is restored earlier would be partly overwritten. Of the callbacks, only `EpochSeeder` may come earlier.
 
     Args:
         state: The state to resume from.
@@ -160,7 +164,38 @@ class StateRestorer(keras.callbacks.Callback):
             self._state.restore(model)
             if self._state.step == 0:
                 model.reset_metrics()  # The restored sums are those of the previous epoch.
+                self._state = None
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if self._state is not None:
+            self._state.restore_generator()  # The loader of the images has drawn from it since the epoch began.
             self._state = None
+
+
+class EpochSeeder(keras.callbacks.Callback):
+    """Seeds PyTorch's global random generator, from which dropout draws, before the first step of each epoch.
+
+    The loaders of images draw from it too, when they start, and a resumed run starts other loaders than an
+    uninterrupted one. The other backends draw from the model's seed generators. `StateRestorer` must come later.
+
+    Args:
+        seed: Seed of the run.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._seed = seed
+        self._epoch: int | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if self._epoch is not None:
+            import torch  # pyright: ignore[reportMissingImports] - optional
+
+            torch.manual_seed(int(np.random.SeedSequence((self._seed, self._epoch)).generate_state(1)[0]))
+            self._epoch = None
 
 
 class StateSaver(keras.callbacks.Callback):

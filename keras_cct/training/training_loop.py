@@ -21,7 +21,7 @@ from keras_cct.training.early_stopping import EarlyStopping, is_exhausted
 from keras_cct.training.folder import RunFolder
 from keras_cct.training.loggers import Progress, event_writer, wandb_writer
 from keras_cct.training.prepared_run import PreparedRun
-from keras_cct.training.state import StateRestorer, StateSaver
+from keras_cct.training.state import EpochSeeder, StateRestorer, StateSaver
 from keras_cct.training.termination import SharedTerminationRequest, TerminationRequest, deferring_termination
 
 log = logging.getLogger(__name__)
@@ -89,6 +89,7 @@ def create_callbacks(
     progress = Progress(recipe.total_epochs, num_steps, run.batch_size, first_step, len(run.train_data.class_names))
     state_file = folder.state if writes else None
     return [
+        *([EpochSeeder(recipe.seed)] if keras.backend.backend() == "torch" else []),
         *([] if run.state is None else [StateRestorer(run.state)]),
         FiniteLossCheck(folder),
         keras.callbacks.LearningRateScheduler(lambda epoch: learning_rates[epoch]),
