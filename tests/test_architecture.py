@@ -33,6 +33,7 @@ ROOMS = {
         "attention",
         "manifold",
         "grassmann",
+        "recomputation",
         "encoder",
         "pooling",
     ],
