@@ -66,8 +66,8 @@ def main() -> None:
     if options.measure:
         print(json.dumps(measure(*map(Path, options.measure), options.as_large)))
         return
-    if min(options.sizes) < MIN_CLASSES * 2:
-        parser.error(f"--sizes must be at least {MIN_CLASSES * 2}, two images per class, got {min(options.sizes)}.")
+    if min(options.sizes) < MIN_CLASSES * 10:
+        parser.error(f"--sizes must be at least {MIN_CLASSES * 10}, ten images per class, got {min(options.sizes)}.")
     print("".join(f"{name:>13}" for name in ("files", "process", *COLUMNS, "peak MB", "bytes/file")), flush=True)
     results = []
     for size in sorted(options.sizes):
