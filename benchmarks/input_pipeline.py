@@ -24,9 +24,9 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
+from model_race import Parser
 from pillow_pipeline import PillowRecipe, source_images, work
 
 from keras_cct.errors import InputError
@@ -44,14 +44,6 @@ WARMUP_BATCHES = {32: 32, 224: 8}
 """At least the batches that our side prefetches during the other side's turn, which are not counted."""
 
 MEAN_TOLERANCE = 12.0
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that reports an error in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Prints the message and exits with status 2."""
-        self.exit(2, f"{self.prog}: {message}\n")
 
 
 def main() -> None:

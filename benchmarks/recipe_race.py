@@ -14,6 +14,7 @@ import argparse
 import csv
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -73,12 +74,11 @@ def main() -> None:
                 whole = NUM_EPOCHS * options.images / (time.perf_counter() - start)
                 turns[side].append({"second epoch": second_epoch, "whole command": whole})
                 print(f"{side:10}" + "".join(f"{name} {value:8.1f}  " for name, value in turns[side][-1].items()))
-    ratios = {
-        name: float(
-            np.median([turn[name] for turn in turns["keras_cct"]]) / np.median([t[name] for t in turns["pytorch"]])
-        )
-        for name in ("second epoch", "whole command")
+    speeds = {
+        side: {name: statistics.median(turn[name] for turn in results) for name in results[0]}
+        for side, results in turns.items()
     }
+    ratios = {name: speed / speeds["pytorch"][name] for name, speed in speeds["keras_cct"].items()}
     for name, ratio in ratios.items():
         print(f"{ratio:.2f} times PyTorch: {name}")
     if options.json:
@@ -87,6 +87,7 @@ def main() -> None:
             "model": options.model,
             "images": options.images,
             "turns": turns,
+            "speeds": speeds,
             "ratios": ratios,
         }
         Path(options.json).write_text(json.dumps(report, indent=2) + "\n")

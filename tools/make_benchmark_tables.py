@@ -41,7 +41,7 @@ ARTIFACTS = ("openvino", "onnx")
 
 
 def with_tables(page: str) -> str:
-    """Returns a page with all its tables written anew."""
+    """Returns a page with all its tables regenerated."""
     return TABLE.sub(lambda found: found[1] + "\n" + "\n".join(table(found[2], found[3])) + "\n\n" + found[4], page)
 
 
@@ -119,10 +119,7 @@ def recipe_table(report: dict[str, Any]) -> list[str]:
     """Returns the table of `recipe_race.py`."""
     rows = []
     for name, ratio in report["ratios"].items():
-        ours, theirs = (
-            sorted(turn[name] for turn in report["turns"][side])[len(report["turns"][side]) // 2]
-            for side in ("keras_cct", "pytorch")
-        )
+        ours, theirs = (report["speeds"][side][name] for side in ("keras_cct", "pytorch"))
         rows.append([f"{report['model']}, {name}", _speed(ours), _speed(theirs), f"{ratio:.2f}"])
     return markdown_table(["training", "keras_cct, images/s", "PyTorch and Pillow, images/s", "ratio"], rows)
 
