@@ -4,8 +4,8 @@ The reference is `vit_pytorch/cct.py`, an independent PyTorch implementation. Al
 predict the same probabilities before they are timed, in alternating rounds. Each column of the table, a model and a
 batch size, gets a new process.
 
-* Ours are the artifacts of `keras_cct export` for OpenVINO and ONNX Runtime, in float32; the faster one counts. They
-  take pixels and return probabilities, so normalization and softmax are included.
+* Ours are the artifacts of `keras_cct export` for OpenVINO, ONNX Runtime and, with single images, LiteRT, in float32;
+  the fastest one counts. They take pixels and return probabilities, so normalization and softmax are included.
 * PyTorch takes normalized images and returns logits: eager, and with `torch.compile`, in `torch.inference_mode`.
 * On CPUs with bfloat16 instructions: OpenVINO in bfloat16, against compiled PyTorch with autocast to bfloat16.
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import keras
     import torch
 
-FORMATS = ("openvino", "onnx")
+FORMATS = ("openvino", "onnx", "litert")
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 TOLERANCES = {FLOAT32: 1e-4, BFLOAT16: 5e-2}
 """Maximum difference in a probability from eager PyTorch."""
@@ -118,7 +118,7 @@ def race(name: str, batch_size: int, options: argparse.Namespace) -> dict:
     for side, speed in speeds.items():
         print(f"  {side:24}{speed:10.1f}  ({min(rounds[side]):.1f} .. {max(rounds[side]):.1f})", flush=True)
     ratios = {
-        title: max(speeds[side] for side in ours) / speeds[reference]
+        title: max(speeds[side] for side in ours if side in speeds) / speeds[reference]
         for title, (ours, reference) in COMPARISONS.items()
         if reference in speeds
     }
@@ -139,10 +139,10 @@ def create_sides(name: str, batch_size: int, reference: str) -> dict[str, Callab
     keras.utils.set_random_seed(0)
     model = keras_cct.create_model(name)
     images = np.random.default_rng(0).integers(0, 256, (batch_size, *model.input_shape[1:])).astype("float32")
-    sides = {}
+    sides, formats = {}, [each for each in FORMATS if each != "litert" or batch_size == 1]
     with tempfile.TemporaryDirectory() as folder:
-        keras_cct.export_model(model, Path(folder, "deploy"), FORMATS)
-        for runtime in FORMATS:
+        keras_cct.export_model(model, Path(folder, "deploy"), formats)
+        for runtime in formats:
             predictor = keras_cct.load_predictor(Path(folder, "deploy", ARTIFACT_NAMES[runtime]))
             sides[runtime] = lambda predictor=predictor: predictor.probabilities(images)
         if computes_in_bfloat16():

@@ -121,3 +121,16 @@ def test_a_runtime_that_is_not_installed_is_named_with_its_extra(tmp_path, monke
     (tmp_path / "model.onnx").touch()
     with pytest.raises(keras_cct.InputError, match=r"onnx is not installed.* `pip install 'keras_cct\[onnx\]'`"):
         keras_cct.load_predictor(tmp_path / "model.onnx")
+
+
+@pytest.mark.tensorflow
+def test_openvino_compiles_for_batch_sizes_that_recur(model, tmp_path):
+    openvino = pytest.importorskip("keras_cct.inference.openvino")
+    keras_cct.export_model(model, tmp_path / "model", "openvino")
+    predictor, reference = keras_cct.load_predictor(tmp_path / "model"), keras_cct.KerasPredictor(model)
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype="uint8")
+    for size in (2, 3, 2, 3, 1, 5, 2):
+        expected = reference.probabilities(images[:size])
+        np.testing.assert_allclose(predictor.probabilities(images[:size]), expected, atol=1e-4)
+    compiled = predictor._compile_for.cache_info()
+    assert (compiled.misses, compiled.currsize) == (4, openvino.MAX_FIXED_SIZES)  # 2, 3, 1, and 2 again
