@@ -25,7 +25,9 @@ def add_convert(commands: Any) -> None:
         "target", metavar="TARGET", help="new file: .keras, .weights.h5, .safetensors, .pth or .pth.tar"
     )
     convert.add_argument(
-        "--model", metavar="VARIANT", help="variant of the weights, not for a .keras file (default: none)"
+        "--model",
+        metavar="VARIANT",
+        help="variant of the weights; required except for a .keras file or hf://user/name, which contain the model",
     )
     convert.add_argument(
         "--img-size",
@@ -46,7 +48,10 @@ def add_convert(commands: Any) -> None:
             help=f"{description} of each channel in [0, 1], for a .keras target (default: those of the variant)",
         )
     convert.add_argument(
-        "--class-names", metavar="DATASET", help="dataset that names the classes, e.g. cifar10 (default: none)"
+        "--class-names",
+        metavar="DATASET|FILE",
+        help="names of the classes, for a .keras target: those of a dataset, e.g. cifar10, or a text file with one "
+        "class per line (default: none)",
     )
     add_checkpoint_dir(convert)
     add_trust(convert)
@@ -87,10 +92,17 @@ def _convert(options: argparse.Namespace) -> None:
         img_size=size * 2 if size and len(size) == 1 else size,
         attention_type=options.attention_type,
         normalization=mean and (mean, std),
-        class_names=options.class_names and class_names(options.class_names),
+        class_names=options.class_names and _read_class_names(options.class_names),
         trust=options.trust,
     )
     has_normalization = is_tag(options.source) or is_hub_url(options.source) or options.source.endswith(".keras")
     if options.target.endswith(".keras") and mean is None and not has_normalization:
         print(f"the model normalizes pixels like {options.model}; use --mean and --std for other values")
     print(f"wrote {options.target}, {Path(options.target).stat().st_size / 1e6:.1f} MB")
+
+
+def _read_class_names(name: str) -> tuple[str, ...]:
+    from keras_cct.data.sources.folder import read_classes
+
+    is_file = os.path.isfile(name)  # noqa: PTH113 # `Path.is_file` fails on names that are too long
+    return read_classes(name, "--class-names") if is_file else class_names(name)

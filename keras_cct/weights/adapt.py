@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_cct.errors import InputError
+from keras_cct.layers.initializers import sine_embedding
 from keras_cct.models import names
 from keras_cct.weights.mapping import Entry, torch_entries
 
@@ -15,6 +16,8 @@ POSITION_KEY = "classifier.positional_emb"
 CLASS_TOKEN_KEY = "classifier.class_emb"
 HEAD_KEYS = ("classifier.fc.weight", "classifier.fc.bias")
 FIRST_KERNEL_KEY = "tokenizer.conv_layers.0.0.weight"
+HALF_PRECISION = 1e-2
+"""Largest rounding error of values in [-1, 1] that were stored in 16 bits."""
 MAP_NORM_ENDINGS = ("conv_attn.0.weight", "self_attn.norm.weight")
 
 
@@ -60,7 +63,7 @@ def adapt_state_dict(
 ) -> dict[str, np.ndarray]:
     """Returns a state dict adapted to the input shape and classes of a model.
 
-    * Another token grid: a learnable position embedding is resized; a sine embedding is recomputed.
+    * Another token grid: a learned position embedding is resized; a sine embedding is recomputed.
     * Another number of classes: the head keeps its initial weights, with a warning. A model without a head ignores it.
     * Another number of channels: the first kernel is summed over its channels for one channel, otherwise repeated and
       rescaled.
@@ -112,7 +115,7 @@ def _adapt_positions(
     has_other_dim = embedding.shape[::2] != entry.torch_shape[::2]
     if has_other_dim or (embedding.shape == entry.torch_shape and grid in (None, new_grid)):
         return embedding
-    if model.get_layer(names.POSITION_EMBEDDING).embedding_type == "sine":
+    if model.get_layer(names.POSITION_EMBEDDING).embedding_type == "sine" and _is_sine(embedding):
         return entry.to_torch()
     num_positions = embedding.shape[1] - int(has_class_token)
     side = math.isqrt(num_positions)
@@ -122,6 +125,11 @@ def _adapt_positions(
             f"Load the .keras file that the weights come from."
         )
     return resize_position_embedding(embedding, grid or (side, side), new_grid, has_class_token)
+
+
+def _is_sine(embedding: np.ndarray) -> bool:
+    """Returns whether an embedding is not learned; the published files of `*_sine` variants contain learned ones."""
+    return np.allclose(embedding, sine_embedding(*embedding.shape[1:]), atol=HALF_PRECISION)
 
 
 def _adapt_head(adapted: dict[str, np.ndarray], entries: Mapping[str, Entry], model_name: str) -> None:

@@ -47,7 +47,8 @@ def test_convert_and_predict_with_names(capsys, tmp_path):
     assert main(["convert", "fashion_mnist", files[0], "--model", "cct_2_3x2_32"]) == 0
     assert main(["convert", *files[:2]]) == 0
     settings = ["--model", "cct_2_3x2_32", "--img-size", "28", "--mean", "0.286", "--std", "0.353"]
-    assert main(["convert", *files[1:], *settings, "--class-names", "fashion_mnist"]) == 0
+    (tmp_path / "names.txt").write_text("\n".join(keras_cct.class_names("fashion_mnist")))
+    assert main(["convert", *files[1:], *settings, "--class-names", str(tmp_path / "names.txt")]) == 0
     sizes = ("1.2", "1.1", "1.2")
     written = [f"wrote {file}, {size} MB" for file, size in zip(files, sizes, strict=True)]
     assert capsys.readouterr().out.splitlines() == written
@@ -189,7 +190,10 @@ def model_file(tmp_path_factory):
         (["train", "--seeds", "0"], "--seeds must be at least 1, got 0"),
         (["train", "--folds", "3", "--output", "{folder}/run"], "'sample' has fixed splits"),
         (["train", "--folds", "1"], "folds must be 0 or at least 2, got 1"),
-        (["train", "--folds", "3", "--fold", "4", "--output", "{folder}/run"], "fold=4 with folds=3"),
+        (
+            ["train", "--folds", "3", "--fold", "4", "--output", "{folder}/run"],
+            "fold must be in [1, 3] with folds=3, got 4",
+        ),
         (["train", "--folds", "3", "--seeds", "2", "--output", "{folder}/run"], "--seeds 2 conflicts with folds=3"),
         (["train", "--seeds", "2", "--resume", "{folder}"], "--seeds 2 conflicts with --resume"),
         (["evaluate", "{folder}"], "is neither a .keras file nor an exported artifact"),
@@ -205,6 +209,7 @@ def model_file(tmp_path_factory):
         (["convert", "none.safetensors", "new.keras"], "none.safetensors'"),
         (["convert", "resnet", "new.keras", "--model", "cvt_2_4_32"], "'resnet'"),
         (["convert", "x.pth", "new.keras", "--model", "cvt_2_4_32", "--class-names", "x"], "no class names for"),
+        (["convert", "x.pth", "new.keras", "--class-names", "{model}"], "--class-names='"),
         (["export", "{folder}/notes.txt", "{folder}/served"], "notes.txt'"),
         (["export", "{model}", "{folder}"], "exists already"),
     ],

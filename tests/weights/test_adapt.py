@@ -7,7 +7,7 @@ from fixtures.golden import CASES, golden_images
 from fixtures.reference_weights import reference_state_dict
 
 import keras_cct
-from keras_cct.weights.adapt import adapt_state_dict, resize_position_embedding
+from keras_cct.weights.adapt import POSITION_KEY, adapt_state_dict, resize_position_embedding
 
 RESIZED_CASES = {"cct_7_7x2_224 to 256": "cct_7_7x2_224", "vit_2_4_32 to 48": "vit_2_4_32"}
 
@@ -33,7 +33,9 @@ def resize_pixel_by_pixel(image: np.ndarray, rows: int, columns: int) -> np.ndar
 
 
 @pytest.mark.one_backend
-@pytest.mark.parametrize("case_name", RESIZED_CASES)
+@pytest.mark.parametrize(
+    "case_name", [pytest.param(name, marks=pytest.mark.slow if "224" in name else ()) for name in RESIZED_CASES]
+)
 def test_golden_logits_at_another_image_size(case_name):
     case = CASES[case_name]
     model = keras_cct.create_model(RESIZED_CASES[case_name], input_shape=case["input"], normalization=None)
@@ -72,6 +74,16 @@ def test_sine_embedding_is_recomputed():
     model = keras_cct.create_model("cvt_2_4_32_sine", input_shape=(48, 48, 3))
     expected = to_numpy(model.get_layer("position_embedding").embedding).copy()
     keras_cct.load_torch_weights(model, weights, adapt=True)
+    np.testing.assert_array_equal(to_numpy(model.get_layer("position_embedding").embedding), expected)
+
+
+def test_learned_embedding_of_a_sine_variant_is_resized():
+    """As in the published files, because the reference's `*_sine` functions learn the embedding."""
+    weights = keras_cct.export_torch_weights(keras_cct.create_model("cvt_2_4_32_sine"))
+    learned = np.random.default_rng(0).normal(size=weights[POSITION_KEY].shape).astype("float32")
+    model = keras_cct.create_model("cvt_2_4_32_sine", input_shape=(48, 48, 3))
+    keras_cct.load_torch_weights(model, weights | {POSITION_KEY: learned}, adapt=True)
+    expected = resize_position_embedding(learned, (8, 8), (12, 12), False)
     np.testing.assert_array_equal(to_numpy(model.get_layer("position_embedding").embedding), expected)
 
 

@@ -191,19 +191,31 @@ def order_classes(names: Iterable[str], class_map: str) -> tuple[str, ...]:
     Raises:
         InputError: The file cannot be read, is empty or lists a class twice.
     """
-    if not class_map:
-        return tuple(sorted(set(names), key=natural_sort_key))
-    file = check_is_file(class_map, "Set class_map to a text file with one class per line.")
+    return read_classes(class_map) if class_map else tuple(sorted(set(names), key=natural_sort_key))
+
+
+def read_classes(path: str, setting: str = "class_map") -> tuple[str, ...]:
+    """Returns the lines of a text file, one class each.
+
+    Args:
+        path: The file.
+        setting: What names it, for messages.
+
+    Raises:
+        InputError: The file cannot be read, is empty or lists a class twice.
+    """
+    advice = f"Set {setting} to a text file with one class per line."
+    file = check_is_file(path, advice)
     if file.stat().st_size > MAX_CLASS_MAP_BYTES:
-        raise InputError(f"class_map={class_map!r} has more than {MAX_CLASS_MAP_BYTES:,} bytes. Use a text file.")
-    with reading(class_map, "a text file in UTF-8", "Set class_map to a text file with one class per line."):
+        raise InputError(f"{setting}={path!r} has more than {MAX_CLASS_MAP_BYTES:,} bytes. Use a text file.")
+    with reading(path, "a text file in UTF-8", advice):
         listed = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not listed:
-        raise InputError(f"class_map={class_map!r} is empty. Write one class per line.")
+        raise InputError(f"{setting}={path!r} is empty. Write one class per line.")
     seen = set()
     for name in listed:
         if name in seen:
-            raise InputError(f"class_map={class_map!r} lists {name!r} twice. Write one class per line.")
+            raise InputError(f"{setting}={path!r} lists {name!r} twice. Write one class per line.")
         seen.add(name)
     return tuple(listed)
 

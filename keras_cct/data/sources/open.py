@@ -98,8 +98,9 @@ def open_source(
         InputError: The source is unknown or cannot be read.
     """
     if source.fold > source.folds or (source.folds and not source.fold):
-        allowed = f"Set fold to 1 .. {source.folds}." if source.folds else "Set folds as well."
-        raise InputError(f"fold={source.fold} with folds={source.folds}: a run has one of the folds. {allowed}")
+        if not source.folds:
+            raise InputError(f"fold={source.fold} has no effect without folds. Set folds as well.")
+        raise InputError(f"fold must be in [1, {source.folds}] with folds={source.folds}, got {source.fold}.")
     check_folds(source)
     if source.dataset.startswith("tfds/"):
         return open_tfds(source)

@@ -110,7 +110,7 @@ def test_slices_divide_a_folder(prefix, tmp_path):
         ({"train_split": "train[:x]"}, "split 'train[:x]' is not a slice"),
         ({"train_split": "train[:120%]"}, "split 'train[:120%]' is not a slice"),
         ({"val_fraction": 0.0}, "has no evaluation images and val_fraction is 0"),
-        ({"label_depth": 2}, "label_depth=2, but '{folder}/cat/0.png' is only 1 folders deep"),
+        ({"label_depth": 2}, "label_depth=2, but the folder depth of '{folder}/cat/0.png' in '{folder}' is 1"),
     ],
 )
 def test_splits_that_cannot_be_made_are_one_line(keys, message, tmp_path):
@@ -208,7 +208,10 @@ def test_a_folder_opens_as_a_fold(tmp_path):
             "'train\\[:50%\\]' conflicts",
         ),
         ({"dataset": "pets", "data_dir": "{folder}/train", "folds": 9}, "8 images, fewer than folds=9"),
-        ({"dataset": "pets", "data_dir": "{folder}/train", "fold": 0}, "Set fold to 1 .. 3"),
+        (
+            {"dataset": "pets", "data_dir": "{folder}/train", "fold": 0},
+            "fold must be in \\[1, 3\\] with folds=3, got 0",
+        ),
         ({"dataset": "pets", "data_dir": "{folder}/single"}, "class 'dog' in .* has a single image"),
     ],
 )
