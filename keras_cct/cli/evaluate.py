@@ -10,7 +10,9 @@ from keras_cct.cli.inference import add_model_arguments, load_model_argument
 from keras_cct.cli.streams import image_progress
 from keras_cct.errors import InputError
 from keras_cct.evaluation.views import FIVE_CROP_PCT, TTA
+from keras_cct.inference.artifacts import RECIPE, find_run
 from keras_cct.recipe.keys import key_rules
+from keras_cct.recipe.loading import load_recipe
 from keras_cct.recipe.recipe import Recipe
 
 
@@ -40,18 +42,20 @@ def add_evaluate(commands: Any) -> None:
         "--crop-pct",
         type=float,
         metavar="FLOAT",
-        help=f"fraction of the resized image's short side in a crop (default: 1; {FIVE_CROP_PCT} with five-crop)",
+        help="fraction of the resized image's short side in a crop (default: that of the run; otherwise 1, "
+        f"{FIVE_CROP_PCT} with five-crop)",
     )
     evaluate.add_argument(
-        "--interpolation", choices=interpolations, default="bicubic", help="resize interpolation (default: bicubic)"
+        "--interpolation",
+        choices=interpolations,
+        help="resize interpolation (default: that of the run; otherwise bicubic)",
     )
     evaluate.set_defaults(run=_evaluate)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    if options.crop_pct is None:
-        options.crop_pct = FIVE_CROP_PCT if options.tta == "five-crop" else 1.0
-    crop_pct = key_rules(Recipe)["crop_pct"].parse("--crop-pct", options.crop_pct, float)
+    if options.crop_pct is not None:
+        key_rules(Recipe)["crop_pct"].parse("--crop-pct", options.crop_pct, float)
     from keras_cct.evaluation.class_matching import read_label_map
 
     label_map = None if options.label_map is None else read_label_map(options.label_map)
@@ -61,13 +65,14 @@ def _evaluate(options: argparse.Namespace) -> None:
     load_frameworks()
     from keras_cct.evaluation.evaluate import evaluate
 
+    crop_pct, interpolation = _resizing(options)
     data = open_evaluation_arguments(options)
     with image_progress(len(data), "evaluating") as advance:
         evaluation = evaluate(
             predictor,
             data,
             crop_pct=crop_pct,
-            interpolation=options.interpolation,
+            interpolation=interpolation,
             label_map=label_map,
             tta=options.tta,
             on_batch=advance,
@@ -85,3 +90,14 @@ def _evaluate(options: argparse.Namespace) -> None:
 
         write_evaluation_folder(evaluation, options.report)
         print(f"wrote {options.report}")
+
+
+def _resizing(options: argparse.Namespace) -> tuple[float, str]:
+    """Returns crop_pct and interpolation: those that are given, of the recipe of a run, or the defaults."""
+    run = find_run(options.model)
+    recipe = None if run is None else load_recipe(run / RECIPE)
+    crop_pct = 1.0 if recipe is None else recipe.crop_pct
+    if options.tta == "five-crop":
+        crop_pct = min(crop_pct, FIVE_CROP_PCT)
+    interpolation = "bicubic" if recipe is None else recipe.interpolation
+    return options.crop_pct or crop_pct, options.interpolation or interpolation

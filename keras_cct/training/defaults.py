@@ -12,6 +12,7 @@ from keras_cct.data.sources.open import check_folds, open_data, recipe_source
 from keras_cct.data.statistics import image_statistics
 from keras_cct.data.survey import Survey, survey_files
 from keras_cct.errors import InputError
+from keras_cct.models.variants import variant_config
 from keras_cct.recipe.keys import key_rules
 from keras_cct.recipe.recipe import Recipe
 from keras_cct.weights.pretrained import published_tag
@@ -154,11 +155,14 @@ def _choose(facts: DataFacts, keys: dict[str, Any]) -> tuple[dict[str, Any], str
     is_pretrained, model, img_size, reason = _choose_model(facts)
     if "model" in keys:
         is_pretrained, model, reason = bool(keys.get("pretrained")), keys["model"], "as requested"
+        if facts.short_side >= SMALL_SIDE:
+            img_size = variant_config(model).input_shape[0]
+    has_weights = is_pretrained or bool(keys.get("initial_checkpoint"))
     batch_size = 64 if facts.num_train >= 512 else max(4, 2 ** int(math.log2(max(1, facts.num_train) / 8)))
-    per_run = FINE_TUNING_IMAGES_PER_RUN if is_pretrained else IMAGES_PER_RUN
-    lowest, highest = (5, 30) if is_pretrained else (20, 100)
+    per_run = FINE_TUNING_IMAGES_PER_RUN if has_weights else IMAGES_PER_RUN
+    lowest, highest = (5, 30) if has_weights else (20, 100)
     epochs = int(keys.get("epochs", min(max(per_run // max(1, facts.num_train), lowest), highest)))
-    rate = min(max(1e-3 * batch_size / 64, 2.5e-4), 1e-3) * (0.2 if is_pretrained else 1)
+    rate = min(max(1e-3 * batch_size / 64, 2.5e-4), 1e-3) * (0.2 if has_weights else 1)
     is_photo = facts.short_side >= SMALL_SIDE
     values = {
         "model": model,

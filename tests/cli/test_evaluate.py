@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from fixtures.run_folders import CLASS_NAMES
 
 import keras_cct
 from keras_cct.cli import main
+from keras_cct.evaluation import evaluate as evaluation
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +41,27 @@ def test_other_classes_without_a_label_map_are_refused(files, capsys):
     assert "pass a label map" in error
     assert len(error.splitlines()) == 1
     assert not (files / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], (0.6, "bilinear")),
+        (["--crop-pct", "0.9", "--interpolation", "bicubic"], (0.9, "bicubic")),
+        (["--tta", "five-crop"], (0.6, "bilinear")),
+    ],
+)
+def test_a_run_is_evaluated_with_the_crop_of_its_recipe(flags, expected, files, tmp_path, monkeypatch):
+    shutil.copy(files / "model.keras", tmp_path / "best.keras")
+    recipe = "model: cvt_2_4_32\ndataset: mine\ncrop_pct: 0.6\ninterpolation: bilinear\n"
+    (tmp_path / "recipe.yml").write_text(recipe)
+    calls, evaluate = [], evaluation.evaluate
+
+    def spy(*arguments, **keys):
+        calls.append((keys["crop_pct"], keys["interpolation"]))
+        return evaluate(*arguments, **keys)
+
+    monkeypatch.setattr(evaluation, "evaluate", spy)
+    arguments = [str(tmp_path), str(files / "data.npz"), "--label-map", str(files / "map.csv")]
+    assert main(["evaluate", *arguments, *flags]) == 0
+    assert calls == [expected]

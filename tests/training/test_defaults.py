@@ -81,6 +81,18 @@ def test_photos_start_from_published_weights_that_are_at_hand(monkeypatch, tmp_p
     assert "weights trained on imagenet" in choice.lines[1]
 
 
+def test_photos_are_resized_to_the_size_of_a_requested_variant(monkeypatch):
+    assert chosen(monkeypatch, facts(), model="cct_7_3x1_32").recipe.img_size == 32
+    assert chosen(monkeypatch, facts(), model="cct_14_7x2_384").recipe.img_size == 384
+    assert chosen(monkeypatch, facts(size=(28, 28)), model="cct_7_3x1_32").recipe.img_size == 0
+
+
+@pytest.mark.parametrize("weights", [{"pretrained": True}, {"initial_checkpoint": "init.keras"}])
+def test_weights_are_fine_tuned_with_few_epochs_and_a_low_learning_rate(weights, monkeypatch):
+    recipe = chosen(monkeypatch, facts(), model="cct_14_7x2_224", **weights).recipe
+    assert (recipe.epochs, recipe.lr) == (30, 5e-5)
+
+
 def test_given_keys_override_the_choice(monkeypatch):
     choice = chosen(monkeypatch, facts(), model="cvt_2_4_32", epochs=5, lr=0.5)
     recipe = choice.recipe
