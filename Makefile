@@ -3,6 +3,7 @@
 # make fuzz: corrupt files and absurd arguments, for about an hour; SEED repeats a run.
 # make faults: full and read-only disks, killed downloads and runs; SEED chooses when they are killed.
 # make docs: the documentation as a site, in site/.
+# make notebooks: execute examples/*.ipynb again, from the scripts in examples/notebooks.
 # make examples: what the tests of the examples need. make bench: compare the speed with PyTorch and Pillow.
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 RUN := runs/$(shell date +%Y%m%d-%H%M%S)-sample
 
-.PHONY: train test test-all test-backends examples bench lint format fuzz faults docs
+.PHONY: train test test-all test-backends examples notebooks bench lint format fuzz faults docs
 
 train: $(VENV)/ready
 	$(BIN)/python train_keras.py --output $(RUN)
@@ -42,6 +43,9 @@ test-backends: $(VENV)/ready-backends
 
 # The KServe environment and onnxruntime-web; without them the tests of these examples are skipped.
 examples: $(VENV)-serving/ready examples/browser/node_modules
+
+notebooks: $(VENV)/ready-notebooks
+	$(BIN)/python tools/make_notebooks.py
 
 fuzz: $(VENV)/ready
 	KERAS_BACKEND=tensorflow KERAS_CCT_FUZZ_SECONDS=180 KERAS_CCT_FUZZ_SEED=$${SEED:-$$(date +%s)} $(BIN)/python -m pytest tests/fuzz -rP
@@ -82,6 +86,10 @@ $(VENV)-serving/ready: examples/serving/requirements.txt
 
 examples/browser/node_modules: examples/browser/package.json
 	if command -v npm >/dev/null; then npm install --prefix examples/browser --no-package-lock --no-audit --ignore-scripts --silent; fi
+
+$(VENV)/ready-notebooks: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[notebooks]"
+	touch $@
 
 $(VENV)/ready-docs: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
