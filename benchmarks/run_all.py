@@ -1,5 +1,7 @@
 """Runs every comparison of speed, and writes the results to one file named after the CPU and the date.
 
+Each result is written when it is there, so that those before an interruption are kept.
+
     python benchmarks/run_all.py --vit-pytorch path/to/vit_pytorch/cct.py --compact-transformers path/to/the/clone
 
 Without a path, the comparisons that need it are left out, and without a GPU those on GPUs. Nothing else should run on
@@ -43,7 +45,7 @@ def main() -> None:
             program = [sys.executable, str(FOLDER / command[0]), *command[1:], "--json", str(report)]
             subprocess.run(program, check=True, env=os.environ | ENVIRONMENTS.get(name, {}))
             results[name] = json.loads(report.read_text())
-    write_results(options.output, "", results)
+            write_results(options.output, "", results)
 
 
 def list_commands(options: argparse.Namespace) -> dict[str, list[str]]:
