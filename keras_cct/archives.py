@@ -12,7 +12,7 @@ from keras_cct.errors import InputError
 MAX_DIRECTORY_BYTES = 2**22
 MAX_MEMBERS = 20_000
 MAX_EXPANSION = 100
-"""Uncompressed size of an archive over its size on disk. Images and weights compress far less."""
+"""Largest uncompressed size of an archive relative to its size on disk. Images and weights compress far less."""
 MIN_LIMIT_BYTES = 2**26
 """Archives may always expand to this size, which is harmless."""
 

@@ -23,7 +23,7 @@ def read_npz(
 ) -> Mapping[str, np.ndarray]:
     """Returns the arrays of an `.npz` file by name.
 
-    Pickled objects are refused, and so are headers that claim another size than the file has, before memory is taken.
+    Pickled objects and headers whose size differs from that of the data are refused before memory is allocated.
 
     Args:
         path: The file.

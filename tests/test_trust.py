@@ -77,13 +77,15 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("module", ["fixtures.missing", "fixtures.arrays"])
-def test_class_that_cannot_be_imported_is_named(module, file):
+@pytest.mark.parametrize(
+    ("module", "advice"), [("fixtures.missing", "PYTHONPATH"), ("fixtures.arrays", "Use the version of the module")]
+)
+def test_class_that_cannot_be_imported_is_named(module, advice, file):
     contents = hostile_keras.members(file)
     config = contents["config.json"].decode()
     renamed = config.replace("fixtures.custom_layer", module).replace("other_package", "another_package")
     file.write_bytes(hostile_keras.archive_of(list((contents | {"config.json": renamed.encode()}).items())))
-    with pytest.raises(keras_cct.InputError, match=f"custom.keras.*{module}.*PYTHONPATH"):
+    with pytest.raises(keras_cct.InputError, match=f"custom.keras.*{module}.*{advice}"):
         read_keras_file(file, trust=True)
 
 

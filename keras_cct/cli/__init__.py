@@ -113,7 +113,7 @@ def _print_warning(message: Warning | str, *_details: object, **_options: object
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that reports a usage error in one line, with the help of the command in question."""
+    """A parser that reports a usage error in one line, which refers to `--help` of the command."""
 
     # typeshed declares overloads that differ in the type of the namespace only.
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]

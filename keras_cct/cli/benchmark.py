@@ -99,7 +99,10 @@ def _list_artifacts(options: argparse.Namespace, folder: Path) -> Iterator[tuple
         runtime = artifact_format(path)
         if runtime != KERAS:
             if options.runtime and runtime not in options.runtime:
-                raise InputError(f"{name!r} is an artifact of {runtime}. Use a .keras file, or omit --runtime.")
+                raise InputError(
+                    f"{name!r} is an artifact of {runtime}, not of {' or '.join(options.runtime)}. Use a .keras file, "
+                    f"or omit --runtime."
+                )
             yield name, runtime, path
             continue
         for chosen in options.runtime or [KERAS]:

@@ -100,13 +100,14 @@ def add_source_flags(parser: argparse.ArgumentParser) -> None:
         "--val-fraction",
         default=0.2,
         metavar="FLOAT",
-        help="fraction of a folder without evaluation images to hold out (default: 0.2)",
+        help="fraction of the images to hold out if a folder has no evaluation images (default: 0.2)",
     )
     parser.add_argument(
         "--label-depth",
         default=0,
         metavar="INT",
-        help="1 if the outer folders are the classes, 0 for the innermost (default: 0)",
+        help="depth of the class folders: 1 for the outermost, 2 for those in them, ...; 0 for the innermost ones "
+        "(default: 0)",
     )
     parser.add_argument("--seed", default=42, metavar="INT", help="seed of the split of a folder (default: 42)")
 

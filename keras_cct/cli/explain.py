@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 MIN_SIDE = 224
-"""Pictures are a multiple of the model's images, with a shorter side near this many pixels or above."""
+"""Approximate shorter side of pictures in pixels. Their size is that of the model's images times an integer."""
 
 
 def add_explain(commands: Any) -> None:

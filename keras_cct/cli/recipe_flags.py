@@ -31,7 +31,7 @@ def add_recipe_flags(group: argparse._ArgumentGroup) -> None:
 
 
 def add_unsupported_flags(command: argparse.ArgumentParser) -> None:
-    """Adds the flags of the reference training script that have no effect here; using one is an error."""
+    """Adds the flags of the reference training script that are not supported here; using one is an error."""
     for key, reason in UNSUPPORTED_KEYS.items():
         flag = f"--{key.replace('_', '-')}"
         command.add_argument(flag, f"--{key}", nargs="*", action=_Refuse, const=reason, help=argparse.SUPPRESS)

@@ -1,4 +1,4 @@
-"""Standard output and standard error that outlive their readers and print any file name, and progress bars."""
+"""Standard streams that survive closed pipes and escape unprintable file names; progress bars."""
 
 import contextlib
 import logging

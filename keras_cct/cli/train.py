@@ -69,7 +69,10 @@ def add_train(commands: Any) -> None:
     train.add_argument("--log-wandb", action="store_true", help="send the metrics to Weights & Biases")
     train.add_argument("--gpu", metavar="LIST", help="indices of the GPUs to use, e.g. 0 or 0,1 (default: all)")
     train.add_argument(
-        "--devices", default="all", metavar="N|all|cpu", help="devices of this process to train on (default: all)"
+        "--devices",
+        default="all",
+        metavar="N|all|cpu",
+        help="number of devices of this process, all, or cpu (default: all)",
     )
     add_cluster_flags(train.add_argument_group("cluster", "Run the same command in every process."))
     add_checkpoint_dir(train)

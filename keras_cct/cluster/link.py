@@ -49,7 +49,7 @@ class Connection:
         self.has_left = False
 
     def send(self, message: Message) -> None:
-        """Sends a message; does nothing if the other process has gone, which its reader notices."""
+        """Sends a message. A broken connection is ignored; the thread that reads from it notices it."""
         with contextlib.suppress(OSError), self._sending:
             self._socket.sendall(json.dumps(message).encode() + b"\n")
 

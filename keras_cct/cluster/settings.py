@@ -136,7 +136,7 @@ def _integer(name: str) -> int | None:
 def _detect(
     coordinator: str | None, num_processes: int | None, process_id: int | None, timeout: float
 ) -> tuple[str | None, int | None, int | None, tuple[int, ...] | None]:
-    """Returns the values with those that JAX detects, and the accelerators that the scheduler gave this process."""
+    """Returns the values, completed by JAX's detection, and the ids of this process's accelerators if it knows them."""
     # JAX has no public function for this; `tests/cluster/test_settings.py` notices when it moves.
     from jax._src.clusters import ClusterEnv  # pyright: ignore[reportMissingImports] - optional
 

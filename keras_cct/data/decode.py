@@ -31,8 +31,9 @@ def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
     """Decodes a PNG, a JPEG or the first frame of a GIF, and turns it upright by its EXIF orientation.
 
     Uses only TensorFlow operations, so that a SavedModel can contain it. Images with 8 bits per channel decode to the
-    same pixels as in Pillow; with 16 bits, only the high byte is used. The alpha channel is dropped. Images that
-    declare more than 178,956,970 pixels fail before they are decoded.
+    same pixels as in Pillow; with 16 bits, only the high byte is used. The alpha channel is dropped. Other formats, and
+    images that declare more than 178,956,970 pixels (a GIF: in all frames) or a side longer than 65,535, fail before
+    they are decoded.
 
     Args:
         encoded: Scalar string tensor, the bytes of the file.

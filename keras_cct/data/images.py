@@ -105,7 +105,7 @@ class EncodedImages:
 
     @functools.cached_property
     def unreadable(self) -> UnreadableImages:
-        """Images that have failed to read so far."""
+        """Images that could not be read so far."""
         return UnreadableImages(len(self), self.names.__getitem__)
 
     def in_order(self) -> tf.data.Dataset:
@@ -184,7 +184,7 @@ class RecordImages:
 
     @functools.cached_property
     def unreadable(self) -> UnreadableImages:
-        """Images that have failed to read so far."""
+        """Images that could not be read so far."""
         return UnreadableImages(self.count, lambda index: f"image {index} of {self.name}", has_replacements=False)
 
     def in_order(self) -> tf.data.Dataset:

@@ -1,4 +1,4 @@
-"""Decodes images of every format that Pillow reads, upright, without TensorFlow.
+"""Decodes images of the formats in `FORMATS` with Pillow, upright, without TensorFlow.
 
 PNG, JPEG and GIF files decode to the same pixels as with `keras_cct.data.decode`.
 """

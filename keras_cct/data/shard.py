@@ -58,6 +58,6 @@ class Shard:
 
 
 def _unpaired(size: int) -> np.ndarray:
-    """Returns the order that takes the first images of all pairs, then the second ones backwards."""
+    """Returns the indices of the first images of neighboring pairs, then of the second images in reverse order."""
     positions = np.arange(size)
     return np.concatenate([positions[::2], positions[1::2][::-1]])

@@ -1,4 +1,4 @@
-"""Calibration: whether predictions of 80 % confidence are correct in 80 % of the cases, and the temperature for it."""
+"""Calibration: whether predictions of 80 % confidence are correct in 80 % of the cases, and temperature scaling."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ import numpy as np
 
 NUM_BINS = 15
 TEMPERATURE_RANGE = (0.05, 20.0)
-"""Fitted temperatures stay in this range; a model without mistakes has no finite optimum."""
+"""Fitted temperatures stay in this range; for a model without mistakes the optimum would be 0."""
 
 THRESHOLDS = np.arange(100) / 100
 """Confidence thresholds of the accuracy against confidence."""
@@ -129,7 +129,7 @@ def _cross_entropy_derivatives(labels: np.ndarray, probabilities: np.ndarray, in
 
 
 def _logit_chunks(probabilities: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yields slices of the images with their logits, float64, because those of all images may not fit into memory."""
+    """Yields slices of rows with their float64 log-probabilities, because those of all rows may not fit into memory."""
     for start in range(0, len(probabilities), _CHUNK_SIZE):
         rows = slice(start, start + _CHUNK_SIZE)
         yield rows, np.log(np.maximum(probabilities[rows], _SMALLEST), dtype="float64")

@@ -12,7 +12,7 @@ TTA = ("hflip", "five-crop")
 """Kinds of test-time augmentation."""
 
 FIVE_CROP_PCT = 0.875
-"""Default `crop_pct` of five-crop: the side of a crop as a fraction of the resized image's side."""
+"""Largest default `crop_pct` of `--tta five-crop`: the side of a crop as a fraction of the resized image's side."""
 
 
 def loaded_sides(tta: str | None, sides: tuple[int, int], crop_pct: float) -> tuple[tuple[int, int], float]:
@@ -32,7 +32,7 @@ def loaded_sides(tta: str | None, sides: tuple[int, int], crop_pct: float) -> tu
     height, width = (int(side / crop_pct) for side in sides)
     if (height, width) == sides:
         raise InputError(
-            f"five-crop with crop_pct={crop_pct:g} has five times the same crop of {sides[0]}x{sides[1]} pixels. "
+            f"five-crop with crop_pct={crop_pct:g} gives five identical crops of {sides[0]}x{sides[1]} pixels. "
             f"Use a smaller crop_pct, such as {FIVE_CROP_PCT}."
         )
     return (height, width), 1.0

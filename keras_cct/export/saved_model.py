@@ -33,7 +33,7 @@ def export_saved_model(model: keras.Model, path: str | PathLike, class_names: Se
 
     * `serving_default`: `images`, float32 of shape (batch, height, width, channels), pixels in [0, 255].
     * `serve_uint8`: `images`, the same as uint8.
-    * `serve_encoded`: `image_bytes`, strings of shape (batch,), PNG or JPEG files of any size (models of 1 or 3
+    * `serve_encoded`: `image_bytes`, strings of shape (batch,), PNG, JPEG or GIF files of any size (models of 1 or 3
       channels).
 
     `assets.extra/tf_serving_warmup_requests` contains one request per signature, which TensorFlow Serving runs when it
@@ -92,7 +92,9 @@ def write_saved_model(model: keras.Model, path: Path, metadata: str) -> None:
             tf.saved_model.save(module, str(path), signatures=_trace_signatures(model, fields.batch_size))
             write_warmup_requests(path, fields.model, _warmup_inputs(fields.image_shape, fields.batch_size or 1))
         except tf.errors.OpError as error:
-            raise InputError(f"cannot write the SavedModel: {error.message}. Choose another folder.") from error
+            raise InputError(
+                f"cannot write the SavedModel to {str(path.parent)!r}: {error.message}. Choose another folder."
+            ) from error
 
 
 class _ServedModule(tf.Module):

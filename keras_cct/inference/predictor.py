@@ -36,7 +36,7 @@ class Predictor(Protocol):
 
 
 def check_images(images: np.ndarray, image_shape: tuple[int, int, int]) -> np.ndarray:
-    """Returns a batch of images as an array.
+    """Validates a batch of images and returns it as an array.
 
     Args:
         images: Array of shape (batch, height, width, channels).

@@ -85,10 +85,10 @@ def _orthonormal_factor_by_reflections(x: Tensor) -> Tensor:
 
 
 def _factor_by_panels(x: Tensor, factorize: Callable[[Tensor], _Panel]) -> tuple[Tensor, Any]:
-    """Returns the orthonormal factor by blocked Householder QR, and whether it is valid for all matrices.
+    """Returns the factor Q of blocked Householder QR, and whether it is valid for all matrices.
 
     `factorize` takes a panel of columns, of shape (..., rows, width), and returns its orthonormal factor, V and M such
-    that H = I + V M V^T reflects the panel to a triangle, and whether V and M are valid.
+    that H = I + V M V^T makes the panel upper triangular, and whether V and M are valid.
     """
     rest: Any = x
     panels, is_regular = [], ops.convert_to_tensor(True)

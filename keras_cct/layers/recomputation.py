@@ -1,4 +1,4 @@
-"""Activation checkpointing: a part of a layer whose activations the backward pass computes again.
+"""Activation checkpointing: a part of a layer whose activations the backward pass recomputes.
 
 `keras.remat` computes a function twice. If the function draws from seed generators, the second computation draws other
 numbers, so that dropout has another mask in the backward pass than in the forward pass (TensorFlow, and PyTorch with
@@ -15,7 +15,7 @@ from keras_cct.layers.shapes import Tensor, ops
 
 
 def with_recomputation(layer: keras.layers.Layer, function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-    """Returns `function(inputs)`, of which the backward pass has only the inputs and computes the rest again.
+    """Returns `function(inputs)`; only the inputs are stored, and the backward pass recomputes the activations.
 
     Args:
         layer: The built layer that the function belongs to. The function may read its weights and use its seed

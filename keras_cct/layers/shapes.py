@@ -79,7 +79,7 @@ def check_image_shape(shape: Shape) -> tuple[int, int, int]:
 
 
 def check_weight_size(name: str, shape: tuple[int, ...]) -> None:
-    """Raises InputError if a weight would have more than `MAX_WEIGHT_SIZE` values, before memory is taken for it."""
+    """Raises InputError if a weight would have more than `MAX_WEIGHT_SIZE` values, before memory is allocated."""
     size = math.prod(shape)
     if size > MAX_WEIGHT_SIZE:
         raise InputError(

@@ -19,7 +19,7 @@ from keras_cct.layers.shapes import (
 )
 
 MAX_CONV_LAYERS = 32
-"""Each halves the height and the width, so that one token remains of any image."""
+"""Each halves height and width, so that this many reduce any image to one token."""
 
 
 @keras.saving.register_keras_serializable("keras_cct")
@@ -81,7 +81,7 @@ class ConvTokenizer(keras.layers.Layer):
 
     @property
     def _same_padding_is_exact(self) -> bool:
-        """Whether "same" pads symmetrically, as it does at stride 1. It saves the copy that explicit padding makes."""
+        """Whether "same" pads `padding` zeros on each side. It saves the copy that explicit padding makes."""
         return self.stride == 1 and self.kernel_size == 2 * self.padding + 1
 
     def call(self, images: Tensor, training: bool | None = None) -> Tensor:

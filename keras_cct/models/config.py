@@ -151,8 +151,11 @@ class ModelConfig:
         if self.family != "cct":
             required, unsupported = unsupported, required
         for field in unsupported:
-            if getattr(self, field) is not None:
-                raise InputError(f"{field} is not supported by the {self.family} family. Use {' and '.join(required)}.")
+            value = getattr(self, field)
+            if value is not None:
+                raise InputError(
+                    f"{field}={value!r} is not supported by the {self.family} family. Use {' and '.join(required)}."
+                )
         for field in required:
             self._set(field, check_count(field, getattr(self, field)))
 

@@ -45,7 +45,7 @@ SIZES_OF_ARCHITECTURE = {
     "grassmanian_cct": (2, 4, 6, 7, 14),
     "grassmanian_vit": (2, 4, 6, 7),
 }
-"""Numbers of blocks for which a size exists, e.g. "cct_14", with any tokenizer and image size."""
+"""Numbers of encoder blocks of the sizes, e.g. "cct" with 14 blocks is "cct_14"; their tokenizer is an argument."""
 
 CONV_3X1 = {"kernel_size": 3, "num_conv_layers": 1}
 CONV_3X2 = {"kernel_size": 3, "num_conv_layers": 2}

@@ -39,9 +39,9 @@ UNSUPPORTED_KEYS = {
     "channels_last": "tensors are always channels last",
     "torchscript": "`keras_cct export` writes a SavedModel",
     "tta": "`keras_cct evaluate --tta` averages over views",
-    "local_rank": "one process trains on all devices",
+    "local_rank": "use --distributed, with --process-id if it is not detected",
 }
-"""Keys of the reference training script that have no effect here, and why."""
+"""Keys of the reference training script that are rejected, and why or what to use instead."""
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -66,7 +66,8 @@ def load_recipe(name_or_path: str | PathLike, default_model: str = "", **overrid
         if key in UNSUPPORTED_KEYS:
             raise InputError(f"recipe key {key!r} is not supported: {UNSUPPORTED_KEYS[key]}. Leave it out.")
         if key not in known:
-            raise InputError(f"unknown recipe key {shorten(key)} in {str(path)!r}. {_suggest_key(str(key), known)}")
+            place = "" if key in overrides else f" in {str(path)!r}"
+            raise InputError(f"unknown recipe key {shorten(key)}{place}. {_suggest_key(str(key), known)}")
     for key in ("model", "dataset"):
         if values.get(key) is None:
             raise InputError(f"recipe key {key!r} is missing in {str(path)!r}. Add it, or pass --{key} NAME.")

@@ -82,7 +82,7 @@ class Recipe:
     )
     label_depth: int = recipe_key(
         0,
-        "Folders between a split and the folders that name the classes, plus 1; 0 for the innermost folders.",
+        "Depth of the class folders in a split: 1 for the outermost, 2 for those in them, ...; 0 for the innermost.",
         at_least=0,
         at_most=100,
     )

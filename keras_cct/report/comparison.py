@@ -38,7 +38,7 @@ _COLUMNS = {
 """Header and number of decimals of each column of the table."""
 
 _NOT_COMPARED = ("seed", "fold", "workers", "data_dir", "class_map")
-"""Recipe keys that do not make a run another experiment. The data are compared by their classes and number."""
+"""Recipe keys that may differ between runs of one experiment. Data are compared by classes and number of images."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _describe_data(record: RunRecord, metrics: RunMetrics) -> str:
 
 
 def _name_runs(records: Sequence[RunRecord]) -> list[str]:
-    """Returns the folder names, with their parents' names if two are equal."""
+    """Returns unique names of runs: that of the folder, else with its parent's, else the whole path."""
     names = [record.name for record in records]
     if len(set(names)) < len(names):
         names = ["/".join(record.folder.path.resolve().parts[-2:]) for record in records]

@@ -12,7 +12,7 @@ from keras_cct.data.sources.open import recipe_source
 from keras_cct.inference.keras_model import check_serves_pixels
 from keras_cct.recipe.recipe import Recipe
 from keras_cct.report.page import TEMPLATES
-from keras_cct.report.run_metrics import RunMetrics, unequal_counts
+from keras_cct.report.run_metrics import RunMetrics, imbalanced_counts
 from keras_cct.report.run_record import RunRecord
 from keras_cct.training.setup import initial_weights
 
@@ -171,7 +171,7 @@ def _list_limits(record: RunRecord, metrics: RunMetrics | None) -> list[str]:
         if metrics.per_class:
             worst = min((row for row in metrics.per_class if row["images"]), key=lambda row: row["recall"])
             limits.append(f"The lowest recall of a class is {worst['recall']:.1f} %, of {worst['name']}.")
-    counts = unequal_counts(record).values()
+    counts = imbalanced_counts(record).values()
     if counts:
-        limits.append(f"The classes are unequal: they have {min(counts):,} to {max(counts):,} training images.")
+        limits.append(f"The classes are imbalanced: they have {min(counts):,} to {max(counts):,} training images.")
     return limits

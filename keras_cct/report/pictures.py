@@ -7,10 +7,10 @@ import numpy as np
 from PIL import Image
 
 MAX_SIDE = 160
-"""Larger images are reduced to this many pixels."""
+"""Longer side in pixels to which larger images are downscaled."""
 
 LOSSLESS_SIDE = 64
-"""Images of at most this many pixels are stored exactly."""
+"""Images whose longer side has at most this many pixels are stored without loss."""
 _QUALITY = 80
 
 

@@ -68,7 +68,7 @@ def push_run(
 
 
 def without_folders(recipe: Recipe) -> Recipe:
-    """Returns a recipe whose absolute paths are reduced to their last part, which say nothing of a computer."""
+    """Returns a recipe with absolute paths reduced to their last component, so that it reveals no folders."""
     values = dataclasses.asdict(recipe)
     paths = {key: value for key, value in values.items() if isinstance(value, str) and Path(value).is_absolute()}
     return dataclasses.replace(recipe, **{key: Path(path).name for key, path in paths.items()})

@@ -20,17 +20,17 @@ from keras_cct.models.summary import summarize
 from keras_cct.report.run_record import RunRecord
 from keras_cct.weights.formats import read_keras_file
 
-UNEQUAL = 2
-"""Classes are unequal if the largest has more than this many times the training images of the smallest."""
+IMBALANCE = 2
+"""Classes are imbalanced if the largest has more than this many times the training images of the smallest."""
 MAX_LISTED_CLASSES = 10
 
 Progress = Callable[[int, str], AbstractContextManager[Callable[[int], object]]]
-"""Takes a number of images and a word, and shows a progress bar in its block, which calls the function it yields."""
+"""`progress(num_images, description)` shows a progress bar; the function that it yields adds a number of images."""
 
 
 @contextlib.contextmanager
 def no_progress(_num_images: int, _description: str) -> Iterator[Callable[[int], object]]:
-    """Shows nothing."""
+    """A `Progress` without a progress bar."""
     yield lambda _count: None
 
 
@@ -105,18 +105,18 @@ def measure_run(record: RunRecord, progress: Progress = no_progress) -> RunMetri
         return RunMetrics(*counts, names, numbers, per_class)
 
 
-def unequal_counts(record: RunRecord) -> dict[str, int]:
-    """Returns the number of training images of each class if the classes are unequal; empty if not, or if unknown."""
+def imbalanced_counts(record: RunRecord) -> dict[str, int]:
+    """Returns the number of training images of each class if they are imbalanced; empty if not, or if unknown."""
     if not record.folder.data.is_file():
         return {}
     data = DataFingerprint.read(record.folder.data)
     counts = np.bincount(data.splits[0].labels, minlength=len(data.class_names)).tolist()
-    return dict(zip(data.class_names, counts, strict=True)) if max(counts) > UNEQUAL * min(counts) else {}
+    return dict(zip(data.class_names, counts, strict=True)) if max(counts) > IMBALANCE * min(counts) else {}
 
 
 def list_low_recalls(record: RunRecord) -> list[str]:
-    """Returns lines with the lowest recalls of a run's classes, from the stored metrics, if the classes are unequal."""
-    counts = unequal_counts(record)
+    """Returns lines with the lowest recalls of a run whose classes are imbalanced, from its stored metrics."""
+    counts = imbalanced_counts(record)
     rows = measure_run(record).per_class if counts and record.folder.metrics.is_file() else []
     if not rows:
         return []

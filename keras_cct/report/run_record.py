@@ -63,7 +63,9 @@ class RunRecord:
 
 
 def find_runs(path: str | PathLike) -> list[Path]:
-    """Returns a run folder, or the run folders in a folder such as that of `keras_cct train --seeds 3`.
+    """Returns the run folders at a path: the path itself if it is one, or those directly inside of it.
+
+    A path that is not a folder is returned unchanged.
 
     Raises:
         InputError: The folder contains no runs.
@@ -83,8 +85,11 @@ def find_runs(path: str | PathLike) -> list[Path]:
 def _read_rows(path: Path) -> list[EpochMetrics]:
     with reading(path, "the summary of a run"), path.open(encoding="utf-8", newline="") as file:
         rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
-        if not rows or any(column not in row for row in rows for column in _REQUIRED_COLUMNS):
-            raise InputError(f"{str(path)!r} lacks an epoch or one of the columns {', '.join(_REQUIRED_COLUMNS)}.")
+        if not rows:
+            raise InputError(f"{str(path)!r} contains no epochs. Train the run for at least one.")
+        missing = [column for column in _REQUIRED_COLUMNS if any(column not in row for row in rows)]
+        if missing:
+            raise InputError(f"{str(path)!r} lacks values of {', '.join(missing)}. Restore the file.")
         first = min(row["epoch"] for row in rows)
         # Version 0.1.0 counted epochs from 0.
         return [row | {"epoch": int(row["epoch"] + (first == 0))} for row in rows]

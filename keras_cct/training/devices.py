@@ -52,17 +52,15 @@ class Distribution:
         return self.shard is not None and self.num_devices > 1
 
     def check_batch_size(self, batch_size: int, mixes_images: bool) -> None:
-        """Checks that every device can have an equal part of a batch, and both images of every pair.
+        """Checks that a batch divides evenly among the devices and, if it is mixed, into pairs of images per process.
 
         Raises:
             InputError: The batch cannot be divided.
         """
         multiple = self.batch_multiple(mixes_images)
         if batch_size % multiple:
-            raise InputError(
-                f"{batch_size} images per step cannot be divided among {self.num_devices} devices"
-                f"{' in pairs, for mixup and cutmix' * (multiple > self.num_devices)}. Use a multiple of {multiple}."
-            )
+            reason = f", for {self.num_devices} devices{' and the pairs of Mixup and CutMix' * mixes_images}"
+            raise InputError(f"images per step must be a multiple of {multiple}{reason}, got {batch_size}.")
 
     def batch_multiple(self, mixes_images: bool) -> int:
         """Returns the number of which the images per step must be a multiple."""

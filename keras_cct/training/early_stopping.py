@@ -41,6 +41,8 @@ class EarlyStopping(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if is_exhausted(self.summary.rows, self.recipe):
-            log.info("no better epoch in the last %d: training stops early", self.recipe.early_stopping)
+            log.info(
+                "%s has not improved for %d epochs: stopping early", self.recipe.eval_metric, self.recipe.early_stopping
+            )
             model: Any = self.model
             model.stop_training = True

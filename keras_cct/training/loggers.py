@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 30.0
 MAX_K = 5
-"""The top-5 accuracy of this many classes is always 100 %."""
+"""With at most this many classes, top-5 accuracy is always 100 % and not reported."""
 
 
 class Progress(keras.callbacks.Callback):

@@ -223,7 +223,11 @@ def _finish(recipe: Recipe, rows: list[EpochMetrics], folder: RunFolder, eval_da
 def _average_best(recipe: Recipe, folder: RunFolder, eval_data: ImageSet) -> None:
     epochs = kept_epochs(folder, recipe)[: recipe.average_best]
     if len(epochs) < 2:
-        log.warning("average_best=%d averages nothing: the run has one checkpoint", recipe.average_best)
+        log.warning(
+            "average_best=%d has no effect: averaging needs 2 checkpoints, the run has %d",
+            recipe.average_best,
+            len(epochs),
+        )
         return
     for line in average_epochs(folder, recipe, eval_data, epochs).lines():
         log.info("%s", line)

@@ -189,7 +189,7 @@ def create_training_model(plan: TrainingPlan, data: ImageSet) -> keras.Model:
 
 
 def _create_distillation(plan: TrainingPlan, student: keras.Model, data: ImageSet) -> Distillation | None:
-    """Returns the distillation from the teacher, which is created after the student and so leaves its weights alone."""
+    """Returns the distillation from the teacher. Created after the student, it does not change its initial weights."""
     if plan.teacher is None:
         return None
     recipe, teacher = plan.recipe, plan.teacher.load(trust=plan.trust)

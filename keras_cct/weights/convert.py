@@ -103,13 +103,15 @@ def _image_size(variant: str, img_size: Sequence[int] | None, num_tokens: int | 
     rows, _ = tokenizer.token_grid((None, height, width, 1))
     side = math.isqrt(num_tokens or 1) * height // rows
     sizes = [(height, width), (side, side)] if img_size is None else [_check_image_size(img_size)]
-    for size in sizes:
-        if num_tokens in (None, math.prod(tokenizer.token_grid((None, *size, 1)))):
+    counts = [math.prod(tokenizer.token_grid((None, *size, 1))) for size in sizes]
+    for size, count in zip(sizes, counts, strict=True):
+        if num_tokens in (None, count):
             return size
     tried = " and ".join(f"{height}x{width}" for height, width in sizes)
     raise InputError(
-        f"{str(path)!r} has {num_tokens} positions, but {config.name!r} makes another number of tokens from images of "
-        f"{tried} pixels. Pass the (height, width) of its images as `img_size` or `--img-size`."
+        f"{str(path)!r} has position embeddings of {num_tokens} tokens, but {config.name!r} makes "
+        f"{' and '.join(map(str, counts))} from images of {tried} pixels. "
+        f"Pass the (height, width) of its images as `img_size` or `--img-size`."
     )
 
 

@@ -251,7 +251,7 @@ def _read_validator(partial: Path) -> str | None:
 
 
 def _write_validator(partial: Path, response: http.client.HTTPResponse) -> None:
-    """Records a strong validator of a response, if it has one. Without, the download cannot be resumed."""
+    """Records the strong ETag of a response, or else its Last-Modified. Without, a download cannot be resumed."""
     tag = response.headers.get("ETag", "")
     validator = response.headers.get("Last-Modified") if not tag or tag.startswith("W/") else tag
     if validator and response.headers.get("Accept-Ranges", "").lower() != "none":

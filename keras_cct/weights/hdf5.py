@@ -1,4 +1,4 @@
-"""Reads and writes the variables of a model in Keras's HDF5 layout, with shapes checked before memory is taken."""
+"""Reads and writes the variables of a model in Keras's HDF5 layout, with shapes checked before memory is allocated."""
 
 import io
 import math
@@ -53,7 +53,9 @@ def stored_arrays(file: h5py.File, file_bytes: int = _DEFAULT_FILE_BYTES) -> dic
                 raise InputError(f"it has more than {MAX_OBJECTS} objects. Use another file.")
             children = list(item)
             if max(map(len, children), default=0) > MAX_NAME_LENGTH:
-                raise InputError(f"an object has a name of more than {MAX_NAME_LENGTH} characters. Use another file.")
+                raise InputError(
+                    f"its group {path!r} has a name of more than {MAX_NAME_LENGTH} characters. Use another file."
+                )
             stack += [(f"{path}/{child}", item, depth + 1) for child in children]
             continue
         if not isinstance(item, h5py.Dataset):
@@ -128,7 +130,7 @@ def assign_stored_arrays(variables: Mapping[str, keras.Variable], arrays: Mappin
 
 
 def keras_file_bytes(model: keras.Model) -> bytes:
-    """Returns the content of a `.keras` file. Written to memory first, a full disk cannot crash the HDF5 library."""
+    """Returns the content of a `.keras` file. Not written to a file, because a full disk crashes HDF5."""
     buffer = io.BytesIO()
     saving_lib.save_model(model, buffer)
     return buffer.getvalue()

@@ -58,7 +58,7 @@ class ModelSpec:
         trainable: Whether its weights are trainable.
         inputs: Arguments of `keras.Input`.
         layers: The layers, each after the layer that it is called on.
-        outputs: Name of the last layer, or the layer names of several outputs by the names of the outputs.
+        outputs: Name of the output layer, or the names of the output layers by the names of the outputs.
     """
 
     name: str
@@ -72,8 +72,8 @@ def parse_model_config(content: bytes) -> ModelSpec:
     """Returns the model that a `config.json` describes. The compile config is ignored.
 
     Raises:
-        InputError: The config contains something else than a model of this package consists of.
-        Exception: It is not valid JSON.
+        InputError: The config contains anything that models of this package do not.
+        ValueError: It is not valid JSON.
     """
     model = json.loads(content.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_reject_constant)
     model = check_mapping(model, "the model")
@@ -92,8 +92,10 @@ def parse_model_config(content: bytes) -> ModelSpec:
     known, parsed = {inputs["name"]}, []
     for entry in entries[1:]:
         spec = _parse_layer(check_mapping(entry, "a layer"))
-        if spec.name in known or spec.source not in known:
-            raise InputError(f"layer {spec.name!r} has the name of another layer, or an unknown input.")
+        if spec.name in known:
+            raise InputError(f"two layers have the name {spec.name!r}. Use another file.")
+        if spec.source not in known:
+            raise InputError(f"layer {spec.name!r} is called on {spec.source!r}, which is not an earlier layer.")
         known.add(spec.name)
         parsed.append(spec)
     outputs = config.get("output_layers")

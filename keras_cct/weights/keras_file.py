@@ -31,14 +31,14 @@ _ADVICE = "Pass a file saved by `model.save`."
 def read_keras_file(path: str | PathLike, *, trust: bool = False) -> keras.Model:
     """Returns the model in a `.keras` file, without its optimizer.
 
-    The file is data: it can only describe models of this package (and their features), it cannot run code, and no more
-    memory is used than its size suggests.
+    Unless `trust` is set, the file is data: it can only describe models of this package and their feature extractors,
+    it cannot run code, and no more memory is used than its size suggests.
 
     Args:
         path: The file.
         trust: Whether to load the file with `keras.models.load_model(safe_mode=False)` instead, for a model with other
-            layers, whose modules are imported. Such a file is a program, with Keras's `safe_mode` as well: it can run
-            any code, so use this only for files of people you trust.
+            layers, whose modules are imported. Such a file is a program, even with Keras's `safe_mode`: it can run any
+            code, so use this only for files of people you trust.
 
     Raises:
         InputError: The file is missing or corrupted, or contains other layers and `trust` is False.

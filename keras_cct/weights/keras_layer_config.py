@@ -181,8 +181,12 @@ def check_flag(value: Any) -> bool:
 
 
 def _nothing(value: Any) -> None:
+    if isinstance(value, dict):
+        raise foreign_object(value)
     if value is not None:
-        raise foreign_object(value) if isinstance(value, dict) else InputError(f"expected null, got {shorten(value)}.")
+        raise InputError(
+            f"a regularizer, constraint or noise shape must be null, got {shorten(value)}. Use another file."
+        )
 
 
 def _policy(value: Any) -> str:

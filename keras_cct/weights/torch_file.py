@@ -19,8 +19,8 @@ from keras_cct.files import check_is_file, reading
 _CHECKPOINT_ENDING = ".pth.tar"
 _ADVICE = "Save it again with `torch.save(model.state_dict(), path)`."
 
-MAX_VALUES_PER_BYTE = 4
-"""Values that tensors may share: files whose tensors overlap more than this are refused."""
+MAX_EXPANSION = 4
+"""Largest total size of the tensors relative to that of the file, because tensors may overlap."""
 
 
 def import_torch() -> ModuleType:
@@ -68,9 +68,9 @@ def _check_pickle(content: bytes | mmap.mmap) -> None:
 
 
 def check_tensor_sizes(content: object, file_bytes: int) -> None:
-    """Checks that the tensors of a state dict are dense and as large as their file allows.
+    """Checks that the tensors of a state dict are dense and not larger than the file can hold.
 
-    A tensor with a stride of 0 has a size of its own choice, and tensors can share their memory.
+    A tensor with a stride of 0 can have any size, and tensors can share their memory.
 
     Args:
         content: What `read_torch_file` returned.
@@ -85,12 +85,13 @@ def check_tensor_sizes(content: object, file_bytes: int) -> None:
             continue
         size = tensor.numel() * tensor.itemsize
         total += size
-        is_dense = str(tensor.layout) == "torch.strided" and tensor.device.type == "cpu"
-        if not is_dense or size > tensor.untyped_storage().nbytes():
+        if str(tensor.layout) != "torch.strided" or tensor.device.type != "cpu":
+            raise InputError(f"tensor {reprlib.repr(key)} is sparse or has no values. {_ADVICE}")
+        if size > tensor.untyped_storage().nbytes():
             raise InputError(
                 f"tensor {reprlib.repr(key)} has {size:,} bytes, which the file does not contain. {_ADVICE}"
             )
-        if total > MAX_VALUES_PER_BYTE * file_bytes:
+        if total > MAX_EXPANSION * file_bytes:
             raise InputError(f"the tensors have {total:,} bytes or more, but the file has {file_bytes:,}. {_ADVICE}")
 
 

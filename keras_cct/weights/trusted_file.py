@@ -1,4 +1,4 @@
-"""Loads `.keras` files of people the user trusts with Keras: such files are programs."""
+"""Loads trusted `.keras` files with Keras's own deserializer, which runs code that they name."""
 
 import importlib
 import json
@@ -62,4 +62,7 @@ def _import_class(module: str, class_name: str) -> type:
     except ImportError as error:
         raise InputError(f"its class {class_name!r} needs the module {module!r}: {error}. {_ADVICE}") from error
     except AttributeError as error:
-        raise InputError(f"the module {module!r} has no class {class_name!r}. {_ADVICE}") from error
+        raise InputError(
+            f"the module {module!r} has no class {class_name!r}. Use the version of the module that the file was saved "
+            f"with, or import the class first."
+        ) from error

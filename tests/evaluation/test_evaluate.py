@@ -181,7 +181,7 @@ def test_five_crop_averages_the_center_and_the_corners():
 def test_unknown_test_time_augmentation_is_refused():
     with pytest.raises(keras_cct.InputError, match="hflip, five-crop"):
         evaluate(FixedPredictor([]), labeled([0]), tta="rotate")
-    with pytest.raises(keras_cct.InputError, match="five times the same crop"):
+    with pytest.raises(keras_cct.InputError, match="five identical crops"):
         evaluate(FixedPredictor([]), labeled([0]), tta="five-crop")
 
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from keras_cct.cli import create_parser
+from keras_cct.recipe.loading import load_recipe
 
 CLUSTER = Path(__file__).parents[2] / "examples" / "cluster"
 
@@ -18,6 +19,8 @@ def assert_is_accepted(command: list[str]) -> None:
     options = create_parser().parse_args(command[1:])
     assert options.distributed
     assert options.backend == "jax"
+    if options.config is not None:
+        load_recipe(options.config)
 
 
 @pytest.fixture

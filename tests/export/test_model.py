@@ -71,6 +71,7 @@ def test_every_format_equals_keras(exported, dtype):
         assert predictor.probabilities(images[:0]).shape == (0, 3)
 
 
+@pytest.mark.slow
 def test_a_deep_model_is_exported_with_all_its_weights(tmp_path):
     model = tiny_model("cvt", num_layers=12)
     keras_cct.export_model(model, tmp_path / "openvino", "openvino")

@@ -21,7 +21,7 @@ import keras_cct
         ({"stochastic_depth_rate": -0.1}, "stochastic_depth_rate must be a number in "),
         ({"attention_dropout_rate": "0.1"}, "attention_dropout_rate must be a number in "),
         ({"mlp_ratio": 0}, "mlp_ratio must be a positive number, got 0"),
-        ({"patch_size": 4}, "patch_size is not supported by the cct family. Use kernel_size and num_conv_layers."),
+        ({"patch_size": 4}, "patch_size=4 is not supported by the cct family. Use kernel_size and num_conv_layers."),
         ({"kernel_size": None}, "kernel_size must be .*, got None"),
         ({"normalization": "imagenet"}, r"normalization='imagenet' is not a pair \(mean, std\)"),
         ({"normalization": 0.5}, r"normalization=0.5 is not a pair \(mean, std\)"),

@@ -1,4 +1,4 @@
-"""Metrics per class: stored in the run, and listed at the end of a training on unequal classes."""
+"""Metrics per class: stored in the run, and listed at the end of a training on imbalanced classes."""
 
 import dataclasses
 import json
@@ -43,7 +43,7 @@ def test_metrics_of_the_classes_are_stored(run):
     assert all(row["images"] == 10 and 0 <= row["recall"] <= 100 for row in rows)
 
 
-def test_recalls_of_unequal_classes_are_listed_from_the_lowest(run):
+def test_recalls_of_imbalanced_classes_are_listed_from_the_lowest(run):
     write_counts(run, 21, 10, 15)
     header, *lines = list_low_recalls(RunRecord.read(run))
     assert "10 to 21 training images" in header

@@ -128,7 +128,7 @@ def test_a_model_that_predicts_nan_is_reported_without_an_evaluation(tmp_path, m
         ("recipe.yml", None, "is not a run folder"),
         ("summary.csv", None, "has no summary.csv"),
         ("best.keras", None, "has no best.keras"),
-        ("summary.csv", "epoch,train_loss,eval_loss,eval_top1\n", "lacks an epoch"),
+        ("summary.csv", "epoch,train_loss,eval_loss,eval_top1\n", "contains no epochs"),
         ("summary.csv", "epoch,train_loss\n1,x\n", "summary of a run"),
         ("environment.json", "[", "environment of a run"),
     ],

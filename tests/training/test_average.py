@@ -123,7 +123,7 @@ def test_one_checkpoint_is_not_averaged(run, tmp_path, caplog):
         folder.checkpoint(epoch).unlink()
     data = LabeledImages(IMAGES, LABELS, small_data(None)[0].class_names)
     training_run._average_best(small_recipe(average_best=2), folder, data)
-    assert "average_best=2 averages nothing: the run has one checkpoint" in caplog.text
+    assert "average_best=2 has no effect: averaging needs 2 checkpoints, the run has 1" in caplog.text
     assert not folder.average_model.exists()
 
 

@@ -42,7 +42,7 @@ def test_keras_file_made_from_a_state_dict_has_identical_outputs(name, tmp_path)
 def test_image_size_of_non_square_images_is_required(tmp_path):
     model = filled_model("cvt_2_4_32", input_shape=(16, 24, 3))
     keras_cct.save_weights_file(model, tmp_path / "weights.safetensors")
-    with pytest.raises(keras_cct.InputError, match="has 24 positions, .* 32x32 and 16x16 pixels"):
+    with pytest.raises(keras_cct.InputError, match="of 24 tokens, .* makes 64 and 16 from .* 32x32 and 16x16 pixels"):
         convert_weights(tmp_path / "weights.safetensors", tmp_path / "model.keras", "cvt_2_4_32")
     convert_weights(tmp_path / "weights.safetensors", tmp_path / "model.keras", "cvt_2_4_32", img_size=(16, 24))
     assert_identical_outputs(keras.models.load_model(tmp_path / "model.keras"), model)

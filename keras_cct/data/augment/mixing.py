@@ -227,7 +227,7 @@ def cut_boxes(ratios: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, height: in
 
 
 def blend_pixels(images: tf.Tensor, partners: tf.Tensor, ratios: tf.Tensor) -> tf.Tensor:
-    """Returns the images of Mixup, uint8, rounded half to even; `ratios` is a float64 tensor of shape (batch,)."""
+    """Returns images mixed by Mixup, uint8, rounded half to even; `ratios` is a float64 tensor of shape (batch,)."""
     values, partner_values = (
         tf.cast(tf.reshape(pixels, (tf.size(ratios), -1)), tf.float32) for pixels in (images, partners)
     )
@@ -236,7 +236,7 @@ def blend_pixels(images: tf.Tensor, partners: tf.Tensor, ratios: tf.Tensor) -> t
 
 
 def paste_boxes(images: tf.Tensor, partners: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
-    """Returns the images of CutMix: the partners' pixels inside `boxes`, an int32 tensor of shape (batch, 4)."""
+    """Returns images mixed by CutMix: the partners' pixels inside `boxes`, an int32 tensor of shape (batch, 4)."""
     height, width, channels = static_shape(images)[1:]
     masks = box_masks(boxes * tf.constant([1, channels, 1, channels]), height, width * channels)
     differences = tf.bitwise.bitwise_xor(images, partners)  # bitwise operations are several times faster than tf.where

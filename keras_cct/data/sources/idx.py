@@ -19,9 +19,9 @@ from keras_cct.files import check_is_file, reading
 FILE_PREFIXES = {"train": ("train",), "test": ("t10k", "test")}
 
 UNSIGNED_BYTES = 8
+"""Type code of the format for unsigned bytes, the only type that is supported."""
 MAX_DIMS = 4
 """Images, rows, columns and channels."""
-"""Type code of the format for unsigned bytes, the only type that is supported."""
 
 
 def has_idx_files(folder: Path) -> bool:

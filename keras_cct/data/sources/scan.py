@@ -78,7 +78,7 @@ def contains_images(folder: Path) -> bool:
 
 
 def _in_natural_order(groups: list[list[str]]) -> list[str]:
-    """Returns the paths of all groups, each of which is in natural order, in natural order.
+    """Merges groups of paths, each in natural order, into one list in natural order.
 
     The keys of all paths would take more memory than the paths, and those of the first and last path of each folder
     are mostly enough.
@@ -146,7 +146,7 @@ def _read_folder(folder: str) -> tuple[list[str], list[str], list[str]]:
 
 
 def _identity(folder: str | Path) -> tuple[int, int]:
-    """Returns what all paths of a folder have in common."""
+    """Returns device and inode, which identify a folder whatever link leads to it."""
     status = os.stat(folder)  # noqa: PTH116 # a dataset can have a million folders
     return status.st_dev, status.st_ino
 
@@ -171,7 +171,7 @@ def _class_of(path: str, folder: Path, label_depth: int) -> str:
     folders = PurePath(path).relative_to(folder).parts[:-1]
     if label_depth > len(folders):
         raise InputError(
-            f"label_depth={label_depth}, but {path!r} is only {len(folders)} folders deep in {str(folder)!r}. "
+            f"label_depth={label_depth}, but the folder depth of {path!r} in {str(folder)!r} is {len(folders)}. "
             f"Set label_depth to {len(folders)} or less."
         )
     return folders[label_depth - 1]

@@ -23,7 +23,7 @@ class Source:
         train_split: Name or slice of the training split, or folder of the training images.
         val_split: Name or slice of the evaluation split, or folder of the evaluation images.
         val_fraction: Fraction of the images of a folder without evaluation split that is held out, at least 0, below 1.
-        label_depth: For image folders: 1 if the classes are the outer folders, 0 if they are the innermost ones.
+        label_depth: For image folders: depth of the class folders, 1 for the outermost ones, 0 for the innermost ones.
         folds: Number of folds of a folder without splits for cross-validation; 0 for none.
         fold: The fold of the evaluation images, from 1.
         seed: Seed of the split of a folder.
