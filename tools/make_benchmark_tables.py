@@ -69,15 +69,16 @@ def caption(report: dict[str, Any], comparison: str) -> str:
         for key, value in machine.items()
         if (name := value.split()[0] if key in ("backend", "reference") else key) in PACKAGES
     ]
-    return "; ".join([place, *([", ".join(versions)] if versions else []), report["date"]]) + ":"
+    unit = ["images/s"] if TABLES[comparison] is race_table else []
+    return "; ".join([place, *([", ".join(versions)] if versions else []), report["date"], *unit]) + ":"
 
 
 def race_table(race: dict[str, Any]) -> list[str]:
-    """Returns the table of `model_race.py`: the speed of each side, and ratios to ours."""
+    """Returns the table of `model_race.py`: the speed of each side in images per second, and ratios to ours."""
     sides = [side for side in SIDES if all(side in result["speeds"] for result in race["results"])]
     columns = []
     for side in sides:
-        columns.append((f"{SIDES[side]}, images/s", lambda result, side=side: _speed(result["speeds"][side])))
+        columns.append((SIDES[side], lambda result, side=side: _speed(result["speeds"][side])))
         if side in RATIOS:
             columns.append(("ratio", lambda result, side=side: f"{result['ratios'][RATIOS[side]]:.2f}"))
     head = ["model, batch", "step", *(title for title, _ in columns)]
