@@ -120,7 +120,7 @@ def test_flip_rates_flip_images(hflip):
             np.testing.assert_array_equal(image, original[:, ::-1] if hflip else original)
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", ["arrays", pytest.param("encoded", marks=pytest.mark.slow), "records"])
 def test_resumed_runs_get_the_remaining_batches(source):
     data, recipe = SOURCES[source](numbered()), dataclasses.replace(RECIPE, mixup=0.8, reprob=0.5, workers=2)
     whole = list(planned_batches(data, recipe))
@@ -194,7 +194,13 @@ def test_image_size_comes_from_the_recipe_or_the_images_or_the_variant(img_size,
 
 
 @pytest.mark.parametrize(
-    ("source", "mode"), [("arrays", "pair"), ("arrays", "elem"), ("encoded", "batch"), ("records", "batch")]
+    ("source", "mode"),
+    [
+        ("arrays", "pair"),
+        pytest.param("arrays", "elem", marks=pytest.mark.slow),
+        pytest.param("encoded", "batch", marks=pytest.mark.slow),
+        ("records", "batch"),
+    ],
 )
 def test_the_batches_of_all_shards_are_those_of_one_process(source, mode):
     keys = {"mixup": 0.8, "cutmix": 1.0, "mixup_mode": mode, "reprob": 0.5}
@@ -208,7 +214,7 @@ def test_the_batches_of_all_shards_are_those_of_one_process(source, mode):
             np.testing.assert_array_equal(np.concatenate([first, second]), values[rows])
 
 
-@pytest.mark.parametrize("source", ["encoded", "records"])
+@pytest.mark.parametrize("source", [pytest.param("encoded", marks=pytest.mark.slow), "records"])
 def test_a_shard_decodes_its_own_images_only(source, monkeypatch):
     data = SOURCES[source](numbered(20))
     decoded: list[int] = []

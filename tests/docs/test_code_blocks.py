@@ -35,6 +35,8 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),  # such as that of a new head
 ]
 SHORT = ["--epochs", "1", "--warmup-epochs", "0", "--cooldown-epochs", "0"]
+SHORTCUTS = {"train": ["--print-recipe"], "benchmark": ["--seconds", "0"]}
+"""Flags that make commands finish sooner, by command."""
 SHIPPED = {path.stem for path in CONFIGS.rglob("*.yml")}
 PAGES_WITH_CODE = [page for page in PAGES if any(block.language in RUN_LANGUAGES for block in blocks_of(page))]
 every_page = pytest.mark.parametrize("page", PAGES_WITH_CODE, ids=page_name)
@@ -82,8 +84,7 @@ def test_blocks_run(page, in_reader_folder, monkeypatch):
             continue
         for command in block.commands():
             assert command[0] == "keras_cct", command
-            checks_only = ["--print-recipe"] if command[1] == "train" else []
-            assert main([*command[1:], *checks_only]) == 0, command
+            assert main([*command[1:], *SHORTCUTS.get(command[1], [])]) == 0, command
 
 
 @every_page

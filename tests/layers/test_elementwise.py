@@ -86,7 +86,7 @@ def test_half_precision_is_computed_in_float32_and_rounded_once(dtype):
         np.testing.assert_allclose(to_numpy(ops.cast(half, "float32")), to_numpy(full), rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("attention_type", ["softmax", "all"])
+@pytest.mark.parametrize("attention_type", ["softmax", pytest.param("all", marks=pytest.mark.one_backend)])
 def test_a_block_trains_as_it_infers_without_random_numbers(attention_type):
     block = EncoderBlock(2, attention_dropout_rate=0.0, attention_type=attention_type)
     block.build((None, 5, 8))
