@@ -105,4 +105,9 @@ def _read_class_names(name: str) -> tuple[str, ...]:
     from keras_cct.data.sources.folder import read_classes
 
     is_file = os.path.isfile(name)  # noqa: PTH113 # `Path.is_file` fails on names that are too long
-    return read_classes(name, "--class-names") if is_file else class_names(name)
+    if is_file:
+        return read_classes(name, "--class-names")
+    try:
+        return class_names(name)
+    except InputError as error:
+        raise InputError(f"--class-names {name!r} is not a file of class names, and {error}") from error

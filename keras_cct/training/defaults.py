@@ -245,7 +245,8 @@ def _describe_recipe(recipe: Recipe, facts: DataFacts, reason: str) -> str:
         )
     else:
         start = "from random weights"
+    epochs = f"{recipe.epochs} epoch{'s' * (recipe.epochs != 1)}"
     return (
-        f"chose {recipe.model} ({reason}) at {size} pixels {start}; {recipe.epochs} epochs, batches of "
-        f"{recipe.batch_size}, learning rate {recipe.lr:g}; flags and `keras_cct init` change it"
+        f"chose {recipe.model} ({reason}) at {size} pixels {start}; {epochs}, batches of {recipe.batch_size}, "
+        f"learning rate {recipe.lr:g}; flags and `keras_cct init` change it"
     )

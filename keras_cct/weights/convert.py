@@ -51,6 +51,10 @@ def convert_weights(  # noqa: PLR0913 # most are settings of one kind of source 
         VerificationError: The written weights differ from the source; the target is deleted.
     """
     check_new_file(target)
+    if Path(target).suffix != ".keras" and (normalization is not None or class_names is not None):
+        raise InputError(
+            f"{str(target)!r} cannot store normalization or class names. Write a .keras file, or leave them out."
+        )
     settings = {
         "img_size": img_size,
         "attention_type": attention_type,

@@ -65,6 +65,11 @@ def test_settings_that_a_state_dict_lacks_are_arguments(tmp_path):
     assert list(converted.get_layer("head").class_names) == names
 
 
+def test_settings_that_the_target_cannot_store_are_refused(tmp_path):
+    with pytest.raises(keras_cct.InputError, match="cannot store normalization or class names"):
+        convert_weights("weights.safetensors", tmp_path / "weights.pth", "cvt_2_4_32", class_names=["cat", "dog"])
+
+
 def test_tag_converts_with_its_class_names(tmp_path):
     convert_weights("fashion_mnist", tmp_path / "model.keras", "cct_2_3x2_32")
     predictor = keras_cct.load_predictor(tmp_path / "model.keras")
