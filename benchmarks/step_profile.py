@@ -1,12 +1,16 @@
-"""Profiles a training step on TensorFlow: milliseconds of each type of operation, summed over threads.
+"""Profiles a training step on TensorFlow or JAX: milliseconds of each type of operation, summed over threads.
 
-python benchmarks/step_profile.py cct_7_3x1_32
+On JAX these are the operations that XLA has fused, by their names without numbers.
+
+    python benchmarks/step_profile.py cct_7_3x1_32
+    KERAS_BACKEND=jax python benchmarks/step_profile.py cct_7_3x1_32
 """
 
 import collections
 import contextlib
+import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +25,7 @@ NUM_STEPS, NUM_LISTED = 3, 25
 
 def main() -> None:
     """Profiles the steps and prints a table."""
-    parser = Parser(description="Profile a training step on TensorFlow: milliseconds of each type of operation.")
+    parser = Parser(description="Profile a training step: milliseconds of each type of operation.")
     parser.add_argument("model", help="variant; the batch size is that of the races, or 32")
     options = parser.parse_args()
     try:
@@ -44,13 +48,12 @@ def main() -> None:
 
 def profile(step: Callable) -> collections.Counter[str]:
     """Returns the milliseconds of each type of operation in one step, summed over threads."""
-    import tensorflow as tf
+    import keras
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
+    is_jax = keras.backend.backend() == "jax"
     with tempfile.TemporaryDirectory() as folder:
-        with contextlib.ExitStack() as stack:
-            tf.profiler.experimental.start(folder)
-            stack.callback(tf.profiler.experimental.stop)
+        with _trace_jax(folder) if is_jax else _trace_tensorflow(folder):
             for _ in range(NUM_STEPS):
                 step()
         (path,) = Path(folder).rglob("*.xplane.pb")
@@ -59,10 +62,33 @@ def profile(step: Callable) -> collections.Counter[str]:
     for plane in space.planes:
         for line in plane.lines:
             for event in line.events:
-                operation = _operation(plane.event_metadata[event.metadata_id].name)
+                name = plane.event_metadata[event.metadata_id].name
+                operation = _xla_operation(name) if is_jax else _operation(name)
                 if operation:
                     milliseconds[operation] += event.duration_ps / 1e9 / NUM_STEPS
     return milliseconds
+
+
+@contextlib.contextmanager
+def _trace_tensorflow(folder: str) -> Iterator[None]:
+    import tensorflow as tf
+
+    tf.profiler.experimental.start(folder)
+    try:
+        yield
+    finally:
+        tf.profiler.experimental.stop()
+
+
+def _trace_jax(folder: str) -> contextlib.AbstractContextManager:
+    import jax
+
+    return jax.profiler.trace(folder)
+
+
+def _xla_operation(event: str) -> str:
+    """Returns the name of an operation of XLA without numbers; empty for events of the host."""
+    return re.sub(r"[._]\d+", "", event) if re.fullmatch(r"[a-z][\w.-]*", event) else ""
 
 
 def _operation(event: str) -> str:
