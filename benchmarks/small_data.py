@@ -11,12 +11,13 @@ hour on two CPU cores; after an interruption, the missing ones are run.
 
 import itertools
 import json
+import statistics
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from machine import RESULTS
-from trainings import mean_and_std, train_missing, train_once
+from trainings import train_missing, train_once
 
 from keras_cct.recipe.loading import load_recipe
 
@@ -71,12 +72,12 @@ def draw(path: Path) -> None:
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axes = figure.subplots()
     for model, title in MODELS.items():
-        points = [
-            mean_and_std([run["top1"] for run in results if (run["model"], run["images"]) == (model, images)])
+        groups = [
+            [run["top1"] for run in results if (run["model"], run["images"]) == (model, images)]
             for images in NUM_IMAGES
         ]
-        means, deviations = zip(*points, strict=True)
-        axes.errorbar(NUM_IMAGES, means, deviations, label=title, marker="o", markersize=4, capsize=3)
+        means, deviations = map(statistics.mean, groups), map(statistics.stdev, groups)
+        axes.errorbar(NUM_IMAGES, list(means), list(deviations), label=title, marker="o", markersize=4, capsize=3)
     axes.set(xscale="log", xlabel="training images", ylabel="top-1 accuracy in %")
     axes.set_xticks(NUM_IMAGES, [f"{images:,}" for images in NUM_IMAGES], minor=False)
     axes.minorticks_off()

@@ -7,9 +7,8 @@ continues with the first training that is missing.
 import dataclasses
 import importlib
 import json
-import statistics
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +31,8 @@ def train_missing(name: str, trainings: Iterable[Settings], train: Callable[...,
     """
     path = RESULTS / f"{name}.json"
     results = json.loads(path.read_text())["trainings"] if path.exists() else []
-    done = [
-        {key: value for key, value in result.items() if key not in ("top1", "keras", "backend")} for result in results
-    ]
     for settings in trainings:
-        if settings in done:
+        if any(settings.items() <= result.items() for result in results):
             continue
         results.append({**settings, "top1": round(train(**settings), 2), **versions()})
         with replacing(path) as temporary:
@@ -66,8 +62,3 @@ def train_once(recipe: Recipe, **keys: Any) -> float:
     run = PreparedRun.prepare(dataclasses.replace(recipe, **keys))
     with tempfile.TemporaryDirectory() as path:
         return fit(run, RunFolder.create(Path(path, "run")), log_wandb=False)[-1]["eval_top1"]
-
-
-def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
-    """Returns the mean and the sample standard deviation of at least two values."""
-    return statistics.mean(values), statistics.stdev(values)

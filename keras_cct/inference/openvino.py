@@ -55,7 +55,7 @@ class OpenVinoPredictor:
             self._settings = {"INFERENCE_PRECISION_HINT": PRECISIONS[compute_dtype]}
             self._compiled = self._core.compile_model(self._model, "CPU", self._settings)
             self._compile_for = functools.lru_cache(MAX_FIXED_SIZES)(self._compile_for_size)
-            self._sizes: set[int] = set()
+            self._seen_sizes: set[int] = set()
             self.image_shape, self.class_names = metadata.image_shape, metadata.class_names
             self._batch_size = metadata.batch_size
             predict_black_image(self)
@@ -66,9 +66,9 @@ class OpenVinoPredictor:
         return predict_in_batches(self._predict, images, self._batch_size, self.class_names)
 
     def _predict(self, pixels: np.ndarray) -> np.ndarray:
-        if len(pixels) in self._sizes and self._batch_size is None:
+        if len(pixels) in self._seen_sizes and self._batch_size is None:
             return self._compile_for(len(pixels))(pixels)[0]
-        self._sizes.add(len(pixels))
+        self._seen_sizes.add(len(pixels))
         return self._compiled(pixels)[0]
 
     def _compile_for_size(self, batch_size: int) -> openvino.CompiledModel:

@@ -16,7 +16,7 @@ POSITION_KEY = "classifier.positional_emb"
 CLASS_TOKEN_KEY = "classifier.class_emb"
 HEAD_KEYS = ("classifier.fc.weight", "classifier.fc.bias")
 FIRST_KERNEL_KEY = "tokenizer.conv_layers.0.0.weight"
-HALF_PRECISION = 1e-2
+ROUNDING_ERROR = 1e-2
 """Largest rounding error of values in [-1, 1] that were stored in 16 bits."""
 MAP_NORM_ENDINGS = ("conv_attn.0.weight", "self_attn.norm.weight")
 
@@ -129,7 +129,7 @@ def _adapt_positions(
 
 def _is_sine(embedding: np.ndarray) -> bool:
     """Returns whether an embedding is not learned; the published files of `*_sine` variants contain learned ones."""
-    return np.allclose(embedding, sine_embedding(*embedding.shape[1:]), atol=HALF_PRECISION)
+    return np.allclose(embedding, sine_embedding(*embedding.shape[1:]), atol=ROUNDING_ERROR)
 
 
 def _adapt_head(adapted: dict[str, np.ndarray], entries: Mapping[str, Entry], model_name: str) -> None:

@@ -95,14 +95,16 @@ def parse_model_config(content: bytes) -> ModelSpec:
         if spec.name in known:
             raise InputError(f"two layers have the name {spec.name!r}. Use another file.")
         if spec.source not in known:
-            raise InputError(f"layer {spec.name!r} is called on {spec.source!r}, which is not an earlier layer.")
+            raise InputError(
+                f"layer {spec.name!r} is called on {spec.source!r}, which is not an earlier layer. Use another."
+            )
         known.add(spec.name)
         parsed.append(spec)
     outputs = config.get("output_layers")
     sources = outputs if isinstance(outputs, dict) else {"": outputs}
     names = {check_name(key) if key else key: _tensor_source(value) for key, value in sources.items()}
     if not names or not known.issuperset(names.values()):
-        raise InputError(f"the model has unknown outputs, {shorten(outputs)}.")
+        raise InputError(f"the model has unknown outputs, {shorten(outputs)}. Use another file.")
     return ModelSpec(
         name=check_name(config.get("name")),
         trainable=check_flag(config.get("trainable", True)),
