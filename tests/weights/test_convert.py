@@ -67,7 +67,7 @@ def test_settings_that_a_state_dict_lacks_are_arguments(tmp_path):
 
 def test_settings_that_the_target_cannot_store_are_refused(tmp_path):
     with pytest.raises(keras_cct.InputError, match="cannot store normalization or class names"):
-        convert_weights("weights.safetensors", tmp_path / "weights.pth", "cvt_2_4_32", class_names=["cat", "dog"])
+        convert_weights("cvt.safetensors", tmp_path / "cvt.weights.h5", "cvt_2_4_32", class_names=["cat", "dog"])
 
 
 def test_tag_converts_with_its_class_names(tmp_path):
