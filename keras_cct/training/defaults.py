@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_cct.data.images import ImageSet, RecordImages
+from keras_cct.data.images import ImageSet, LabeledImages, RecordImages
 from keras_cct.data.sources.open import check_folds, open_data, recipe_source
 from keras_cct.data.statistics import image_statistics
 from keras_cct.data.survey import Survey, survey_files
@@ -25,7 +25,7 @@ PHOTO_VARIANT, PRETRAINED_VARIANT = "cct_7_7x2_224", "cct_14_7x2_224"
 IMAGES_PER_RUN = 100_000
 """Training images of all epochs together, which decides the number of epochs; fewer for pretrained models."""
 FINE_TUNING_IMAGES_PER_RUN = 20_000
-MAX_SAMPLED_RECORDS = 2_000
+MAX_SAMPLED_IMAGES = 2_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,8 +128,7 @@ def measure(train: ImageSet, num_eval: int) -> DataFacts:
         mean, std = survey.mean_and_std()
         sizes = survey.sizes[survey.readable]
     else:
-        sample = dataclasses.replace(train, count=MAX_SAMPLED_RECORDS) if _is_long(train) else train
-        statistics = image_statistics(sample)
+        statistics = image_statistics(_sample_of(train))
         mean, std, sizes = statistics.mean, statistics.std, statistics.sizes
         labels = np.repeat(np.arange(len(train.class_names)), statistics.counts) if labels is None else labels
     counts = np.bincount(labels, minlength=len(train.class_names))  # pyright: ignore[reportCallIssue,reportArgumentType]
@@ -139,8 +138,19 @@ def measure(train: ImageSet, num_eval: int) -> DataFacts:
     )
 
 
-def _is_long(train: ImageSet) -> bool:
-    return isinstance(train, RecordImages) and train.count > MAX_SAMPLED_RECORDS
+def _sample_of(train: ImageSet) -> ImageSet:
+    """Returns some of the images of a set that is not in memory: the first records, or files from all over the set."""
+    if isinstance(train, LabeledImages) or len(train) <= MAX_SAMPLED_IMAGES:
+        return train
+    if isinstance(train, RecordImages):
+        return dataclasses.replace(train, count=MAX_SAMPLED_IMAGES)
+    chosen = np.linspace(0, len(train) - 1, MAX_SAMPLED_IMAGES).astype(int)
+    return dataclasses.replace(
+        train,
+        names=[train.names[index] for index in chosen],
+        labels=train.labels[chosen],
+        contents=train.contents and [train.contents[index] for index in chosen],
+    )
 
 
 def _survey_of(train: ImageSet) -> Survey | None:
@@ -152,17 +162,19 @@ def _survey_of(train: ImageSet) -> Survey | None:
 
 def _choose(facts: DataFacts, keys: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """Returns the values of recipe keys, and why the model was chosen."""
-    is_pretrained, model, img_size, reason = _choose_model(facts)
+    is_pretrained, model, img_size, reason = _choose_model(facts, keys.get("pretrained"))
     if "model" in keys:
         is_pretrained, model, reason = bool(keys.get("pretrained")), keys["model"], "as requested"
         if facts.short_side >= SMALL_SIDE:
             img_size = variant_config(model).input_shape[0]
     has_weights = is_pretrained or bool(keys.get("initial_checkpoint"))
-    batch_size = 64 if facts.num_train >= 512 else max(4, 2 ** int(math.log2(max(1, facts.num_train) / 8)))
+    fitting = 64 if facts.num_train >= 512 else max(4, 2 ** int(math.log2(max(1, facts.num_train) / 8)))
+    batch_size = int(keys.get("batch_size", fitting))
     per_run = FINE_TUNING_IMAGES_PER_RUN if has_weights else IMAGES_PER_RUN
     lowest, highest = (5, 30) if has_weights else (20, 100)
     epochs = int(keys.get("epochs", min(max(per_run // max(1, facts.num_train), lowest), highest)))
-    rate = min(max(1e-3 * batch_size / 64, 2.5e-4), 1e-3) * (0.2 if has_weights else 1)
+    usual_rate = min(max(1e-3 * batch_size / 64, 2.5e-4), 1e-3) * (0.2 if has_weights else 1)
+    rate = float(keys.get("lr", usual_rate))
     is_photo = facts.short_side >= SMALL_SIDE
     values = {
         "model": model,
@@ -187,17 +199,28 @@ def _choose(facts: DataFacts, keys: dict[str, Any]) -> tuple[dict[str, Any], str
     return values, reason
 
 
-def _choose_model(facts: DataFacts) -> tuple[bool, str, int, str]:
-    """Returns whether to start from published weights, variant, image size, and the reason."""
+def _choose_model(facts: DataFacts, pretrained: bool | None) -> tuple[bool, str, int, str]:
+    """Returns whether to start from published weights, variant, image size, and the reason.
+
+    Args:
+        facts: What was found.
+        pretrained: The recipe key, if it is given.
+    """
     is_few = facts.num_train < FEW_IMAGES
     size = "images" if is_few else "many images"
+    small_size = 0 if facts.has_one_size else 32
+    if pretrained:
+        small_model = "cct_2_3x2_32" if facts.channels == 1 else "cct_7_3x1_32"
+        is_small = facts.short_side < SMALL_SIDE
+        model, img_size = (small_model, small_size) if is_small else (PRETRAINED_VARIANT, 224)
+        return True, model, img_size, "with published weights, as requested"
     if facts.short_side < SMALL_SIDE:
         model = "cct_2_3x2_32" if is_few else "cct_7_3x1_32"
-        img_size = 0 if facts.has_one_size else 32
-        return is_few and facts.channels == 1, model, img_size, f"for {size} below {SMALL_SIDE} pixels"
+        can_start_from_weights = is_few and facts.channels == 1 and pretrained is None
+        return can_start_from_weights, model, small_size, f"for {size} below {SMALL_SIDE} pixels"
     if facts.short_side < LARGE_SIDE:
         return False, "cct_2_3x2_32" if is_few else "cct_7_3x2_32", 64, f"for {size} below {LARGE_SIDE} pixels"
-    if is_few and facts.channels == 3 and _can_load_pretrained(PRETRAINED_VARIANT):
+    if pretrained is None and is_few and facts.channels == 3 and _can_load_pretrained(PRETRAINED_VARIANT):
         return True, PRETRAINED_VARIANT, 224, f"for photos, fewer than {FEW_IMAGES:,}, with ImageNet weights at hand"
     if is_few:
         return False, PHOTO_VARIANT, 128, f"for photos, fewer than {FEW_IMAGES:,}"

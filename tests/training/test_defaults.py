@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from fixtures.images import photos_in
+from fixtures.images import encoded, photo, photos_in
 
 import keras_cct
 from keras_cct.cli import main
-from keras_cct.data.images import LabeledImages
+from keras_cct.data.images import EncodedImages, LabeledImages
 from keras_cct.training import defaults
 from keras_cct.training.defaults import DataFacts, choose_recipe, measure
 from keras_cct.weights import files
@@ -100,6 +100,33 @@ def test_given_keys_override_the_choice(monkeypatch):
     assert "as requested" in choice.lines[1]
 
 
+def test_the_schedule_follows_a_given_learning_rate_and_batch_size(monkeypatch):
+    recipe = chosen(monkeypatch, facts(), lr=5e-6).recipe
+    assert (recipe.lr, recipe.warmup_lr, recipe.min_lr) == pytest.approx((5e-6, 5e-7, 5e-8))
+    assert chosen(monkeypatch, facts(counts=(3_000, 3_000)), batch_size=8).recipe.lr == 2.5e-4
+
+
+@pytest.mark.parametrize(
+    ("found", "pretrained", "model", "epochs"),
+    [
+        (facts(counts=(3_000, 3_000), size=(28, 28), channels=1), False, "cct_2_3x2_32", 20),
+        (facts(counts=(3_000, 3_000), size=(28, 28), channels=1), True, "cct_2_3x2_32", 5),
+        (facts(counts=(3_000, 3_000), size=(32, 32)), True, "cct_7_3x1_32", 5),
+        (facts(size=(64, 90)), True, "cct_14_7x2_224", 30),
+        (facts(), True, "cct_14_7x2_224", 30),
+    ],
+)
+def test_pretrained_decides_the_model_and_the_schedule(found, pretrained, model, epochs, monkeypatch):
+    recipe = chosen(monkeypatch, found, pretrained=pretrained).recipe
+    assert (recipe.model, recipe.pretrained, recipe.epochs) == (model, pretrained, epochs)
+
+
+def test_weights_at_hand_can_be_declined(monkeypatch):
+    monkeypatch.setattr(defaults, "_can_load_pretrained", lambda variant: True)
+    recipe = chosen(monkeypatch, facts(), pretrained=False).recipe
+    assert (recipe.model, recipe.pretrained) == ("cct_7_7x2_224", False)
+
+
 def test_the_recipe_is_written_with_a_comment_per_key(monkeypatch, tmp_path):
     choice = chosen(monkeypatch, facts())
     (tmp_path / "recipe.yml").write_text(choice.to_yaml())
@@ -116,6 +143,15 @@ def test_arrays_are_measured():
     assert (found.counts, found.num_eval, found.short_side, found.has_one_size) == ((3, 2), 3, 6, True)
     assert found.mean == pytest.approx((images.mean() / 255,))
     assert found.std == pytest.approx((images.std() / 255,))
+
+
+def test_encoded_images_are_measured_on_a_sample(monkeypatch):
+    monkeypatch.setattr(defaults, "MAX_SAMPLED_IMAGES", 3)
+    contents = [encoded(photo(20 + number, 30), "PNG") for number in range(6)]
+    images = EncodedImages([f"{n}" for n in range(6)], np.array([0, 0, 0, 0, 0, 1]), ("a", "b"), contents)
+    found = measure(images, num_eval=3)
+    assert found.counts == (5, 1)
+    assert sorted(found.sizes.min(axis=1).tolist()) == [20, 22, 25]
 
 
 def test_init_writes_what_train_would_choose(capsys, tmp_path):
