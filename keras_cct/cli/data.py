@@ -132,19 +132,38 @@ def open_evaluation_arguments(options: argparse.Namespace) -> "ImageSet":
     options.source = options.source or "sample"
     data = open_evaluation(_parse_source_arguments(options))
     if run is not None:
-        _warn_about_training_images(run, data)
+        _warn_about_training_images(run, options.source, data)
     return data
 
 
-def _warn_about_training_images(run: Path, data: "ImageSet") -> None:
+def check_source_flags(options: argparse.Namespace, argument: str) -> None:
+    """Raises InputError if a flag of `add_source_flags` is set, although the images are those of a run.
+
+    Args:
+        options: The parsed arguments.
+        argument: What would name other images.
+    """
+    defaults = argparse.ArgumentParser()
+    add_source_flags(defaults)
+    for key, default in vars(defaults.parse_args([])).items():
+        value = getattr(options, key)
+        if value != default:
+            raise InputError(
+                f"--{key.replace('_', '-')} {value} has no effect without {argument}, because the images are those of "
+                f"the run. Pass {argument}, or leave it out."
+            )
+
+
+def _warn_about_training_images(run: Path, source: str, data: "ImageSet") -> None:
     """Logs how many of the images the run has been trained on, if it has divided their folder."""
     from keras_cct.data.sources.split import read_split
 
     split_file = saved_split(run)
     if split_file is None:
         return
-    trained_on, _ = read_split(split_file, Path(load_recipe(run / RECIPE).data_dir))
-    known = {str(Path(path).resolve()) for path, _ in trained_on}
+    # The folder may have been moved, or copied to another host, since the run.
+    folders = [Path(load_recipe(run / RECIPE).data_dir), Path(source)]
+    known = {str(Path(path).resolve()) for folder in folders for path, _ in read_split(split_file, folder)[0]}
     count = sum(str(Path(name).resolve()) in known for name in getattr(data, "names", ()))
     if count:
         log.warning(

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from keras_cct.cli.data import add_evaluation_source, open_evaluation_arguments
+from keras_cct.cli.data import add_evaluation_source, check_source_flags, open_evaluation_arguments
 from keras_cct.cli.frameworks import load_frameworks
 from keras_cct.cli.inference import add_model_arguments, load_model_argument
 from keras_cct.cli.streams import image_progress
@@ -56,6 +56,8 @@ def add_evaluate(commands: Any) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     if options.crop_pct is not None:
         key_rules(Recipe)["crop_pct"].parse("--crop-pct", options.crop_pct, float)
+    if options.source is None and find_run(options.model) is not None:
+        check_source_flags(options, "DATA")
     from keras_cct.evaluation.class_matching import read_label_map
 
     label_map = None if options.label_map is None else read_label_map(options.label_map)

@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_cct.cli.data import SOURCE_HELP, add_source_flags, open_source_arguments
+from keras_cct.cli.data import SOURCE_HELP, add_source_flags, check_source_flags, open_source_arguments
 from keras_cct.cli.frameworks import load_frameworks, silent_stderr
 from keras_cct.cli.inference import add_trust
 from keras_cct.export.settings import AUTO, DTYPES, ExportSettings
-from keras_cct.inference.artifacts import FORMATS, RECIPE, find_keras_file, saved_split
+from keras_cct.inference.artifacts import FORMATS, RECIPE, find_keras_file, find_run, saved_split
 from keras_cct.recipe.loading import load_recipe
 from keras_cct.weights.hub import local_model
 
@@ -114,10 +114,12 @@ def _open_images(options: argparse.Namespace) -> "tuple[ImageSet, ImageSet] | No
     """Returns the images named by --data; with int8 or a fitted temperature, they default to the dataset of the run."""
     if options.source is not None:
         return open_source_arguments(options)
-    recipe = find_keras_file(options.model).parent / RECIPE
+    run = find_run(find_keras_file(options.model))
     needs_images = options.dtype == "int8" or options.temperature == AUTO
-    if not needs_images or not recipe.is_file():
+    if needs_images and run is not None:
+        check_source_flags(options, "--data")
+    if not needs_images or run is None:
         return None
     from keras_cct.data.sources.open import open_data
 
-    return open_data(load_recipe(recipe), saved_split(recipe.parent))
+    return open_data(load_recipe(run / RECIPE), saved_split(run))

@@ -22,7 +22,7 @@ from keras_cct.export.temperature import divided_logits, resolve_temperature
 from keras_cct.export.tensorflow_process import call_on_tensorflow
 from keras_cct.export.verification import Baseline, ExportReport, check_accuracy_drop, compare
 from keras_cct.files import replacing
-from keras_cct.inference.artifacts import ARTIFACT_NAMES, RECIPE, find_keras_file, saved_model_folder
+from keras_cct.inference.artifacts import ARTIFACT_NAMES, RECIPE, find_keras_file, find_run, saved_model_folder
 from keras_cct.inference.keras_model import KerasPredictor, check_serves_pixels, compute_in_float32
 from keras_cct.inference.metadata import ArtifactMetadata
 from keras_cct.inference.predictors import open_artifact
@@ -112,9 +112,10 @@ def export_model(
 
 
 def _read_recipe(model_file: Path) -> str | None:
-    recipe = model_file.parent / RECIPE
-    if not recipe.is_file():
+    run = find_run(model_file)
+    if run is None:
         return None
+    recipe = run / RECIPE
     read_yaml_file(recipe)  # checks its size and encoding
     return recipe.read_text(encoding="utf-8")
 

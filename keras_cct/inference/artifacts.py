@@ -39,8 +39,15 @@ def find_artifact(path: str | PathLike) -> Path:
 
 
 def find_run(path: str | PathLike) -> Path | None:
-    """Returns the run folder at a path, or the one that contains the model at the path; None if there is none."""
-    return next((folder for folder in (Path(path), Path(path).parent) if (folder / RECIPE).is_file()), None)
+    """Returns the run folder at a path, or the one that contains the model at the path; None if there is none.
+
+    A checkpoint or an exported artifact may be in a folder of the run, `RUN/deploy/saved_model/1` for example.
+    """
+    near, far = (Path(path), Path(path).parent), Path(path).parents[1:3]
+    runs = [folder for folder in near if (folder / RECIPE).is_file()]
+    # Further up, a recipe alone may be the one that `keras_cct init` wrote for another run.
+    runs += [folder for folder in far if (folder / RECIPE).is_file() and (folder / BEST_MODEL).is_file()]
+    return next(iter(runs), None)
 
 
 def saved_split(run: Path) -> Path | None:

@@ -3,10 +3,10 @@ import shutil
 
 import numpy as np
 import pytest
-from fixtures.run_folders import CLASS_NAMES
+from fixtures.run_folders import CLASS_NAMES, make_run
 
 import keras_cct
-from keras_cct.cli import main
+from keras_cct.cli import create_parser, main
 from keras_cct.evaluation import evaluate as evaluation
 
 
@@ -41,6 +41,24 @@ def test_other_classes_without_a_label_map_are_refused(files, capsys):
     assert "pass a label map" in error
     assert len(error.splitlines()) == 1
     assert not (files / "new").exists()
+
+
+@pytest.mark.parametrize("path", ["", "best.keras", "checkpoints/epoch-0001.keras", "deploy/saved_model/1"])
+def test_flags_of_a_source_are_refused_for_the_images_of_the_run(path, tmp_path, capsys):
+    run = make_run(tmp_path / "run")
+    if path:
+        (run / path).parent.mkdir(parents=True, exist_ok=True)
+        (run / path).touch()
+    assert main(["evaluate", str(run / path), "--val-split", "test"]) == 2
+    assert "--val-split test has no effect without DATA" in capsys.readouterr().err
+
+
+def test_data_may_follow_the_flags():
+    options = create_parser().parse_args(["evaluate", "run", "--tta", "hflip", "photos"])
+    assert (options.model, options.source) == ("run", "photos")
+    for command in (["evaluate", "run", "photos", "--tta", "hflip", "more"], ["export", "run", "out", "more"]):
+        with pytest.raises(SystemExit):
+            create_parser().parse_args(command)
 
 
 @pytest.mark.parametrize(

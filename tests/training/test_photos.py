@@ -4,6 +4,7 @@ import collections
 import csv
 import logging
 import re
+import shutil
 from pathlib import Path
 
 import keras
@@ -132,7 +133,7 @@ def test_a_photo_has_the_same_probabilities_everywhere(run, photos, tmp_path):
     np.testing.assert_allclose(found, in_training[:4], atol=1e-5)
 
 
-def test_a_run_is_evaluated_on_its_own_images_and_on_any_folder(run, photos, capsys, caplog):
+def test_a_run_is_evaluated_on_its_own_images_and_on_any_folder(run, photos, capsys, caplog, tmp_path):
     assert main(["evaluate", str(run)]) == 0
     with (run / "split.csv").open() as file:
         count = sum(row["split"] == "validation" for row in csv.DictReader(file))
@@ -140,4 +141,7 @@ def test_a_run_is_evaluated_on_its_own_images_and_on_any_folder(run, photos, cap
     assert "have trained the model" not in caplog.text
     assert main(["evaluate", str(run), str(photos)]) == 0
     assert "183 images" in capsys.readouterr().out
+    assert f"{183 - count} of these 183 images have trained the model" in caplog.text
+    caplog.clear()
+    assert main(["evaluate", str(run), str(shutil.copytree(photos, tmp_path / "moved"))]) == 0
     assert f"{183 - count} of these 183 images have trained the model" in caplog.text
