@@ -24,6 +24,12 @@ _PACKAGES = {
 }
 _INT8_PACKAGES = {"openvino": ("nncf",)}
 
+_FILES_OF_FOLDERS = (
+    {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra"},
+    {"model.xml", "model.bin"},
+)
+"""Names in the folder of a SavedModel and of an OpenVINO model."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ExportSettings:
@@ -118,6 +124,6 @@ class ExportSettings:
 
 def _contains_artifacts_only(folder: Path) -> bool:
     names = {file.name for file in folder.iterdir()}
-    if {"saved_model.pb", "model.xml"} & names:
+    if any(names and names <= files for files in _FILES_OF_FOLDERS):
         return True
     return names <= set(ARTIFACT_NAMES.values()) or (names == {FIRST_VERSION} and find_artifact(folder) != folder)

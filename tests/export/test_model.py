@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -204,13 +205,14 @@ def test_reports_are_one_line_with_size_difference_agreement_latency_and_accurac
             assert part in line
 
 
-def test_int8_that_loses_accuracy_is_refused_and_leaves_nothing(fashion_model, tmp_path, monkeypatch):
+def test_int8_that_loses_accuracy_is_refused_and_leaves_nothing(tmp_path, monkeypatch):
     from keras_cct.export import model as export_module
 
+    data = LabeledImages(random_images(8), np.arange(8) % 3, CLASS_NAMES)
     accuracies = iter([types.SimpleNamespace(top1=89.2), types.SimpleNamespace(top1=88.1)])
     monkeypatch.setattr(export_module, "evaluate", lambda *_: next(accuracies))
     with pytest.raises(keras_cct.InputError, match="onnx from 89.20 % to 88.10 %"):
-        keras_cct.export_model(fashion_model, tmp_path / "model.onnx", "onnx", dtype="int8")
+        keras_cct.export_model(tiny_model(), tmp_path / "model.onnx", "onnx", dtype="int8", data=(data, data))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -291,6 +293,24 @@ def test_an_artifact_that_differs_from_keras_is_not_written(tmp_path, monkeypatc
     with pytest.raises(VerificationError, match="the onnx artifact differs from Keras by"):
         keras_cct.export_model(tiny_model(), tmp_path / "model.onnx", "onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "is_replaced"),
+    [
+        (["model.xml", "model.bin"], True),
+        (["model.xml", "model.bin", "labels.txt"], False),
+        (["saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra"], True),
+        (["saved_model.pb", "notes.txt"], False),
+        (["notes.txt"], False),
+    ],
+)
+def test_a_folder_with_other_files_is_not_overwritten(names, is_replaced, tmp_path):
+    for name in names:
+        (tmp_path / name).touch()
+    settings = ExportSettings(("openvino",), overwrite=True)
+    with contextlib.nullcontext() if is_replaced else pytest.raises(keras_cct.InputError, match="is not overwritten"):
+        settings.check_output(tmp_path)
 
 
 @pytest.mark.slow
