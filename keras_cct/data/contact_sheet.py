@@ -70,9 +70,10 @@ def _first_images(data: ImageSet, count: int, seed: int) -> tuple[list[tf.Tensor
     if isinstance(data, LabeledImages):
         indices = shuffled_indices(len(data), seed, tf.constant(0))[:count]
         return list(tf.gather(data.images, indices)), indices, tf.gather(data.labels, indices)
-    items = list(data.shuffled(seed, tf.constant(0), tf.constant(0)).take(count))
-    images, labels = zip(*(data.read(*item) for item in items), strict=True)
-    return list(images), tf.stack([index for index, *_ in items]), tf.stack(labels)
+    items = data.shuffled(seed, tf.constant(0), tf.constant(0)).take(count)
+    read = list(items.map(lambda index, *rest: (index, *data.read(index, *rest))))
+    indices, images, labels = zip(*read, strict=True)
+    return list(images), tf.stack(indices), tf.stack(labels)
 
 
 def _enlarge(columns: np.ndarray) -> np.ndarray:

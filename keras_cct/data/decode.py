@@ -15,6 +15,13 @@ DECODABLE_CHANNELS = (1, 3)
 KERNELS = {"bicubic": "keyscubic", "bilinear": "triangle"}
 
 
+def without_optimizations() -> tf.data.Options:
+    """Returns options for datasets that decode images: TensorFlow would optimize their graph for seconds, in vain."""
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    return options
+
+
 def luma(images: tf.Tensor) -> tf.Tensor:
     """Converts RGB to gray (ITU-R 601 luma, in Pillow's integer arithmetic), uint8 of shape (..., 1).
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_cct.data.augment.mixing import soft_targets
 from keras_cct.data.augment.plan import AugmentationPlan
 from keras_cct.data.augment.stages import change_pixels, crop_batch, crop_image, draw_crops, mix_and_erase
-from keras_cct.data.decode import ResizeAndCrop, resize_and_crop
+from keras_cct.data.decode import ResizeAndCrop, resize_and_crop, without_optimizations
 from keras_cct.data.images import EncodedImages, ImageSet, LabeledImages, RecordImages, epoch_indices
 from keras_cct.data.rng import SampleKeys
 from keras_cct.data.shard import Shard
@@ -135,7 +135,8 @@ def _cropped_arrays(
     data: LabeledImages, groups: tf.data.Dataset, plan: AugmentationPlan, seed: int, epoch: tf.Tensor
 ) -> tf.data.Dataset:
     """Returns indices, crops and labels of groups of images."""
-    images, labels = tf.constant(data.images), tf.constant(data.labels)
+    with tf.init_scope():  # constants of a graph may not have 2 GiB
+        images, labels = tf.constant(data.images), tf.constant(data.labels)
 
     def crop(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         draws = draw_crops(SampleKeys(seed, epoch, indices))
@@ -188,15 +189,11 @@ def evaluation_batches(
     def with_targets(images: tf.Tensor, labels: tf.Tensor, *weights: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return images, soft_targets(labels, len(data.class_names), smoothing=0.0), *weights
 
-    options = _options(recipe)
-    if not isinstance(data, LabeledImages):
-        # TensorFlow would optimize the graph that decodes for seconds, in every epoch, and decode as fast as before.
-        options.experimental_optimization.apply_default_optimizations = False
     if shard is None:
         batches = decoded_images(data, resize).batch(batch_size)
     else:
         batches = _filled_batches(data, resize, image_shape, batch_size, shard)
-    return batches.map(with_targets).prefetch(tf.data.AUTOTUNE).with_options(options)
+    return batches.map(with_targets).prefetch(tf.data.AUTOTUNE).with_options(_options(recipe))
 
 
 def _filled_batches(
@@ -236,7 +233,8 @@ def decoded_images(
         pixels = select(tf.data.Dataset.from_tensor_slices((data.images, data.labels)))
         return pixels.map(apply_resize, num_parallel_calls=tf.data.AUTOTUNE)
     items = select(data.in_order())
-    return items.map(lambda *item: apply_resize(*data.read(*item)), num_parallel_calls=tf.data.AUTOTUNE)
+    decoded = items.map(lambda *item: apply_resize(*data.read(*item)), num_parallel_calls=tf.data.AUTOTUNE)
+    return decoded.with_options(without_optimizations())
 
 
 def _options(recipe: Recipe) -> tf.data.Options:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_cct.data.decode import decode_any_image
+from keras_cct.data.decode import decode_any_image, without_optimizations
 from keras_cct.data.file_stamps import file_stamps
 from keras_cct.data.survey_index import Survey, SurveyIndex, file_keys
 
@@ -124,7 +124,7 @@ def _measure(paths: list[str]) -> Survey:
     dataset = tf.data.Dataset.from_tensor_slices((tf.range(count), paths))
     measured = dataset.map(measure, num_parallel_calls=tf.data.AUTOTUNE, deterministic=False).ignore_errors()
     # To hand single images to Python would take longer than to decode small ones.
-    batches = measured.batch(BATCH_SIZE).prefetch(1)
+    batches = measured.batch(BATCH_SIZE).prefetch(1).with_options(without_optimizations())
     for rows, sizes, sums, squares, fingerprints in batches.as_numpy_iterator():
         survey.readable[rows] = True
         survey.sizes[rows], survey.sums[rows], survey.squares[rows] = sizes, sums, squares

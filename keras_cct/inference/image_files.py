@@ -41,6 +41,8 @@ def _image_files_below(top: Path) -> Iterator[Path]:
     while waiting:
         with contextlib.suppress(PermissionError), os.scandir(waiting.pop()) as entries:
             for entry in entries:
+                if entry.name.startswith("."):  # as in training; macOS adds a file ._NAME to each photo
+                    continue
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
                 elif has_image_suffix(entry.name) and entry.is_file():

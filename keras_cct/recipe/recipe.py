@@ -152,7 +152,9 @@ class Recipe:
         1.0, "Temperature at which soft distillation compares probabilities.", at_least=0.01, at_most=1000
     )
     class_weights: str = recipe_key(
-        "", '"balanced" weighs the loss of each class by the inverse of its number of images.', choices=("", "balanced")
+        "",
+        '"balanced" weights the loss of each class by the inverse of its number of images.',
+        choices=("", "balanced"),
     )
     sampler: str = recipe_key(
         "", '"balanced" draws images of all classes equally often, with replacement.', choices=("", "balanced")

@@ -54,13 +54,16 @@ def test_in_order_reads_every_image_with_its_label(source, tmp_path):
 def test_seed_and_epoch_decide_the_order(source, tmp_path):
     data = make(source, tmp_path)
 
-    def order(seed, epoch, num_skipped=0):
-        found = read_all(data, data.shuffled(seed, tf.constant(epoch), tf.constant(num_skipped)))
-        assert [label for _, _, label in found] == [LABELS[index] for index, _, _ in found]
-        return [int(index) for index, _, _ in found]
+    def shuffled(seed, epoch, num_skipped=0) -> tf.data.Dataset:
+        return data.shuffled(seed, tf.constant(epoch), tf.constant(num_skipped))
+
+    def order(*arguments, **settings):
+        return [int(index) for index, *_ in shuffled(*arguments, **settings).as_numpy_iterator()]
 
     first = order(0, 0)
     assert sorted(first) == list(range(COUNT))
+    found = [(int(index), label) for index, _, label in read_all(data, shuffled(0, 0))]
+    assert found == [(index, LABELS[index]) for index in first]
     assert order(0, 0) == first
     assert len({tuple(found) for found in (first, order(0, 1), order(1, 0))}) == 3
     assert order(0, 0, num_skipped=5) == first[5:]

@@ -98,8 +98,8 @@ def test_pipes_and_devices_are_refused_without_reading(tmp_path):
             read_image(tmp_path / f"{name}.png", (8, 8, 3))
 
 
-def test_folders_are_searched_for_images_in_the_order_of_their_paths(tmp_path):
-    photos_in(tmp_path, ["b/1.png", "a/2.jpg", "c.JPEG"])
+def test_folders_are_searched_for_images_that_are_not_hidden_in_the_order_of_their_paths(tmp_path):
+    photos_in(tmp_path, ["b/1.png", "a/2.jpg", "c.JPEG", "a/._2.jpg", ".thumbnails/1.png"])
     (tmp_path / "a" / "notes.txt").touch()
     names = [str(path.relative_to(tmp_path)) for path in find_image_files(tmp_path)]
     assert names == ["a/2.jpg", "b/1.png", "c.JPEG"]

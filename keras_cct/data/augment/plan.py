@@ -127,7 +127,7 @@ class Augmentation:
 
         Raises:
             InputError: Batches of this size cannot be mixed, the mean or standard deviation has the wrong number of
-                channels, or the library layer does not accept such images.
+                channels, or such images have no colors to change or are not accepted by the library layer.
         """
         self.check_batch_size(batch_size)
         *_, channels = image_shape
@@ -138,8 +138,18 @@ class Augmentation:
                 f"{channels} channel{'s' * (channels > 1)}. Set mean and std to {values} each; `keras_cct data stats` "
                 f"measures them."
             )
+        self._check_colors(channels)
         layer = self.policy.for_images(image_shape) if isinstance(self.policy, LibraryLayer) else None
         return AugmentationPlan(self, image_shape, batch_size, layer)
+
+    def _check_colors(self, channels: int) -> None:
+        changes_colors = isinstance(self.policy, RandAugment) or (self.policy is None and self.color_jitter > 0)
+        if channels not in (1, 3) and changes_colors and not self.no_aug:
+            key, neutral = ("aa", "''") if self.policy is not None else ("color_jitter", "0")
+            raise InputError(
+                f"recipe key {key} changes the colors of images with 1 or 3 channels, but these have {channels}. Set "
+                f"{key} to {neutral}."
+            )
 
 
 def _create_policy(recipe: Recipe) -> RandAugment | LibraryLayer | None:

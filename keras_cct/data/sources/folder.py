@@ -62,7 +62,7 @@ def open_folder(
             f"class {name!r} of {path!r} has no training images in {str(folder)!r}. "
             "Add some, or leave the class out with class_map."
         )
-    readable = drop_unreadable(train_files, index), drop_unreadable(eval_files, index)
+    readable = drop_unreadable(train_files, index), drop_unreadable(eval_files, index, needs_all_classes=False)
     warn_about_duplicates(*readable)
     train, evaluation = (_encoded_images(files, class_names) for files, _ in readable)
     warn_about_empty_classes(train.labels, class_names, str(folder))
@@ -82,7 +82,7 @@ def open_evaluation_folder(source: Source) -> ImageSet:
     class_names = order_classes((name for _, name in files), source.class_map)
     if source.class_map:
         files = _drop_unlisted(files, class_names, Path(source.data_dir), source.class_map)
-    files, survey = drop_unreadable(files)
+    files, survey = drop_unreadable(files, needs_all_classes=False)
     return cache_if_small(_encoded_images(files, class_names), survey)
 
 

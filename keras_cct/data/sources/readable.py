@@ -23,7 +23,9 @@ class ReadableFiles(NamedTuple):
     survey: Survey | None
 
 
-def drop_unreadable(files: list[LabeledFile], index: SurveyIndex | None = None) -> ReadableFiles:
+def drop_unreadable(
+    files: list[LabeledFile], index: SurveyIndex | None = None, *, needs_all_classes: bool = True
+) -> ReadableFiles:
     """Returns the files that can be decoded; the others are counted and named in one warning.
 
     Datasets that are too large for a survey are returned as they are.
@@ -31,9 +33,10 @@ def drop_unreadable(files: list[LabeledFile], index: SurveyIndex | None = None) 
     Args:
         files: Path and class of each image.
         index: Surveys of the same files in earlier processes. That of these files is added to it.
+        needs_all_classes: Whether every class must keep an image; evaluation images may lack classes.
 
     Raises:
-        InputError: More than half of the images, or all images of a class, cannot be read.
+        InputError: More than half of the images, or all images of a class that needs one, cannot be read.
     """
     survey = survey_files([path for path, _ in files], index)
     if survey is None or survey.readable.all():
@@ -46,7 +49,7 @@ def drop_unreadable(files: list[LabeledFile], index: SurveyIndex | None = None) 
             f"{len(unreadable)} of {len(files)} images cannot be read: {listed}. Repair or remove these files."
         )
     lost = {name for _, name in files} - {name for _, name in readable}
-    if lost:
+    if lost and needs_all_classes:
         raise InputError(
             f"no image of class {min(lost)!r} can be read: {listed}. Repair these files or remove the class."
         )

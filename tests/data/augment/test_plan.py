@@ -112,6 +112,22 @@ def test_rejects_statistics_of_another_number_of_channels(key):
     assert all(part in str(error.value) for part in (key, "[0.1, 0.2]", "3"))
 
 
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"aa": "rand-m9-mstd0.5"}, "aa changes the colors .* these have 4. Set aa to ''"),
+        ({"aa": ""}, "color_jitter to 0"),
+    ],
+)
+def test_rejects_changes_of_colors_of_images_without_colors(keys, message):
+    with pytest.raises(InputError, match=message):
+        Augmentation.from_recipe(recipe_with(color_jitter=0.4, mean=(0.5,), std=(0.5,), **keys)).for_images(
+            (8, 8, 4), 4
+        )
+    neutral = recipe_with(color_jitter=0.0, mean=(0.5,), std=(0.5,), aa="")
+    assert Augmentation.from_recipe(neutral).for_images((8, 8, 4), 4).image_shape == (8, 8, 4)
+
+
 def test_rejects_layers_that_change_the_image_size():
     recipe = recipe_with(aa="keras.RandomCrop", aa_args={"height": 8, "width": 8})
     with pytest.raises(InputError, match="changes the .*size"):

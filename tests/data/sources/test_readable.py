@@ -5,7 +5,7 @@ import pytest
 from fixtures.images import encoded, image_folder, photo, photos_in
 
 from keras_cct.data import survey
-from keras_cct.data.sources.open import open_source
+from keras_cct.data.sources.open import open_evaluation, open_source
 from keras_cct.data.sources.scan import scan_images
 from keras_cct.data.sources.source import Source
 from keras_cct.data.survey import survey_files
@@ -49,6 +49,16 @@ def test_classes_without_readable_images_are_an_error(names, message, tmp_path):
     with pytest.raises(InputError) as error:
         open_pets(tmp_path)
     assert message.format(folder=tmp_path) in str(error.value)
+
+
+def test_evaluation_images_may_lose_a_class(tmp_path, caplog):
+    image_folder(tmp_path, {"train/cat": 3, "val/cat": 3, "train/dog": 3})
+    photos_in(tmp_path / "val" / "dog", ["0.jpg"])
+    (tmp_path / "val/dog/0.jpg").write_bytes(b"\xff\xd8\xff no image")
+    _, evaluation = open_pets(tmp_path)
+    assert (len(evaluation), evaluation.class_names) == (3, ("cat", "dog"))
+    assert "left out 1 of 4 images that cannot be read" in caplog.text
+    assert len(open_evaluation(Source("pets", str(tmp_path)))) == 3
 
 
 def test_the_same_pixels_in_both_splits_are_a_warning(tmp_path, caplog):

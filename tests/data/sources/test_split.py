@@ -5,7 +5,7 @@ import pytest
 from fixtures.images import image_folder, photos_in
 
 from keras_cct.data.sources.folder import evaluation_files, split_files
-from keras_cct.data.sources.open import open_data, open_evaluation, open_source
+from keras_cct.data.sources.open import open_evaluation, open_source, recipe_source
 from keras_cct.data.sources.source import Source
 from keras_cct.data.sources.split import (
     divide_into_folds,
@@ -188,13 +188,13 @@ def test_folds_depend_on_the_seed_and_not_on_the_order_of_files(tmp_path):
 
 def test_a_folder_opens_as_a_fold(tmp_path):
     image_folder(tmp_path, {"cat": 4, "dog": 4})
-    names = []
-    for fold in (1, 2):
-        train, evaluation = open_source(Source("pets", str(tmp_path), folds=2, fold=fold))
-        assert (len(train), len(evaluation)) == (4, 4)
-        assert set(evaluation.labels) == {0, 1}
-        names += evaluation.names
-    assert len(set(names)) == 8
+    sources = [Source("pets", str(tmp_path), folds=2, fold=fold) for fold in (1, 2)]
+    train, evaluation = open_source(sources[0])
+    assert (len(train), len(evaluation)) == (4, 4)
+    assert set(evaluation.labels) == {0, 1}
+    held_out = [[path for path, _ in split_files(source)[1]] for source in sources]
+    assert list(evaluation.names) == held_out[0]
+    assert len({*held_out[0], *held_out[1]}) == 8
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_folds_that_make_no_sense_are_one_line(source, expected, tmp_path):
 def test_the_split_seed_takes_the_place_of_the_seed(tmp_path):
     image_folder(tmp_path, {"cat": 10, "dog": 10})
     evaluations = [
-        set(open_data(Recipe("cvt_2_4_32", "pets", data_dir=str(tmp_path), **keys))[1].names)
+        split_files(recipe_source(Recipe("cvt_2_4_32", "pets", data_dir=str(tmp_path), **keys)))[1]
         for keys in ({"seed": 7}, {"seed": 8, "split_seed": 7}, {"seed": 8})
     ]
     assert evaluations[0] == evaluations[1] != evaluations[2]
