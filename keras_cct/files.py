@@ -87,6 +87,8 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
     try:
         yield temporary
+        if temporary.is_file():
+            _flush(temporary)
         temporary.replace(path)
     except OSError as error:
         # An error of an open file, such as a full disk, has no file name.
@@ -95,6 +97,15 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         _remove(temporary)
+
+
+def _flush(path: Path) -> None:
+    """Waits until a file is on the disk: after a power failure, a file that was only renamed can be empty."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_partial(folder: Path) -> None:

@@ -16,6 +16,14 @@ def test_file_is_replaced_when_the_block_ends(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_file_is_on_the_disk_before_it_is_renamed(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(os.fstat(descriptor).st_ino))
+    flushed: list[int] = []
+    with replacing(tmp_path / "file.txt") as temporary:
+        temporary.write_text("new")
+    assert flushed == [(tmp_path / "file.txt").stat().st_ino]
+
+
 @pytest.mark.parametrize("is_folder", [False, True])
 def test_failed_block_leaves_nothing(is_folder, tmp_path):
     def write(path):

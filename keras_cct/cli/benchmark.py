@@ -12,6 +12,7 @@ from keras_cct.cli.frameworks import load_frameworks, silent_stderr
 from keras_cct.cli.inference import add_trust
 from keras_cct.errors import InputError, check_count, check_setting
 from keras_cct.export.runtime import RUNTIMES
+from keras_cct.files import replacing
 from keras_cct.inference.artifacts import ARTIFACT_NAMES, KERAS, artifact_format, find_artifact, find_keras_file
 from keras_cct.inference.predictors import COMPUTE_DTYPES
 from keras_cct.models.variants import list_models
@@ -63,6 +64,8 @@ def _benchmark(options: argparse.Namespace) -> None:
     check_setting("--seconds", options.seconds, 0 <= options.seconds <= MAX_SECONDS, f"in [0, {MAX_SECONDS}]")
     if options.json is not None and Path(options.json).exists():
         raise InputError(f"--json {options.json!r} exists already. Remove it or choose another file.")
+    if options.json is not None and not Path(options.json).absolute().parent.is_dir():
+        raise InputError(f"--json {options.json!r} is in a folder that does not exist. Create it or choose another.")
     from keras_cct.inference.benchmark import measure_artifact
 
     batch_sizes = tuple(options.batch_size)
@@ -84,7 +87,8 @@ def _benchmark(options: argparse.Namespace) -> None:
             settings = {"model": name, "runtime": runtime, "compute_dtype": options.compute_dtype}
             results.append(settings | dataclasses.asdict(measured))
     if options.json is not None:
-        Path(options.json).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        with replacing(Path(options.json)) as temporary:
+            temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 def _list_artifacts(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, str, Path]]:

@@ -23,7 +23,7 @@ EXIT_REFUSED = 2
 """Exit code of wrong input: trying again will not help."""
 
 MAX_LINE, MAX_LISTED = 2**20, 8
-SECONDS_BETWEEN_TRIES, SECONDS_FOR_HELLO = 0.2, 5.0
+SECONDS_BETWEEN_TRIES, SECONDS_FOR_HELLO, SECONDS_TO_FAIL_TOO = 0.2, 5.0, 5.0
 KEEP_ALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 """After 15 s of silence and 3 unanswered probes, 5 s apart, a host has crashed. A killed process needs no probe."""
 
@@ -161,6 +161,8 @@ class Link:
                 continue
             peer.has_left = True
             if message["leave"]:
+                # What failed there, e.g. a loss that is NaN in all processes, mostly fails here as well.
+                time.sleep(SECONDS_TO_FAIL_TOO)
                 self._note_failure(f"{self._names[index]} ended: {message['leave']}")
             return
         if self._has_started:

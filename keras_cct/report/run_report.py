@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from keras_cct.errors import InputError
 from keras_cct.evaluation.evaluate import Evaluation
+from keras_cct.evaluation.files import MAX_CONFUSION_CLASSES
 from keras_cct.evaluation.metrics import most_confused
 from keras_cct.explanation import explain, overlay
 from keras_cct.models.summary import summarize
@@ -128,7 +129,9 @@ def _draw_curves(record: RunRecord, num_classes: int) -> dict[str, Markup]:
 
 
 def _describe_evaluation(evaluation: Evaluation, model: keras.Model) -> dict[str, Any]:
-    names, metrics, counts = evaluation.class_names, evaluation.per_class, evaluation.confusion
+    names, metrics = evaluation.class_names, evaluation.per_class
+    has_matrix = len(names) <= MAX_CONFUSION_CLASSES
+    pairs = most_confused(evaluation.confusion, MAX_CONFUSED) if has_matrix else []
     confused = [
         {
             "label": names[label],
@@ -136,7 +139,7 @@ def _describe_evaluation(evaluation: Evaluation, model: keras.Model) -> dict[str
             "count": count,
             "rate": 100 * count / metrics.support[label],
         }
-        for label, guess, count in most_confused(counts, MAX_CONFUSED)
+        for label, guess, count in pairs
     ]
     classes = [
         {"name": name, "rates": [100 * rate for rate in rates], "support": int(support)}
@@ -144,11 +147,10 @@ def _describe_evaluation(evaluation: Evaluation, model: keras.Model) -> dict[str
             names, metrics.precision, metrics.recall, metrics.f1, metrics.support, strict=True
         )
     ]
-    confusion = draw_confusion(evaluation)
     return {
         "num_images": f"{len(evaluation):,}",
         "num_classes": len(names),
-        "confusion": Markup(to_svg(confusion, "confusion")),
+        "confusion": Markup(to_svg(draw_confusion(evaluation), "confusion")) if has_matrix else "",
         "matrix_size": min(max(320, 24 * len(names)), 760),
         "confused": confused,
         "classes": classes,

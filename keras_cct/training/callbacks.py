@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -107,16 +107,18 @@ class AverageEvaluation(keras.callbacks.Callback):
 
     Args:
         batches: The evaluation batches, as for `fit`.
+        observers: Callbacks that are called for each batch.
     """
 
-    def __init__(self, batches: Any) -> None:
+    def __init__(self, batches: Any, observers: Sequence[keras.callbacks.Callback] = ()) -> None:
         super().__init__()
         self.batches = batches
+        self.observers = list(observers)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         model: Any = self.model
         with averaged_weights(model):
-            averaged = model.evaluate(self.batches, verbose=0, return_dict=True)
+            averaged = model.evaluate(self.batches, verbose=0, return_dict=True, callbacks=self.observers)
         for name, value in averaged.items():
             logs[f"raw_{name}"], logs[f"val_{name}"] = logs[f"val_{name}"], value
 

@@ -186,6 +186,7 @@ def wandb_writer(folder: RunFolder, settings: dict[str, object]) -> Callable[[Ep
         name=folder.path.resolve().name,
         id=folder.wandb_id.read_text(),
         resume="allow",
+        reinit="finish_previous",  # otherwise all runs of a process would be logged to the first one
         config=settings,
         dir=folder.path,
     )

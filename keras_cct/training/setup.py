@@ -67,6 +67,11 @@ def plan_training(recipe: Recipe, batch_size: int, loads_weights: bool = True, *
             f"recipe key average_best={recipe.average_best} must be 0, or between 2 and checkpoint_hist="
             f"{recipe.checkpoint_hist}. Change one of them."
         )
+    if recipe.class_weights and recipe.sampler:
+        raise InputError(
+            f"recipe keys class_weights={recipe.class_weights!r} and sampler={recipe.sampler!r} both balance the "
+            f"classes, which would favor rare ones. Set one of them."
+        )
     if recipe.checkpoint_activations and first_trained_layer(recipe) in LAYERS_AFTER_BLOCKS:
         key = "freeze" if recipe.freeze else "freeze_until"
         raise InputError(

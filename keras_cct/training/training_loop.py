@@ -42,8 +42,8 @@ def fit(run: PreparedRun, folder: RunFolder, log_wandb: bool, link: Link | None 
     epoch, step = run.start
     reading = raising_input_errors(run.train_data, run.eval_data)
     with run.distribution.scope(), _explained_os_errors(folder), reading, _ending_together(link) as ending:
-        termination, watchdog = ending
-        callbacks = [*create_callbacks(run, folder, summary, termination), *watchdog]
+        termination, of_processes = ending
+        callbacks = create_callbacks(run, folder, summary, termination, of_processes)
         if step > 0:
             _fit_epochs(run, epoch, epoch + 1, step, callbacks)
             epoch += 1
@@ -77,9 +77,13 @@ def _create_summary(run: PreparedRun, folder: RunFolder, log_wandb: bool) -> Sum
 
 
 def create_callbacks(
-    run: PreparedRun, folder: RunFolder, summary: Summary, termination: TerminationRequest
+    run: PreparedRun,
+    folder: RunFolder,
+    summary: Summary,
+    termination: TerminationRequest,
+    of_processes: list[keras.callbacks.Callback],
 ) -> list[keras.callbacks.Callback]:
-    """Returns the callbacks, in the order in which they run."""
+    """Returns the callbacks, in the order in which they run; those that keep processes together come last."""
     recipe, num_steps = run.recipe, run.steps_per_epoch
     learning_rates, (_, first_step) = recipe.learning_rates(), run.start
     interval = recipe.recovery_interval or num_steps
@@ -93,13 +97,14 @@ def create_callbacks(
         *([] if run.state is None else [StateRestorer(run.state)]),
         FiniteLossCheck(folder),
         keras.callbacks.LearningRateScheduler(lambda epoch: learning_rates[epoch]),
-        *([AverageEvaluation(run.evaluation_batches())] if recipe.model_ema else []),
+        *([AverageEvaluation(run.evaluation_batches(), of_processes)] if recipe.model_ema else []),
         *([UnpaddedLoss(len(run.eval_data), run.eval_batch_size)] if pads else []),
         summary,
         *([checkpoints] if writes else []),
         EarlyStopping(summary, recipe),
         *([progress] if writes else []),
         StateSaver(state_file, summary, saved_steps, num_steps, first_step, termination),
+        *of_processes,
     ]
 
 

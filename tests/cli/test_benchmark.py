@@ -49,6 +49,7 @@ def test_a_chosen_runtime_is_that_of_the_best_model_of_a_run(runtime, file, tmp_
         (["cct_2_3x2_32", "--batch-size", "0"], "--batch-size must be at least 1, got 0"),
         (["cct_2_3x2_32", "--seconds", "-1"], "--seconds must be in [0, 3600], got -1.0"),
         (["cct_2_3x2_32", "--json", "{folder}"], "exists already"),
+        (["cct_2_3x2_32", "--json", "{folder}/none/results.json"], "is in a folder that does not exist"),
         (["{folder}/model.onnx", "--runtime", "litert"], "artifact of onnx"),
     ],
 )

@@ -152,12 +152,23 @@ def test_all_processes_end_if_one_is_lost(port, endings, lost):
 
 
 @pytest.mark.parametrize("failed", [0, 2])
-def test_all_processes_end_with_the_message_of_the_one_that_failed(port, endings, failed):
+def test_all_processes_end_with_the_message_of_the_one_that_failed(port, endings, failed, monkeypatch):
+    monkeypatch.setattr(link_module, "SECONDS_TO_FAIL_TOO", 0.1)
     links = [future.result(30) for future in connecting(port, 3)]
     links[failed].leave("the disk is full.")
     others = {0, 1, 2} - {failed}
     wait_for(lambda: set(endings) >= others)
     assert all(f"process {failed} on 127.0.0.1 ended: the disk is full." in endings[index] for index in others)
+
+
+def test_processes_that_fail_for_the_same_reason_end_by_themselves(port, endings, monkeypatch):
+    monkeypatch.setattr(link_module, "SECONDS_TO_FAIL_TOO", 0.5)
+    first, second = [future.result(30) for future in connecting(port, 2)]
+    second.leave("the loss is NaN.")
+    time.sleep(0.1)
+    first.leave("the loss is NaN.")
+    time.sleep(1)
+    assert endings == {}
 
 
 def test_a_watchdog_ends_a_block_without_progress():

@@ -11,7 +11,7 @@ import pytest
 from fixtures.run_folders import CLASS_NAMES, make_run, tiny_images
 
 import keras_cct
-from keras_cct.report import run_metrics
+from keras_cct.report import run_metrics, run_report
 from keras_cct.report.pictures import MAX_SIDE, enlarge, to_data_uri
 from keras_cct.report.run_record import RunRecord
 from keras_cct.training.environment import describe_environment, write_environment
@@ -50,6 +50,16 @@ def test_report_refers_to_nothing_outside_itself(page):
     assert [target for target in targets if not target.startswith(("data:", "#"))] == []
     assert not re.search(r"@import|url\((?!#)", page)
     assert len(page) < 3e6
+
+
+def test_the_confusion_matrix_of_many_classes_is_left_out(tmp_path, monkeypatch):
+    folder = make_run(tmp_path / "run")
+    monkeypatch.setattr(run_metrics, "open_data", tiny_images)
+    monkeypatch.setattr(run_report, "MAX_CONFUSION_CLASSES", 2)
+    monkeypatch.setattr(run_report.Evaluation, "confusion", property(lambda self: pytest.fail("is computed")))
+    text = keras_cct.write_report(folder).read_text()
+    assert "Confusion matrix" not in text
+    assert "Metrics per class" in text
 
 
 def test_report_holds_every_part(run, page):

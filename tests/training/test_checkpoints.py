@@ -1,10 +1,11 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from fixtures.arrays import to_numpy
 
 import keras_cct
-from keras_cct.training.callbacks import averaged_weights
+from keras_cct.training.callbacks import AverageEvaluation, averaged_weights
 from keras_cct.training.checkpoints import Checkpoints, best_epochs
 from keras_cct.training.folder import RunFolder
 from keras_cct.training.torch_optimizers import TorchSGD
@@ -83,3 +84,19 @@ def test_raw_weights_are_restored_after_the_average_was_used():
     with averaged_weights(model):
         np.testing.assert_array_equal(to_numpy(bias), 0.0)
     np.testing.assert_array_equal(to_numpy(bias), 1.0)
+
+
+@pytest.mark.tensorflow
+def test_the_evaluation_of_averages_calls_the_observers():
+    model = compiled_model(TorchSGD(0.1, ema_decay=0.5))
+    images, targets = np.zeros((6, *model.input_shape[1:]), "float32"), np.zeros((6, 10), "float32")
+    batches = tf.data.Dataset.from_tensor_slices((images, targets)).batch(2)
+    seen = []
+    observer = keras.callbacks.LambdaCallback()
+    observer.on_test_batch_end = lambda batch, logs=None: seen.append(batch)
+    evaluation = AverageEvaluation(batches, [observer])
+    evaluation.set_model(model)
+    logs = {"val_loss": 9.0}
+    evaluation.on_epoch_end(0, logs)
+    assert seen == [0, 1, 2]
+    assert logs["raw_loss"] == 9.0 != logs["val_loss"]

@@ -96,6 +96,7 @@ def test_a_folder_logs_to_one_run_of_wandb(monkeypatch, tmp_path):
     write({"epoch": 1, "train_loss": 1.0})
     (settings,) = wandb.started
     assert settings["config"] == {"lr": 0.1}
+    assert settings["reinit"] == "finish_previous"  # the next run of a series is another one
     assert (settings["name"], settings["resume"], Path(settings["dir"])) == ("first", "allow", folder.path)
     wandb_writer(folder, {"lr": 0.1})
     wandb_writer(RunFolder.create(tmp_path / "second"), {"lr": 0.1})

@@ -15,11 +15,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from fixtures.cluster_process import Recorder
 from fixtures.small_run import first_images, replace_export, rows_of, small_recipe
 
 import keras_cct
 from keras_cct.cluster.link import EXIT_LOST, connect
 from keras_cct.cluster.settings import Cluster
+from keras_cct.training import training_loop
 from keras_cct.training.folder import RunFolder
 from keras_cct.training.processes import check_backend, recipe_facts
 from keras_cct.training.state import RunState
@@ -52,8 +54,8 @@ class Processes:
         self.folder = folder
         path = f"{TESTS}{os.pathsep}{TESTS.parent}"
         cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / "cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-        self.environment = os.environ | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"} | cache
-        train, test = first_images("train", 16), first_images("test", 100)
+        self.environment = cache | os.environ | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        train, test = first_images("train", 16), first_images("test", 30)
         self.data = folder / "small.npz"
         np.savez(self.data, x_train=train.images, y_train=train.labels, x_test=test.images, y_test=test.labels)
 
@@ -104,16 +106,20 @@ def times_of(folder: Path) -> dict[Path, int]:
 
 
 @only_jax
-def test_two_processes_train_as_one_and_only_the_first_writes(processes):
-    alone, both = processes.folder / "alone", processes.folder / "both"
-    (process,) = processes.run(ALL_KEYS, 1, alone)
+def test_two_processes_train_as_one_and_only_the_first_writes(processes, monkeypatch):
+    replace_export(monkeypatch)
+    recorder, callbacks_of_run = Recorder(None, None), training_loop.create_callbacks
+    recorded = lambda *arguments: [recorder, *callbacks_of_run(*arguments)]  # noqa: E731
+    monkeypatch.setattr(training_loop, "create_callbacks", recorded)
+    alone = keras_cct.train(small_recipe(**processes.keys(ALL_KEYS)), processes.folder / "alone")
+    both = processes.folder / "both"
     first, second = processes.run(ALL_KEYS, 2, both, outputs={1: Path("/proc/no-such-folder")})
     assert losses_of(first) == losses_of(second)
     assert len(losses_of(first)) == 2 * STEPS_PER_EPOCH
-    np.testing.assert_allclose(losses_of(first), losses_of(process), rtol=1e-6)
-    assert_equal_weights(both, alone)
-    for ours, theirs in zip(rows_of(RunFolder(both)), rows_of(RunFolder(alone)), strict=True):
-        assert ours["eval_top1"] == theirs["eval_top1"]  # of 1,000 images in batches of 128
+    np.testing.assert_allclose(losses_of(first), recorder.losses, rtol=1e-6)
+    assert_equal_weights(both, alone.path)
+    for ours, theirs in zip(rows_of(RunFolder(both)), rows_of(alone), strict=True):
+        assert ours["eval_top1"] == theirs["eval_top1"]  # of 300 images in batches of 128
         assert float(ours["eval_loss"]) == pytest.approx(float(theirs["eval_loss"]), rel=1e-6)
 
 

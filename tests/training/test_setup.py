@@ -63,6 +63,11 @@ def test_checkpointing_frozen_blocks_is_refused_before_images_are_read(keys, mes
         plan_training(small_recipe(checkpoint_activations=True, **keys), 16)
 
 
+def test_classes_are_balanced_once():
+    with pytest.raises(keras_cct.InputError, match="class_weights='balanced' and sampler='balanced' both balance"):
+        plan_training(small_recipe(class_weights="balanced", sampler="balanced"), 16)
+
+
 @pytest.mark.parametrize(("keys", "expected"), [({}, False), ({"checkpoint_activations": True}, True)])
 def test_the_recipe_decides_whether_blocks_checkpoint_their_activations(keys, expected):
     plan = plan_training(small_recipe(freeze_until="block_1", **keys), 16)

@@ -18,7 +18,7 @@ def trained_model(num_steps: int, **settings) -> keras.Model:
     model = keras_cct.create_model(
         "cvt_2_4_32", **({"input_shape": (8, 8, 3), "num_layers": 1, "dim": 16, "num_heads": 2} | settings)
     )
-    model.compile(TorchAdamW(1e-2, ema_decay=0.9), "mse")
+    model.compile(TorchAdamW(1e-2, ema_decay=0.9), "mse", jit_compile=keras.backend.backend() == "jax")  # as in runs
     model.optimizer.build(model.trainable_weights)
     for step in range(num_steps):
         train_step(model, step)

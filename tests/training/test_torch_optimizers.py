@@ -317,7 +317,8 @@ def test_config_makes_the_same_optimizer(optimizer_class):
 def test_compiled_model_loads_again_with_its_optimizer_and_its_state(tmp_path):
     model = keras_cct.create_model("cvt_2_4_32", input_shape=(8, 8, 3), num_layers=1, dim=16, num_heads=2)
     factors = [0.5] * len(model.trainable_weights)
-    model.compile(TorchAdamW(3e-4, weight_decay=0.06, ema_decay=0.9, learning_rate_factors=factors), "mse")
+    optimizer = TorchAdamW(3e-4, weight_decay=0.06, ema_decay=0.9, learning_rate_factors=factors)
+    model.compile(optimizer, "mse", jit_compile=keras.backend.backend() == "jax")  # as in runs
     model.train_on_batch(np.zeros((1, 8, 8, 3)), np.zeros((1, 10)))
     model.save(tmp_path / "model.keras")
     optimizer = keras.models.load_model(tmp_path / "model.keras").optimizer
