@@ -48,11 +48,10 @@ def test_header_names_the_number_of_epochs_and_the_image_size(config):
 def test_file_name_agrees_with_the_content(config):
     stem, _, values = config
     if "model" in values and stem.startswith("cct_"):
-        size, _, rest = stem.removeprefix("cct_").partition("-")
-        kernel, dataset, *epochs = rest.split("_")
+        size, kernel, dataset, epochs = re.fullmatch(r"cct_(\d+)-(\dx\d)_(\w+?)(?:_(\d+)epochs)?", stem).groups()
         assert values["model"].startswith(f"cct_{size}_{kernel}_")
         assert dataset.removesuffix("384") == values["dataset"]
-        assert epochs in ([], [f"{values['epochs']}epochs"])
+        assert epochs in (None, str(values["epochs"]))
     else:
         assert stem == values["dataset"]
 

@@ -4,12 +4,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from fixtures.small_run import first_images
+
+import keras_cct
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def test_nearest_neighbors_beat_chance_even_with_random_features(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["nearest_neighbors.py"])
+    monkeypatch.setattr(keras_cct, "load_sample", lambda split: first_images(split, 200))
     runpy.run_path(str(EXAMPLES / "nearest_neighbors.py"), run_name="__main__")
     (accuracy,) = re.findall(r"([\d.]+) % of 1000 images", capsys.readouterr().out)
     # Chance is 10 %; pixels alone separate most clothing.

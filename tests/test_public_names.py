@@ -115,9 +115,8 @@ def test_type_checker_knows_the_public_names(tmp_path):
     assert errors == [(8, "reportArgumentType"), (9, "reportAttributeAccessIssue")]
 
 
-@pytest.mark.parametrize(
-    "imports", ["import keras_cct, keras", pytest.param("import keras, keras_cct", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow  # `test_saved_models.py` loads models of an earlier version in such a process
+@pytest.mark.parametrize("imports", ["import keras_cct, keras", "import keras, keras_cct"])
 def test_saved_model_loads_with_only_the_package_imported(tmp_path, imports):
     keras_cct.create_model("vit_2_4_32").save(tmp_path / "model.keras")
     program = f"{imports}; print(keras.models.load_model({str(tmp_path / 'model.keras')!r}).name)"

@@ -72,7 +72,8 @@ COMMANDS = {
     "evaluate": ["evaluate", "{model}"],
     "export": ["export", "{model}", "{out}/exported"],
     "convert": ["convert", "{model}", "{out}/weights.h5.safetensors"],
-    "benchmark": ["benchmark", "{model}", "--batch-size", "1", "--seconds", "0"],
+    "benchmark": ["benchmark", "{model}", "--batch-size", "1", "--seconds", "0", "--runtime", "savedmodel"],
+    "benchmark in a process": ["benchmark", "{model}", "--batch-size", "1", "--seconds", "0"],
     "train": ["train", "--initial-checkpoint", "{model}", "--output", "{out}/run"],
 }
 
@@ -90,7 +91,9 @@ def test_class_that_cannot_be_imported_is_named(module, advice, file):
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command", [pytest.param(name, marks=pytest.mark.slow if "process" in name else ()) for name in COMMANDS]
+)
 def test_commands_refuse_in_one_line_that_names_the_flag(command, file, tmp_path, capfd):
     places = {"model": file, "image": Path("examples/images/bag.png").absolute(), "out": tmp_path}
     assert main([argument.format(**places) for argument in COMMANDS[command]]) == 2

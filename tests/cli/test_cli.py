@@ -136,7 +136,8 @@ def test_all_seeds_of_a_series_have_the_split_of_the_first(flags, split_seed, tr
     assert [(recipe.seed, recipe.split_seed) for recipe in trained] == [(seed, split_seed) for seed in (8, 9, 10)]
 
 
-def test_folds_are_trained_into_one_folder_and_compared(trained, capsys, tmp_path):
+def test_folds_are_trained_into_one_folder_and_compared(trained, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(train_command, "_write_report", lambda _run: None)
     image_folder(tmp_path / "pets", {"cat": 4, "dog": 4})
     arguments = ["train", str(tmp_path / "pets"), "--folds", "2", "--output", str(tmp_path / "runs")]
     assert main(arguments) == 0

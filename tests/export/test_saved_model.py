@@ -156,14 +156,10 @@ def test_wrong_shapes_fail_in_every_signature_and_empty_batches_are_empty(served
         assert served.outputs[name].shape == (0, 3)
 
 
-def test_names_can_be_given_at_export(tmp_path):
-    keras_cct.export_saved_model(model_for(3), tmp_path / "saved_model", class_names=["a b", "c", "d"])
-    assert keras_cct.load_predictor(tmp_path / "saved_model").class_names == ("a b", "c", "d")
-
-
-def test_models_of_other_channels_are_served_from_pixels(tmp_path):
-    keras_cct.export_saved_model(model_for(5), tmp_path / "saved_model")
-    assert keras_cct.load_predictor(tmp_path / "saved_model").image_shape == (12, 16, 5)
+def test_models_of_other_channels_are_served_from_pixels_and_names_can_be_given_at_export(tmp_path):
+    keras_cct.export_saved_model(model_for(5), tmp_path / "saved_model", class_names=["a b", "c", "d"])
+    predictor = keras_cct.load_predictor(tmp_path / "saved_model")
+    assert (predictor.image_shape, predictor.class_names) == ((12, 16, 5), ("a b", "c", "d"))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,11 @@ import keras_cct
 from keras_cct.inference.artifacts import ARTIFACT_NAMES, FORMATS
 from keras_cct.inference.keras_model import KerasPredictor
 
-pytestmark = pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="needs no process")
+pytestmark = [
+    pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="needs no process"),
+    # On each push JAX starts these processes; the end of each run starts one from PyTorch, too.
+    *([pytest.mark.slow] if keras.backend.backend() == "torch" else []),
+]
 
 
 # One process per format. Training ends with a SavedModel: see training/test_run.py.

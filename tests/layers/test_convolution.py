@@ -14,7 +14,13 @@ def random(*shape: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("kernel_size", "num_conv_layers", "size"), [(3, 2, (13, 17)), (7, 1, (13, 17)), (7, 1, (16, 12)), (2, 1, (16, 12))]
+    ("kernel_size", "num_conv_layers", "size"),
+    [
+        (3, 2, (13, 17)),
+        pytest.param(7, 1, (13, 17), marks=pytest.mark.one_backend),
+        (7, 1, (16, 12)),
+        pytest.param(2, 1, (16, 12), marks=pytest.mark.one_backend),
+    ],
 )
 def test_training_computes_what_inference_does(kernel_size, num_conv_layers, size):
     tokenizer = ConvTokenizer(6, kernel_size, num_conv_layers, hidden_dim=5)
