@@ -9,8 +9,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Python compiles modules when they are first imported; pip would compile also the thousands that never are.
-INSTALL := pip install --quiet --no-compile
 # In collection order the slow tests of training do not come last, where one process would wait for the other.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 RUN := runs/$(shell date +%Y%m%d-%H%M%S)-sample
@@ -59,7 +57,7 @@ faults: $(VENV)/ready
 
 # VIT_PYTORCH=path/to/vit_pytorch/cct.py and COMPACT_TRANSFORMERS=path/to/the/clone: the PyTorch code to compare with.
 bench: $(VENV)/ready-backends
-	$(BIN)/python -m $(INSTALL) --constraint constraints.txt einops
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt einops
 	KERAS_BACKEND=tensorflow $(BIN)/python benchmarks/run_all.py $(if $(VIT_PYTORCH),--vit-pytorch $(VIT_PYTORCH)) \
 		$(if $(COMPACT_TRANSFORMERS),--compact-transformers $(COMPACT_TRANSFORMERS))
 
@@ -79,26 +77,26 @@ format: $(VENV)/ready
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m $(INSTALL) --constraint constraints.txt --editable ".[dev,onnx,openvino,litert,hub]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx,openvino,litert,hub]"
 	touch $@
 
 $(VENV)-serving/ready: examples/serving/requirements.txt
 	$(PYTHON) -m venv $(VENV)-serving
-	$(VENV)-serving/bin/python -m $(INSTALL) --requirement examples/serving/requirements.txt
-	$(VENV)-serving/bin/python -m $(INSTALL) --no-deps --editable .
+	$(VENV)-serving/bin/python -m pip install --quiet --requirement examples/serving/requirements.txt
+	$(VENV)-serving/bin/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
 examples/browser/node_modules: examples/browser/package.json
 	if command -v npm >/dev/null; then npm install --prefix examples/browser --no-package-lock --no-audit --ignore-scripts --silent; fi
 
 $(VENV)/ready-notebooks: $(VENV)/ready
-	$(BIN)/python -m $(INSTALL) --constraint constraints.txt --editable ".[notebooks]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[notebooks]"
 	touch $@
 
 $(VENV)/ready-docs: $(VENV)/ready
-	$(BIN)/python -m $(INSTALL) --constraint constraints.txt --editable ".[docs]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	touch $@
 
 $(VENV)/ready-backends: $(VENV)/ready
-	$(BIN)/python -m $(INSTALL) --constraint constraints.txt --editable ".[dev,onnx,openvino,litert,hub,jax,torch]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,onnx,openvino,litert,hub,jax,torch]"
 	touch $@

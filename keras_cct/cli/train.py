@@ -229,7 +229,7 @@ def source_keys(options: argparse.Namespace, overrides: dict[str, Any]) -> dict[
         return {"dataset": data, "data_dir": ""}
     # Absolute, so that a run can be resumed from another folder. Without a config, the dataset is named after its path.
     keys = {"data_dir": str(Path(data).absolute())}
-    return keys if options.config or "dataset" in overrides else keys | {"dataset": Path(data).stem}
+    return keys if options.config or "dataset" in overrides else keys | {"dataset": Path(keys["data_dir"]).stem}
 
 
 def _given_folder(options: argparse.Namespace) -> Path | None:

@@ -106,6 +106,13 @@ def test_data_is_a_path_or_the_name_of_a_dataset(arguments, dataset, data_dir, c
     assert recipe["data_dir"] == (str(tmp_path / data_dir) if data_dir else "")
 
 
+def test_the_current_folder_is_named_like_any_other(capsys, tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path / "photos")
+    recipe = printed_recipe(capsys, ".")
+    assert (recipe["dataset"], recipe["data_dir"]) == ("photos", str(tmp_path / "photos"))
+
+
 @pytest.mark.parametrize(
     "arguments", [["--mean", "a"], ["--mean", "0.3", "a", "b"], ["a", "--mean", "0.3", "b"], ["--aa-args", "a"]]
 )
