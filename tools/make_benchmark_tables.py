@@ -16,7 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "accuracy.md")
 TABLE = re.compile(r"(<!-- table: (\w+) ([\w-]+) -->\n).*?(<!-- end of table -->)", flags=re.DOTALL)
 
 SIDES = {
@@ -170,6 +170,15 @@ def start_table(report: dict[str, Any]) -> list[str]:
     )
 
 
+def fashion_mnist_table(trainings: list[dict[str, Any]]) -> list[str]:
+    """Returns the table of `fashion_mnist.py`."""
+    rows = [
+        [MODELS[training["model"]], f"{training['epochs']}", f"{training['top1']:.2f}"]
+        for training in sorted(trainings, key=lambda training: list(MODELS).index(training["model"]))
+    ]
+    return markdown_table(["model", "epochs", "top-1 in %"], rows)
+
+
 def small_data_table(trainings: list[dict[str, Any]]) -> list[str]:
     """Returns the table of `small_data.py`: a row per number of images, a column per model."""
     rows = [
@@ -222,6 +231,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
 }
 
 ACCURACY_TABLES: dict[str, Callable[[list[dict[str, Any]]], list[str]]] = {
+    "fashion_mnist": fashion_mnist_table,
     "small_data": small_data_table,
     "manifold_accuracy": attention_table,
     "backend_accuracy": backends_table,

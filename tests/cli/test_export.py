@@ -30,7 +30,7 @@ def test_export_prints_one_line_per_format(model_file, tmp_path, capfd):
     assert "exists already" in capfd.readouterr().err
     assert main(["export", str(model_file), str(output), "--overwrite"]) == 0
     assert main(["evaluate", str(output)]) == 0
-    assert capfd.readouterr().out.splitlines()[1] == "1000 images: top-1 89.20 %, top-5 99.70 %"
+    assert capfd.readouterr().out.splitlines()[1] == "1000 images: top-1 94.70 %, top-5 100.00 %"
 
 
 @pytest.mark.slow
@@ -47,7 +47,7 @@ def test_export_in_int8_reports_the_accuracy(model_file, tmp_path, capfd):
         "1",
     ]
     assert main(["export", str(model_file), *arguments]) == 0
-    assert "(Keras 89.20 %)" in capfd.readouterr().out
+    assert "(Keras 94.70 %)" in capfd.readouterr().out
 
 
 def test_an_artifact_that_differs_is_one_line_and_removed(tmp_path, capfd, monkeypatch):
