@@ -85,8 +85,8 @@ def test_bundled_weights_need_no_network(checkpoint_folder):
     model = keras_cct.create_model("cct_2_3x2_32", weights="fashion_mnist")
     assert model.input_shape == (None, 28, 28, 1)
     evaluation = keras_cct.evaluate(keras_cct.KerasPredictor(model), keras_cct.load_sample("test"))
-    # Another order of rounding may change the prediction for one or two of the thousand images.
-    assert evaluation.top1 == pytest.approx(BUNDLED.top1, abs=0.2)
+    # That of the 1,000 images of the sample. Another order of rounding may change one or two predictions.
+    assert evaluation.top1 == pytest.approx(94.7, abs=0.2)
 
 
 def test_changed_bundled_weights_are_rejected(tmp_path, monkeypatch):
