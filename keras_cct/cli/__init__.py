@@ -120,17 +120,15 @@ class _Parser(argparse.ArgumentParser):
         self, args: Any = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
         namespace, unknown = super().parse_known_args(args, namespace)
-        if len(unknown) == 1 and not unknown[0].startswith("-") and self._lacks_source(namespace):
-            namespace.source = unknown.pop()
+        if len(unknown) == 1 and not unknown[0].startswith("-"):
+            # Python 3.11 does not find an optional argument such as DATA if flags are between it and the one before.
+            for action in self._actions:
+                if action.nargs == "?" and not action.option_strings and getattr(namespace, action.dest) is None:
+                    setattr(namespace, action.dest, unknown.pop())
+                    break
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return namespace, unknown
-
-    def _lacks_source(self, namespace: argparse.Namespace) -> bool:
-        """Returns whether DATA is missing, which Python 3.11 does not find if flags are between it and MODEL."""
-        return any(not action.option_strings and action.dest == "source" for action in self._actions) and (
-            namespace.source is None
-        )
 
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_BAD_INPUT, f"{self.prog}: {one_line(message)}. Run `{self.prog} --help`.\n")

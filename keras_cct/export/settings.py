@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_cct.errors import InputError, check_count, check_setting, is_number
-from keras_cct.inference.artifacts import ARTIFACT_NAMES, FIRST_VERSION, FORMATS, find_artifact
+from keras_cct.inference.artifacts import ARTIFACT_NAMES, FIRST_VERSION, FORMATS
 
 if TYPE_CHECKING:
     from keras_cct.data.images import ImageSet
@@ -24,11 +24,11 @@ _PACKAGES = {
 }
 _INT8_PACKAGES = {"openvino": ("nncf",)}
 
-_FILES_OF_FOLDERS = (
-    {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra"},
-    {"model.xml", "model.bin"},
-)
-"""Names in the folder of a SavedModel and of an OpenVINO model."""
+_FILES_OF_FOLDERS = {
+    "saved_model.pb": {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra"},
+    "model.xml": {"model.xml", "model.bin"},
+}
+"""Names in the folder of a SavedModel and of an OpenVINO model, by the file that every such folder has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +124,7 @@ class ExportSettings:
 
 def _contains_artifacts_only(folder: Path) -> bool:
     names = {file.name for file in folder.iterdir()}
-    if any(names and names <= files for files in _FILES_OF_FOLDERS):
+    if any(model in names and names <= files for model, files in _FILES_OF_FOLDERS.items()):
         return True
-    return names <= set(ARTIFACT_NAMES.values()) or (names == {FIRST_VERSION} and find_artifact(folder) != folder)
+    is_known = names <= set(ARTIFACT_NAMES.values()) or names == {FIRST_VERSION}
+    return is_known and all(_contains_artifacts_only(path) for path in folder.iterdir() if path.is_dir())

@@ -43,11 +43,11 @@ def find_run(path: str | PathLike) -> Path | None:
 
     A checkpoint or an exported artifact may be in a folder of the run, `RUN/deploy/saved_model/1` for example.
     """
-    near, far = (Path(path), Path(path).parent), Path(path).parents[1:3]
-    runs = [folder for folder in near if (folder / RECIPE).is_file()]
-    # Further up, a recipe alone may be the one that `keras_cct init` wrote for another run.
-    runs += [folder for folder in far if (folder / RECIPE).is_file() and (folder / BEST_MODEL).is_file()]
-    return next(iter(runs), None)
+    for distance, folder in enumerate((Path(path), *Path(path).parents[:3])):
+        # Further up, a recipe alone may be the one that `keras_cct init` wrote for another run.
+        if (folder / RECIPE).is_file() and (distance < 2 or (folder / BEST_MODEL).is_file()):
+            return folder
+    return None
 
 
 def saved_split(run: Path) -> Path | None:

@@ -110,7 +110,7 @@ class AverageEvaluation(keras.callbacks.Callback):
         observers: Callbacks that are called for each batch.
     """
 
-    def __init__(self, batches: Any, observers: Sequence[keras.callbacks.Callback] = ()) -> None:
+    def __init__(self, batches: Any, observers: Sequence[keras.callbacks.Callback]) -> None:
         super().__init__()
         self.batches = batches
         self.observers = list(observers)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import keras_cct
-from keras_cct.inference.artifacts import find_keras_file
+from keras_cct.inference.artifacts import find_keras_file, find_run
 from keras_cct.inference.predictors import as_predictor
 from keras_cct.inference.saved_model import SavedModelPredictor
 from keras_cct.training.folder import RunFolder
@@ -134,3 +134,13 @@ def test_openvino_compiles_for_batch_sizes_that_recur(model, tmp_path):
         np.testing.assert_allclose(predictor.probabilities(images[:size]), expected, atol=1e-4)
     compiled = predictor._compile_for.cache_info()
     assert (compiled.misses, compiled.currsize) == (4, openvino.MAX_FIXED_SIZES)  # 2, 3, 1, and 2 again
+
+
+def test_the_run_of_a_model_is_the_folder_with_its_recipe_and_its_best_model(tmp_path):
+    checkpoint, version = tmp_path / "checkpoints" / "epoch-0001.keras", tmp_path / "deploy" / "saved_model" / "1"
+    assert find_run(tmp_path / "best.keras") is None
+    (tmp_path / "recipe.yml").touch()
+    assert find_run(tmp_path) == find_run(tmp_path / "best.keras") == tmp_path
+    assert find_run(checkpoint) is find_run(version) is None  # the recipe may be for another run
+    (tmp_path / "best.keras").touch()
+    assert find_run(checkpoint) == find_run(version) == tmp_path

@@ -55,7 +55,7 @@ class Processes:
         path = f"{TESTS}{os.pathsep}{TESTS.parent}"
         cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / "cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
         self.environment = cache | os.environ | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        train, test = first_images("train", 16), first_images("test", 30)
+        train, test = first_images("train", 16), first_images("test", 100)
         self.data = folder / "small.npz"
         np.savez(self.data, x_train=train.images, y_train=train.labels, x_test=test.images, y_test=test.labels)
 
@@ -109,8 +109,7 @@ def times_of(folder: Path) -> dict[Path, int]:
 def test_two_processes_train_as_one_and_only_the_first_writes(processes, monkeypatch):
     replace_export(monkeypatch)
     recorder, callbacks_of_run = Recorder(None, None), training_loop.create_callbacks
-    recorded = lambda *arguments: [recorder, *callbacks_of_run(*arguments)]  # noqa: E731
-    monkeypatch.setattr(training_loop, "create_callbacks", recorded)
+    monkeypatch.setattr(training_loop, "create_callbacks", lambda *run: [recorder, *callbacks_of_run(*run)])
     alone = keras_cct.train(small_recipe(**processes.keys(ALL_KEYS)), processes.folder / "alone")
     both = processes.folder / "both"
     first, second = processes.run(ALL_KEYS, 2, both, outputs={1: Path("/proc/no-such-folder")})
@@ -119,7 +118,7 @@ def test_two_processes_train_as_one_and_only_the_first_writes(processes, monkeyp
     np.testing.assert_allclose(losses_of(first), recorder.losses, rtol=1e-6)
     assert_equal_weights(both, alone.path)
     for ours, theirs in zip(rows_of(RunFolder(both)), rows_of(alone), strict=True):
-        assert ours["eval_top1"] == theirs["eval_top1"]  # of 300 images in batches of 128
+        assert ours["eval_top1"] == theirs["eval_top1"]  # of 1,000 images in batches of 128
         assert float(ours["eval_loss"]) == pytest.approx(float(theirs["eval_loss"]), rel=1e-6)
 
 
